@@ -1,0 +1,108 @@
+"""Two-layer ReLU max-margin training, solved to certified global optimality.
+
+Names are loaded when first used, so that ``import convexrelu`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convexrelu import datasets
+    from convexrelu.arrangements import (
+        Arrangement,
+        count_patterns,
+        enumerate_patterns,
+        is_orthogonally_separable,
+        is_spike_free,
+        pattern_bound,
+        sample_patterns,
+    )
+    from convexrelu.certificates import (
+        Certificate,
+        KKTReport,
+        MultiClassCertificate,
+        certify,
+        check_kkt,
+    )
+    from convexrelu.correlation import Correlation, maximize_correlation
+    from convexrelu.dynamics import Trajectory, gradient_descent, gradient_flow
+    from convexrelu.errors import (
+        CertificateError,
+        ConvexReLUError,
+        InfeasibleError,
+        InvalidInputError,
+        SolverError,
+    )
+    from convexrelu.networks import TwoLayerReLU
+    from convexrelu.programs import dual_program, primal_program
+    from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, solve_max_margin
+    from convexrelu.verify import LimitReport, verify_gradient_descent
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "arrangements": [
+        "Arrangement",
+        "count_patterns",
+        "enumerate_patterns",
+        "is_orthogonally_separable",
+        "is_spike_free",
+        "pattern_bound",
+        "sample_patterns",
+    ],
+    "certificates": ["Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"],
+    "correlation": ["Correlation", "maximize_correlation"],
+    "dynamics": ["Trajectory", "gradient_descent", "gradient_flow"],
+    "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
+    "networks": ["TwoLayerReLU"],
+    "programs": ["dual_program", "primal_program"],
+    "solvers": ["MaxMarginSolution", "MultiClassSolution", "solve_max_margin"],
+    "verify": ["LimitReport", "verify_gradient_descent"],
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Arrangement",
+    "Certificate",
+    "CertificateError",
+    "ConvexReLUError",
+    "Correlation",
+    "InfeasibleError",
+    "InvalidInputError",
+    "KKTReport",
+    "LimitReport",
+    "MaxMarginSolution",
+    "MultiClassCertificate",
+    "MultiClassSolution",
+    "SolverError",
+    "Trajectory",
+    "TwoLayerReLU",
+    "certify",
+    "check_kkt",
+    "count_patterns",
+    "datasets",
+    "dual_program",
+    "enumerate_patterns",
+    "gradient_descent",
+    "gradient_flow",
+    "is_orthogonally_separable",
+    "is_spike_free",
+    "maximize_correlation",
+    "pattern_bound",
+    "primal_program",
+    "sample_patterns",
+    "solve_max_margin",
+    "verify_gradient_descent",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module("convexrelu.datasets")
+    if name in _MODULE_OF:
+        return getattr(import_module(f"convexrelu.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'convexrelu' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

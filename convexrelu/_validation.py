@@ -1,0 +1,201 @@
+"""Input checks at the door: everything behind it works on clean float64 arrays."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._typing import ArrayLike
+from convexrelu.errors import InvalidInputError
+
+__all__ = [
+    "OneVsRest",
+    "as_class_labels",
+    "as_data",
+    "as_generator",
+    "as_labels",
+    "as_matrix",
+    "as_penalty",
+    "as_vector",
+    "check_count",
+    "check_nonnegative",
+    "check_positive",
+    "encode_binary",
+    "one_vs_rest",
+]
+
+
+def _as_float(value: ArrayLike, name: str) -> np.ndarray:
+    """Float64 copy-free view of `value`, refused if it is not numeric or not finite."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")  # noqa: TRY301
+        array = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            f"{name} must be an array of real numbers, got {type(value).__name__}: {error}"
+        ) from error
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = np.unique(np.argwhere(bad)[:, 0]) if array.ndim else np.zeros(0)
+        raise InvalidInputError(
+            f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries (rows {_listed(where)})"
+        )
+    return array
+
+
+def _listed(indices: ArrayLike, most: int = 8) -> str:
+    values = [str(int(i)) for i in np.atleast_1d(np.asarray(indices, dtype=int))]
+    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")
+
+
+def as_matrix(
+    value: ArrayLike, name: str = "X", *, columns: int | None = None, min_rows: int = 1
+) -> Float[np.ndarray, "n d"]:
+    """Return a finite (n, d) float64 matrix, n, d >= 1 (0 rows if `min_rows` is 0), or InvalidInputError."""
+    array = _as_float(value, name)
+    if array.ndim != 2:
+        raise InvalidInputError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
+    if len(array) < min_rows or array.shape[1] == 0:
+        raise InvalidInputError(f"{name} must hold at least one row and one column, got shape {array.shape}")
+    if columns is not None and array.shape[1] != columns:
+        raise InvalidInputError(f"{name} must have {columns} columns, got shape {array.shape}")
+    return array
+
+
+def as_vector(value: ArrayLike, name: str, *, length: int | None = None) -> Float[np.ndarray, " n"]:
+    """Return a finite float64 vector, of the given length if one is given, or InvalidInputError."""
+    array = _as_float(value, name)
+    if array.ndim != 1:
+        raise InvalidInputError(f"{name} must be a vector, got shape {array.shape}")
+    if length is not None and len(array) != length:
+        raise InvalidInputError(f"{name} must have {length} entries, got {len(array)}")
+    return array
+
+
+def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
+    """Return the labels as a vector of `length` entries of any sortable kind, or InvalidInputError."""
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise InvalidInputError(f"y must be a vector of labels, got shape {labels.shape}")
+    if len(labels) != length:
+        raise InvalidInputError(
+            f"X and y must have as many rows, got {length} rows of X and {len(labels)} labels"
+        )
+    if labels.dtype.kind in "fiu":
+        return _as_float(labels, "y")
+    if labels.dtype.kind == "b":
+        return labels.astype(np.float64)
+    if labels.dtype.kind in "US" or all(isinstance(v, str) for v in labels):
+        return labels.astype(str)
+    raise InvalidInputError(f"y must hold numbers or strings, got an array of {labels.dtype}")
+
+
+def encode_binary(labels: np.ndarray) -> Float[np.ndarray, " n"]:
+    """+1 for the larger of two labels, -1 for the smaller; one label alone must be +1 or -1.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are more than two labels, or one that is neither +1 nor -1.
+    """
+    values = np.unique(labels)
+    if len(values) == 2:
+        return np.where(labels == values[1], 1.0, -1.0)
+    if len(values) == 1 and values[0] in (1.0, -1.0):
+        return np.asarray(labels, dtype=np.float64)
+    if len(values) == 1:
+        raise InvalidInputError(f"y holds one label only; it must be +1 or -1, got {values[0]}")
+    raise InvalidInputError(
+        f"y must hold two labels, got {len(values)}: {', '.join(str(v) for v in values[:6])}"
+        + (", ..." if len(values) > 6 else "")
+    )
+
+
+def as_labels(y: ArrayLike, *, length: int) -> Float[np.ndarray, " n"]:
+    """Binary labels as +1 and -1: any two values, the larger becomes +1 (see :func:`encode_binary`)."""
+    return encode_binary(as_class_labels(y, length=length))
+
+
+def as_data(X: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+    """Return data matrix and +-1 labels, checked together."""
+    matrix = as_matrix(X)
+    return matrix, as_labels(y, length=len(matrix))
+
+
+def as_penalty(C: Any) -> float:
+    """Return the soft-margin penalty: positive, possibly infinite."""
+    return check_positive(C, "C", finite=False)
+
+
+def check_positive(value: Any, name: str, *, finite: bool = True) -> float:
+    """`value` as a positive float (finite unless said otherwise), or InvalidInputError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{name} must be a positive number, got {value!r}") from error
+    if not number > 0 or (finite and not math.isfinite(number)):
+        raise InvalidInputError(
+            f"{name} must be a positive{' finite' if finite else ''} number, got {value!r}"
+        )
+    return number
+
+
+def check_nonnegative(value: Any, name: str) -> float:
+    """`value` as a finite float that is zero or more, or InvalidInputError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{name} must be a number of at least 0, got {value!r}") from error
+    if not (number >= 0 and math.isfinite(number)):
+        raise InvalidInputError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return number
+
+
+def check_count(value: Any, name: str) -> int:
+    """`value` as a whole number of at least 1, or InvalidInputError."""
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise InvalidInputError(f"{name} must be a whole number, got {value!r}") from error
+    if number < 1 or isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return number
+
+
+def as_generator(rng: Any) -> np.random.Generator:
+    """`rng` as a generator: a seed, a generator, or None for fresh entropy; or InvalidInputError."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"rng must be what numpy.random.default_rng takes, got {rng!r}") from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OneVsRest:
+    """Labels of K classes as binary problems.
+
+    Attributes
+    ----------
+    classes : (K,) array
+        The labels; for two of them, the larger one alone (its problem is the binary one).
+    Y : (K, n) float array
+        ``Y[k, n] = +1`` if sample n is of class k, else -1 (WP section 2).
+    """
+
+    classes: np.ndarray
+    Y: Float[np.ndarray, "K n"]
+
+
+def one_vs_rest(labels: np.ndarray) -> OneVsRest:
+    """Encode labels: one binary problem for at most two of them, one against the rest for each of K > 2."""
+    values = np.unique(labels)
+    if len(values) <= 2:
+        return OneVsRest(classes=values[-1:], Y=encode_binary(labels)[None, :])
+    return OneVsRest(classes=values, Y=np.where(labels == values[:, None], 1.0, -1.0))

@@ -1,0 +1,481 @@
+"""The two-layer ReLU network without bias: ``f(x) = sum_i w2_i (x^T w1_i)_+`` (WP eq. (13)).
+
+What the convex program sees of a neuron is ``u_i = |w2_i| w1_i`` and the sign of ``w2_i``: neither the
+function nor the convex objective ``sum_i ||u_i||`` depends on how the layers share the product out.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegative, check_positive
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks.convert import sklearn_weights, torch_module, torch_weights
+from convexrelu.networks.neurons import Weights, balance, describe, merge, row_norms
+from convexrelu.networks.storage import read_weights, write_weights
+
+__all__ = ["TwoLayerReLU"]
+
+DIRECTION_TOL = 1e-12
+"""Unit vectors this close are one direction. It is four digits above the rounding of a unit vector, and f(x)
+moves by at most 2e-12 ||x|| sum ||u_i||: below the promised 1e-6 even if that sum is 1e5 times the margin."""
+
+PRUNE_TOL = 1e-12
+"""A neuron this small relative to the whole network is dropped; f(x) moves by at most 1e-12 ||x|| sum ||u_i||
+for each, which is harmless for the reason given with DIRECTION_TOL."""
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class TwoLayerReLU:
+    """Return a two-layer ReLU network without bias, ``f(x) = sum_i w2_i (x^T w1_i)_+``.
+
+    Parameters
+    ----------
+    W1 : (m, d) array_like
+        Neuron i's weights as row i. Stored as a read-only float64 copy. Shape (0, d) is the zero network.
+    w2 : (m,) array_like
+        Output weights, stored the same way.
+
+    Raises
+    ------
+    InvalidInputError
+        If the weights are not finite, or the shapes do not agree.
+
+    Notes
+    -----
+    Biases are weights of a ones column: see :func:`convexrelu.datasets.with_bias`.
+
+    Examples
+    --------
+    >>> network = TwoLayerReLU([[1.0, 0.0], [0.0, 2.0]], [3.0, -1.0])
+    >>> network([[1.0, 1.0], [-1.0, 1.0]])
+    array([ 1., -2.])
+    >>> network.objective()
+    7.5
+    """
+
+    W1: Float[np.ndarray, "m d"]
+    w2: Float[np.ndarray, " m"]
+
+    def __init__(self, W1: ArrayLike, w2: ArrayLike) -> None:
+        first = np.array(as_matrix(W1, "W1", min_rows=0))
+        second = np.array(as_vector(w2, "w2", length=len(first)))
+        first.setflags(write=False)
+        second.setflags(write=False)
+        object.__setattr__(self, "W1", first)
+        object.__setattr__(self, "w2", second)
+
+    @property
+    def n_neurons(self) -> int:
+        """The number m of hidden neurons."""
+        return len(self.W1)
+
+    @property
+    def n_features(self) -> int:
+        """The number d of inputs, the ones column included if there is one."""
+        return int(self.W1.shape[1])
+
+    @property
+    def u(self) -> Float[np.ndarray, "m d"]:
+        """The convex variables ``|w2_i| w1_i`` as rows: u_j of WP eq. (14) if w2_i > 0, u'_j if w2_i < 0."""
+        return np.asarray(np.abs(self.w2)[:, None] * self.W1)
+
+    @property
+    def signs(self) -> Float[np.ndarray, " m"]:
+        """The signs of w2: +1, -1, or 0."""
+        return np.asarray(np.sign(self.w2))
+
+    def __call__(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
+        """Return the network's values on the rows of X.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) float array
+            ``(X W1^T)_+ w2``.
+
+        Raises
+        ------
+        InvalidInputError
+            If X is not a finite matrix of d columns.
+        """
+        matrix = as_matrix(X)
+        if matrix.shape[1] != self.n_features:
+            hint = ": apply convexrelu.datasets.with_bias" if matrix.shape[1] == self.n_features - 1 else ""
+            raise InvalidInputError(
+                f"X must have {self.n_features} columns, as the network has, got shape {matrix.shape}{hint}"
+            )
+        return np.asarray(np.maximum(matrix @ self.W1.T, 0.0) @ self.w2)
+
+    def predict_margin(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
+        """Return the network's values on the rows of X; the same as calling it.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) float array
+            ``f(x_n)``: times the label it is the margin of sample n.
+        """
+        return self(X)
+
+    def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
+        """Return the labels +1 (where f(x) > 0) and -1 (elsewhere, f(x) = 0 included).
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) float array
+            Labels.
+        """
+        return np.where(self(X) > 0, 1.0, -1.0)
+
+    def margin(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the smallest ``y_n f(x_n)``: positive exactly if every label is fitted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Labels: any two values, the larger stands for +1.
+
+        Returns
+        -------
+        float
+            The margin.
+
+        Raises
+        ------
+        InvalidInputError
+            If the data is not what it needs.
+
+        Examples
+        --------
+        >>> TwoLayerReLU([[1.0], [-1.0]], [2.0, -1.0]).margin([[1.0], [-3.0]], [1, 0])
+        2.0
+        """
+        matrix, labels = as_data(X, y)
+        return float(np.min(labels * self(matrix)))
+
+    def objective(self) -> float:
+        """Return ``(||W1||_F^2 + ||w2||^2) / 2``, the objective of WP eq. (13).
+
+        Returns
+        -------
+        float
+            Never below :meth:`group_norm`; equal to it for a balanced network.
+        """
+        return float(0.5 * (np.sum(self.W1**2) + np.sum(self.w2**2)))
+
+    def group_norm(self) -> float:
+        """Return ``sum_i |w2_i| ||w1_i||``, the objective of the convex program, WP eq. (14).
+
+        Returns
+        -------
+        float
+            The least :meth:`objective` among all ways to share out the weights between the layers.
+        """
+        return float(np.sum(self._sizes()))
+
+    def scaled(self, c: float) -> TwoLayerReLU:
+        """Return the network of the function ``c f``: all weights times sqrt c.
+
+        Parameters
+        ----------
+        c : float
+            Positive factor.
+
+        Returns
+        -------
+        TwoLayerReLU
+            A network whose objective is c times this one's.
+
+        Raises
+        ------
+        InvalidInputError
+            If c is not positive and finite.
+        """
+        root = np.sqrt(check_positive(c, "c"))
+        return TwoLayerReLU(root * self.W1, root * self.w2)
+
+    def rescaled_to_margin(self, X: ArrayLike, y: ArrayLike) -> TwoLayerReLU:
+        """Return the multiple of the network whose margin on the data is one (to rounding).
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Labels: any two values, the larger stands for +1.
+
+        Returns
+        -------
+        TwoLayerReLU
+            A feasible point of WP eq. (13).
+
+        Raises
+        ------
+        InvalidInputError
+            If the network does not fit every label.
+
+        Examples
+        --------
+        >>> network = TwoLayerReLU([[2.0]], [2.0]).rescaled_to_margin([[1.0], [3.0]], [1, 1])
+        >>> network.objective(), network([[1.0]])
+        (1.0, array([1.]))
+        """
+        q = self.margin(X, y)
+        if not q > 0:
+            raise InvalidInputError(
+                f"to be scaled to margin 1 a network must fit every label, got margin {q:.6g}"
+            )
+        root = np.sqrt(q)
+        return TwoLayerReLU(self.W1 / root, self.w2 / root)
+
+    def balanced(self) -> TwoLayerReLU:
+        """Return the network of the same function with ``||w1_i|| = |w2_i|``: the one of least objective.
+
+        Neurons that contribute nothing become zero but stay; :meth:`pruned` drops them.
+
+        Returns
+        -------
+        TwoLayerReLU
+            As many neurons, in the same order.
+
+        Examples
+        --------
+        >>> TwoLayerReLU([[8.0]], [-2.0]).balanced().w2
+        array([-4.])
+        """
+        return TwoLayerReLU(*balance(self.W1, self.w2))
+
+    def merged(self, tol: float = DIRECTION_TOL) -> TwoLayerReLU:
+        """Return the same function with one neuron for each direction and output sign, balanced.
+
+        Neurons that contribute nothing are dropped. A group is replaced by the sum of its ``|w2_i| w1_i``;
+        its members are within `tol` of its largest one.
+
+        Parameters
+        ----------
+        tol : float
+            Distance of unit vectors up to which they are one direction. The values f(x) change by at most
+            ``2 tol ||x|| sum_i |w2_i| ||w1_i||``; the default keeps that near rounding.
+
+        Returns
+        -------
+        TwoLayerReLU
+            At most as many neurons, largest first.
+
+        Raises
+        ------
+        InvalidInputError
+            If `tol` is negative or not finite.
+
+        Examples
+        --------
+        >>> TwoLayerReLU([[1.0, 0.0], [3.0, 0.0]], [2.0, 1.0]).merged().u
+        array([[5., 0.]])
+        """
+        live = self.pruned(tol=0.0)
+        return TwoLayerReLU.from_directions(*merge(live.u, live.signs, check_nonnegative(tol, "tol")))
+
+    def pruned(self, tol: float = PRUNE_TOL) -> TwoLayerReLU:
+        """Return the network without the neurons that contribute nothing.
+
+        Parameters
+        ----------
+        tol : float
+            Neurons with ``|w2_i| ||w1_i|| <= tol * sum_k |w2_k| ||w1_k||`` are dropped, so that f(x) changes
+            by at most that times ``||x||`` for each. Zero drops only those of size zero.
+
+        Returns
+        -------
+        TwoLayerReLU
+            The other neurons, unchanged and in the same order; possibly none.
+
+        Raises
+        ------
+        InvalidInputError
+            If `tol` is negative or not finite.
+
+        Examples
+        --------
+        >>> TwoLayerReLU([[1.0], [0.0], [1e-20]], [1.0, 5.0, 1.0]).pruned().n_neurons
+        1
+        """
+        sizes = self._sizes()
+        keep = sizes > check_nonnegative(tol, "tol") * sizes.sum()
+        return TwoLayerReLU(self.W1[keep], self.w2[keep])
+
+    def _sizes(self) -> Float[np.ndarray, " m"]:
+        return np.asarray(np.abs(self.w2) * row_norms(self.W1))
+
+    @classmethod
+    def from_directions(cls, U: ArrayLike, signs: ArrayLike) -> TwoLayerReLU:
+        """Return the balanced network of convex variables: ``w1 = u / sqrt||u||, w2 = sign sqrt||u||``.
+
+        Parameters
+        ----------
+        U : (m, d) array_like
+            u_j and u'_j of WP eq. (14) as rows; zero rows are dropped.
+        signs : (m,) array_like
+            +1 for a u_j, -1 for a u'_j.
+
+        Returns
+        -------
+        TwoLayerReLU
+            Its objective is ``sum ||u_j|| + sum ||u'_j||``.
+
+        Raises
+        ------
+        InvalidInputError
+            If the shapes do not agree, or a sign is neither +1 nor -1.
+
+        Examples
+        --------
+        >>> TwoLayerReLU.from_directions([[0.0, 4.0], [0.0, 0.0]], [-1, 1])
+        TwoLayerReLU(n_neurons=1, n_features=2, objective=4)
+        """
+        rows = as_matrix(U, "U", min_rows=0)
+        plus_minus = as_vector(signs, "signs", length=len(rows))
+        if not np.isin(plus_minus, (-1.0, 1.0)).all():
+            raise InvalidInputError(f"signs must be +1 or -1, got {np.unique(plus_minus).tolist()}")
+        norms = row_norms(rows)
+        live = norms > 0
+        roots = np.sqrt(norms[live])
+        return cls(rows[live] / roots[:, None], plus_minus[live] * roots)
+
+    @classmethod
+    def from_sklearn(cls, mlp: Any) -> TwoLayerReLU:
+        """Return the network of a fitted classifier; it acts on ``with_bias(X)``.
+
+        The hidden biases become the weights of the ones column; an output bias b other than zero becomes one
+        more neuron, ``(0, .., 0, sqrt|b|)`` with output weight ``sign(b) sqrt|b|``. The values are the
+        log-odds of the classifier, and +1 stands for the larger label.
+
+        Parameters
+        ----------
+        mlp : sklearn.neural_network.MLPClassifier
+            Fitted, with one hidden layer, ``activation="relu"``, and two classes.
+
+        Returns
+        -------
+        TwoLayerReLU
+            d + 1 features; one neuron a hidden unit, and one for the output bias.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is anything else.
+        """
+        return cls(*sklearn_weights(mlp))
+
+    @classmethod
+    def from_torch(cls, module: Any) -> TwoLayerReLU:
+        """Return the network of ``nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, 1))``.
+
+        If either layer was made with a bias (zero or not), the network acts on ``with_bias(X)`` and biases
+        are converted as in :meth:`from_sklearn`. If both were made with ``bias=False``, it acts on X itself
+        and has d features.
+
+        Parameters
+        ----------
+        module : torch.nn.Sequential
+            Weights in any precision, on any device.
+
+        Returns
+        -------
+        TwoLayerReLU
+            The same function.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is anything else.
+        """
+        return cls(*torch_weights(module))
+
+    def to_torch(self) -> Any:
+        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` without biases, in double precision.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            The same function of shape (n, 1); its weights are copies and can be trained on.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed (``pip install 'convexrelu[torch]'``).
+        InvalidInputError
+            If there is no neuron.
+        """
+        return torch_module(self.W1, self.w2)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to a JSON file from which :meth:`load` reads the same floats.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced in one step.
+
+        Raises
+        ------
+        InvalidInputError
+            If its folder does not exist.
+        """
+        write_weights(path, Weights(self.W1, self.w2))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TwoLayerReLU:
+        """Return the network that :meth:`save` wrote to the file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        TwoLayerReLU
+            The same weights to the last bit.
+
+        Raises
+        ------
+        InvalidInputError
+            If the file is missing, not such a file, or misshapen; the message names it.
+        """
+        return cls(*read_weights(path))
+
+    def __repr__(self) -> str:
+        return (
+            f"TwoLayerReLU(n_neurons={self.n_neurons}, n_features={self.n_features}, "
+            f"objective={self.objective():.6g})"
+        )
+
+    def __str__(self) -> str:
+        plus, minus = int(np.sum(self.w2 > 0)), int(np.sum(self.w2 < 0))
+        head = (
+            f"two-layer ReLU network: {self.n_neurons} neurons ({plus} positive, {minus} negative), "
+            f"{self.n_features} features, objective {self.objective():.6g}"
+        )
+        return f"{head}\n{describe(self.W1, self.w2)}" if self.n_neurons else head

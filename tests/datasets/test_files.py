@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from convexrelu import datasets
+from convexrelu.errors import InvalidInputError
+
+X = np.array([[1.5, -2.0], [0.1, 1e-300], [3.0, 4.0]])
+LABELS = ["no", "yes", "yes"]
+CODES = [-1.0, 1.0, 1.0]
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def write_csv(path, labels=LABELS, header="a,b,label"):
+    rows = [",".join([*map(repr, map(float, row)), str(y)]) for row, y in zip(X, labels, strict=True)]
+    path.write_text("\n".join([header, *rows]) + "\n")
+
+
+def write_parquet(path, **columns):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table(columns), path)
+
+
+@given(hnp.arrays(float, (4, 3), elements=finite), st.permutations([0, 1, 2, 3]))
+def test_round_trip_of_all_formats(tmp_path_factory, matrix, labels):
+    folder = tmp_path_factory.mktemp("files")
+    rows = [",".join([*map(repr, map(float, row)), str(y)]) for row, y in zip(matrix, labels, strict=True)]
+    (folder / "data.csv").write_text("\n".join(["a,b,c,label", *rows]))
+    np.savez(folder / "data.npz", X=matrix, y=np.array(labels))
+    write_parquet(folder / "data.parquet", a=matrix[:, 0], b=matrix[:, 1], c=matrix[:, 2], label=labels)
+    for name in ("data.csv", "data.npz", "data.parquet"):
+        data = datasets.from_file(folder / name)
+        assert data.X.tobytes() == matrix.tobytes()
+        assert data.y.tolist() == labels
+        assert data.name == name
+
+
+def test_csv_as_programs_write_it(tmp_path):
+    path = tmp_path / "data.CSV"
+    path.write_bytes(b'\xef\xbb\xbf"first, of two",kind,b\r\n"1.5", yes ,-2\r\n\r\n2.5,"no",3\r\n')
+    data = datasets.from_file(path, label="kind")
+    np.testing.assert_array_equal(data.X, [[1.5, -2], [2.5, 3]])
+    np.testing.assert_array_equal(data.y, [1, -1])
+    assert data.classes == ("no", "yes")
+    np.savetxt(tmp_path / "numpy.csv", np.c_[X, [0, 1, 1]], delimiter=",", header="a,b,label")
+    data = datasets.from_file(tmp_path / "numpy.csv")
+    np.testing.assert_array_equal(data.X, X)
+    np.testing.assert_array_equal(data.y, CODES)
+
+
+def test_which_column_holds_the_labels(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("label,a,b\n1,2,3\n-1,5,6\n")
+    np.testing.assert_array_equal(datasets.from_file(path).X, [[2, 3], [5, 6]])
+    np.testing.assert_array_equal(datasets.from_file(path, label="b").X, [[1, 2], [-1, 5]])
+    path.write_text("x,a,b\n1,2,3\n-1,5,6\n")
+    np.testing.assert_array_equal(datasets.from_file(path).y, [-1, 1])
+    np.testing.assert_array_equal(datasets.from_file(path).X, [[1, 2], [-1, 5]])
+    np.savez(tmp_path / "data.npz", X=X, label=LABELS, other=[1, 1, -1])
+    np.testing.assert_array_equal(datasets.from_file(tmp_path / "data.npz").y, CODES)
+    np.testing.assert_array_equal(datasets.from_file(tmp_path / "data.npz", label="other").y, [1, 1, -1])
+
+
+def test_strings_and_integers_in_parquet(tmp_path):
+    path = tmp_path / "data.parquet"
+    write_parquet(path, a=[1, 2, 3], label=LABELS, b=[True, False, True], __index_level_0__=[7, 8, 9])
+    data = datasets.from_file(path)
+    np.testing.assert_array_equal(data.X, [[1, 1], [2, 0], [3, 1]])  # the index of pandas is no feature
+    np.testing.assert_array_equal(data.y, CODES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "the file is empty"),
+        ("a,b,label\n", "no samples, only the header a, b, label"),
+        ("1,2,1\n3,4,-1\n", "first line must name the columns"),
+        ("a,b,a,label\n1,2,3,1\n", "its own name, got 'a' repeatedly"),
+        (",b,label\n1,2,1\n", "column 1 has none"),
+        ("a,b,label\n1,2,1\n3,oops,-1\n", "column 'b' must hold finite numbers, got 'oops' at line 3"),
+        ("a,b,label\n1,,1\n3,4,-1\n", "column 'b' must hold finite numbers, got an empty entry at line 2"),
+        ("a,b,label\n1,2,1\n\n3,inf,-1\n", "column 'b' must hold finite numbers, got 'inf' at line 4"),
+        ("a,b,label\n1,2,1\n3,4\n", "line 3 must have 3 entries, got 2"),
+        ("a,b,label\n1,2,1\n3,4,\n", "column 'label' must hold labels, got none at line 3"),
+        ("label\n1\n-1\n", "there must be a feature"),
+        ("a,label\n1,5\n2,5\n", r"one label only"),
+        ('a,label\n1,"5\n2,5\n', "not a readable CSV"),
+    ],
+)
+def test_bad_csv_files_are_refused_with_the_place(tmp_path, text, message):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    with pytest.raises(InvalidInputError, match=rf"data\.csv: .*{message}"):
+        datasets.from_file(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "parquet"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b"PK\x03\x04 half an archive"])
+def test_other_files_under_a_known_ending_are_refused(tmp_path, suffix, content):
+    path = tmp_path / f"data.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=rf"data\.{suffix}: "):
+        datasets.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"a": [1.0, None], "label": [1, -1]},
+            "column 'a' must hold finite numbers, got an empty entry at row 2",
+        ),
+        ({"a": ["1", "x"], "label": [1, -1]}, "got 'x' at row 2"),
+        ({"a": [[1, 2], [3, 4]], "label": [1, -1]}, r"got '\[1, 2\]' at row 1"),
+        ({"a": [1.0, float("nan")], "label": [1, -1]}, "got 'nan' at row 2"),
+        ({"a": [1.0, 2.0], "label": ["x", None]}, "must hold labels, got none at row 2"),
+        ({"label": [1, -1]}, "there must be a feature"),
+        ({}, "the file is empty"),
+    ],
+)
+def test_bad_parquet_files_are_refused_with_the_place(tmp_path, columns, message):
+    path = tmp_path / "data.parquet"
+    write_parquet(path, **columns)
+    with pytest.raises(InvalidInputError, match=rf"data\.parquet: .*{message}"):
+        datasets.from_file(path)
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+    path = tmp_path / "data.parquet"
+    path.write_bytes(b"whatever")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(InvalidInputError, match=r"convexrelu\[parquet\]"):
+        datasets.from_file(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": X}, "the arrays 'X' and 'y' are needed, got X"),
+        ({"y": CODES}, "the arrays 'X' and 'y' are needed, got y"),
+        ({"X": X, "y": CODES[:2]}, "as many rows"),
+        ({"X": X[0], "y": CODES[:2]}, "X must be a matrix"),
+        ({"X": X[:0], "y": []}, "at least one row"),
+        ({"X": np.array([[object()]]), "y": [1]}, "not a readable NPZ"),
+    ],
+)
+def test_bad_npz_files_are_refused(tmp_path, arrays, message):
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(InvalidInputError, match=rf"data\.npz: .*{message}"):
+        datasets.from_file(path)
+
+
+def test_missing_things_are_named(tmp_path):
+    with pytest.raises(InvalidInputError, match=r"missing\.csv: there is no such file"):
+        datasets.from_file(tmp_path / "missing.csv")
+    path = tmp_path / "data.csv"
+    write_csv(path)
+    with pytest.raises(InvalidInputError, match=r"data\.csv: there is no column 'target'; .* a, b, label"):
+        datasets.from_file(path, label="target")
+    (tmp_path / "data.xlsx").write_text("")
+    with pytest.raises(
+        InvalidInputError, match=r"data\.xlsx: .*end in \.csv, \.npz or \.parquet, got \.xlsx"
+    ):
+        datasets.from_file(tmp_path / "data.xlsx")
+
+
+def test_a_name_wins_over_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "wine")
+    write_csv(tmp_path / "data.csv")
+    assert datasets.resolve("wine").X.shape == (178, 14)
+    np.testing.assert_array_equal(datasets.resolve("data.csv", label="label").y, CODES)
+    np.testing.assert_array_equal(datasets.resolve(tmp_path / "data.csv").X, X)
+    with pytest.raises(InvalidInputError, match=r"nothing\.csv: there is no such file, .*wine-0-1"):
+        datasets.resolve("nothing.csv")
+    with pytest.raises(InvalidInputError, match="label column is for files"):
+        datasets.resolve("wine", label="label")
