@@ -1,0 +1,21 @@
+"""Certificates: how good a network is, and how good any network can be, recomputed from the data alone."""
+
+from convexrelu.certificates.bounds import Bounds, bound
+from convexrelu.certificates.certificate import Certificate
+from convexrelu.certificates.certify import certify
+from convexrelu.certificates.kkt import KKTReport, check_kkt
+from convexrelu.certificates.multiclass import MultiClassCertificate, load_certificate
+from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
+
+__all__ = [
+    "Bounds",
+    "Certificate",
+    "KKTReport",
+    "MultiClassCertificate",
+    "bound",
+    "certify",
+    "check_kkt",
+    "least_squares_multipliers",
+    "load_certificate",
+    "loss_weights",
+]

@@ -1,0 +1,166 @@
+"""Certify any network: how far from the optimum it can be at most, and whether it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_class_labels, as_matrix, as_penalty, as_vector, one_vs_rest
+from convexrelu.certificates.bounds import dual_scale, feasible_signs
+from convexrelu.certificates.certificate import Certificate, assess
+from convexrelu.certificates.multiclass import MultiClassCertificate
+from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
+from convexrelu.correlation import DualNorm, dual_norm
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks import TwoLayerReLU
+
+__all__ = ["certify"]
+
+
+@overload
+def certify(
+    X: ArrayLike,
+    y: ArrayLike,
+    network: TwoLayerReLU,
+    lam: ArrayLike | None = None,
+    *,
+    C: float = ...,
+    better: TwoLayerReLU | None = None,
+    time_limit: float | None = None,
+) -> Certificate: ...
+
+
+@overload
+def certify(
+    X: ArrayLike,
+    y: ArrayLike,
+    network: Sequence[TwoLayerReLU],
+    lam: ArrayLike | None = None,
+    *,
+    C: float = ...,
+    better: None = None,
+    time_limit: float | None = None,
+) -> MultiClassCertificate: ...
+
+
+def certify(
+    X: ArrayLike,
+    y: ArrayLike,
+    network: TwoLayerReLU | Sequence[TwoLayerReLU],
+    lam: ArrayLike | None = None,
+    *,
+    C: float = np.inf,
+    better: TwoLayerReLU | None = None,
+    time_limit: float | None = None,
+) -> Certificate | MultiClassCertificate:
+    """Return proven bounds ``lower_bound <= P* <= objective`` from a network and a dual variable.
+
+    The certificate holds all it takes to check them. No solver is involved: the upper bound is the network at
+    margin 1, the lower bound ``y^T lam / h(lam)`` holds for every lam with ``y * lam >= 0`` (the one
+    oracle), so that a trained network certifies itself.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        The data; append a ones column (:func:`convexrelu.datasets.with_bias`) for networks with biases.
+    y : (n,) array
+        Two labels (the larger is +1), or K > 2 classes.
+    network : TwoLayerReLU, or K of them for K > 2 classes
+        The network(s) to judge, class k's against the rest.
+    lam : (n,) array, optional
+        Dual variable; (K, n) for K > 2 classes. By default the better of the network's logistic loss weights
+        and its least-squares KKT multipliers.
+    C : float, default inf
+        Penalty of slack; inf is the hard margin.
+    better : TwoLayerReLU, optional
+        A network with a smaller objective, as the proof that `network` is not optimal (binary problems).
+    time_limit : float, optional
+        Seconds for the oracle. A certificate made under a limit may hold a looser bound than
+        :meth:`Certificate.check` recomputes, which then refuses it; give none to certificates that you store.
+
+    Returns
+    -------
+    Certificate or MultiClassCertificate
+        Bounds, gap, margin, h(lam), KKT residuals and verdict.
+
+    Raises
+    ------
+    InvalidInputError
+        If shapes disagree, values are not finite, or lam has entries of the wrong sign.
+
+    Examples
+    --------
+    >>> X, y = [[1.65, -0.47], [-0.47, 1.35]], [1, -1]
+    >>> network = TwoLayerReLU([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0])
+    >>> certificate = certify(X, y, network)
+    >>> certificate.lower_bound <= 1.282433 <= certificate.objective
+    True
+    """
+    matrix = as_matrix(X)
+    encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
+    penalty = as_penalty(C)
+    K = len(encoded.classes)
+    if K == 1:
+        if not isinstance(network, TwoLayerReLU):
+            raise InvalidInputError(
+                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}"
+            )
+        return _certify_binary(matrix, encoded.Y[0], network, lam, penalty, better, time_limit)
+    networks = [] if isinstance(network, TwoLayerReLU) else list(network)
+    if len(networks) != K or not all(isinstance(part, TwoLayerReLU) for part in networks):
+        raise InvalidInputError(
+            f"network must be a sequence of {K} TwoLayerReLU, one a class, got {len(networks) or 1}"
+        )
+    duals = [None] * K if lam is None else list(as_matrix(lam, "lam", columns=len(matrix)))
+    if len(duals) != K:
+        raise InvalidInputError(f"lam must have one row for each of the {K} classes, got {len(duals)}")
+    share = None if time_limit is None else time_limit / K
+    parts = tuple(
+        _certify_binary(matrix, labels, part, dual, penalty, None, share)
+        for labels, part, dual in zip(encoded.Y, networks, duals, strict=True)
+    )
+    return MultiClassCertificate(classes=encoded.classes, certificates=parts)
+
+
+def _certify_binary(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    network: TwoLayerReLU,
+    lam: ArrayLike | None,
+    C: float,
+    better: TwoLayerReLU | None,
+    time_limit: float | None,
+) -> Certificate:
+    proof = TwoLayerReLU(np.zeros((0, X.shape[1])), np.zeros(0)) if better is None else better
+    for part in (network, proof):
+        if part.n_features != X.shape[1]:
+            raise InvalidInputError(
+                f"network must have {X.shape[1]} inputs, as X has columns, got {part.n_features}"
+            )
+    if lam is None:
+        candidates = [loss_weights(X, y, network), least_squares_multipliers(X, y, network)]
+    else:
+        candidates = [feasible_signs(y, as_vector(lam, "lam", length=len(X)))]
+    dual, norm = _best(X, y, candidates, C, time_limit)
+    return assess(X, y, network, dual, norm=norm, C=C, better=proof)
+
+
+def _best(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    candidates: list[Float[np.ndarray, " n"]],
+    C: float,
+    time_limit: float | None,
+) -> tuple[Float[np.ndarray, " n"], DualNorm]:
+    """Return the dual variable that bounds best and its norm; scaled to feasibility if there was a choice."""
+    share = None if time_limit is None else time_limit / len(candidates)
+    priced = [(lam, dual_norm(X, lam, time_limit=share)) for lam in candidates]
+    if len(priced) == 1:
+        return priced[0]
+    shrinks = [1.0 / (dual_scale(y, lam, norm.upper_bound, C) or np.inf) for lam, norm in priced]
+    k = int(np.argmax([shrink * float(y @ lam) for shrink, (lam, _) in zip(shrinks, priced, strict=True)]))
+    return shrinks[k] * priced[k][0], priced[k][1].scaled(shrinks[k])

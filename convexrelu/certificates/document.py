@@ -1,0 +1,154 @@
+"""JSON of certificates: writing, strict reading, comparing, and the fingerprint of the data."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import re
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu.errors import CertificateError, InvalidInputError
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks.storage import read_json, write_json
+
+__all__ = ["Fields", "agrees", "columns", "fingerprint", "read", "write"]
+
+FORMAT = "convexrelu certificate"
+VERSION = 1
+
+
+def fingerprint(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> str:
+    """Return sizes and SHA-256 of X and the +-1 labels, such as "2x2 sha256:...".
+
+    The sign of zero does not count.
+    """
+    digest = hashlib.sha256()
+    digest.update(np.ascontiguousarray(X + 0.0, dtype="<f8").tobytes())
+    digest.update(np.ascontiguousarray(y + 0.0, dtype="<f8").tobytes())
+    return f"{X.shape[0]}x{X.shape[1]} sha256:{digest.hexdigest()}"
+
+
+def columns(data: str) -> int:
+    """The number of columns that a fingerprint states."""
+    size = re.match(r"[1-9][0-9]{0,8}x([1-9][0-9]{0,8}) sha256:", data)
+    if size is None:
+        raise CertificateError(f"the certificate's data must look like '2x2 sha256:...', got {data!r}")
+    return int(size[1])
+
+
+def write(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
+    """Write a document whole or not at all; infinity, which JSON lacks, becomes the string "inf"."""
+    write_json(path, {"format": FORMAT, "version": VERSION, **_encode(values)})
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a document, or raise CertificateError saying what is wrong with the file."""
+    try:
+        return read_json(path, kind=FORMAT, version=VERSION)
+    except InvalidInputError as error:
+        raise CertificateError(str(error)) from error
+
+
+def agrees(claimed: Any, value: Any, tol: float, *, scale: float = 0.0) -> bool:
+    """Whether a claimed value is the recomputed one.
+
+    Numbers agree to `tol` times their size or `scale`, whichever is larger; the rest exactly.
+    """
+    if isinstance(value, float) and isinstance(claimed, (int, float)) and not isinstance(claimed, bool):
+        if math.isinf(value) or math.isinf(claimed):
+            return value == claimed
+        return abs(claimed - value) <= tol * max(scale, abs(value))
+    return bool(claimed == value)
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _encode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encode(item) for item in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+class Fields:
+    """Typed access to a document's fields; every mismatch is a CertificateError that names the field."""
+
+    def __init__(self, values: Any) -> None:
+        if not isinstance(values, dict):
+            raise CertificateError(f"a certificate must be a JSON object, got {type(values).__name__}")
+        self._values = values
+
+    def _get(self, name: str) -> Any:
+        if name not in self._values:
+            raise CertificateError(f"the certificate lacks the field {name!r}")
+        return self._values[name]
+
+    def number(self, name: str) -> float:
+        """A finite number, or "inf"."""
+        value = self._get(name)
+        if value in ("inf", "-inf"):
+            return float(value)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise CertificateError(f"{name} must be a number, got {value!r}")
+        return float(self._array(value, name, 0))
+
+    def flag(self, name: str) -> bool:
+        """A boolean."""
+        value = self._get(name)
+        if not isinstance(value, bool):
+            raise CertificateError(f"{name} must be true or false, got {value!r}")
+        return value
+
+    def text(self, name: str) -> str:
+        """A string."""
+        value = self._get(name)
+        if not isinstance(value, str):
+            raise CertificateError(f"{name} must be a string, got {value!r}")
+        return value
+
+    def vector(self, name: str) -> Float[np.ndarray, " n"]:
+        """A list of finite numbers."""
+        return self._array(self._get(name), name, 1)
+
+    def labels(self, name: str, length: int) -> list[Any]:
+        """A list of that many labels."""
+        value = self._get(name)
+        if not isinstance(value, list) or len(value) != length:
+            raise CertificateError(f"{name} must list {length} labels, got {value!r}")
+        return value
+
+    def documents(self, name: str) -> list[Any]:
+        """A list of objects."""
+        value = self._get(name)
+        if not isinstance(value, list) or not value or not all(isinstance(part, dict) for part in value):
+            raise CertificateError(f"{name} must be a list of certificates, got {type(value).__name__}")
+        return value
+
+    def network(self, name: str, d: int) -> TwoLayerReLU:
+        """A network of d inputs, written as W1 and w2."""
+        value = self._get(name)
+        if not isinstance(value, dict) or not {"W1", "w2"} <= set(value):
+            raise CertificateError(f"{name} must hold W1 and w2, got {type(value).__name__}")
+        weights = self._array(value["w2"], f"{name}.w2", 1)
+        rows = self._array(value["W1"], f"{name}.W1", 2) if len(weights) else np.zeros((0, d))
+        try:
+            return TwoLayerReLU(rows, weights)
+        except InvalidInputError as error:
+            raise CertificateError(f"{name} is not a network: {error}") from error
+
+    @staticmethod
+    def _array(value: Any, name: str, dimensions: int) -> np.ndarray:
+        try:
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CertificateError(f"{name} must be an array of numbers: {error}") from error
+        if array.ndim != dimensions or not np.isfinite(array).all():
+            raise CertificateError(
+                f"{name} must be a finite array of {dimensions} dimension(s), got shape {array.shape}"
+            )
+        return array

@@ -1,0 +1,186 @@
+"""Certificates of K classes, one against the rest: a binary certificate each, and their sums."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
+from convexrelu.certificates import document
+from convexrelu.certificates.certificate import RECHECK_TOL, Certificate
+from convexrelu.certificates.kkt import OPTIMALITY_TOL
+from convexrelu.errors import CertificateError
+
+__all__ = ["MultiClassCertificate", "load_certificate"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MultiClassCertificate:
+    """One certificate for each class against the rest; objectives and bounds add up (WP eq. (5) and (8)).
+
+    Attributes
+    ----------
+    classes : (K,) array
+        The labels.
+    certificates : tuple of Certificate
+        In the same order.
+    """
+
+    classes: np.ndarray
+    certificates: tuple[Certificate, ...]
+
+    @property
+    def objective(self) -> float:
+        """Sum of the classes' objectives."""
+        return float(sum(c.objective for c in self.certificates))
+
+    @property
+    def lower_bound(self) -> float:
+        """Sum of the classes' lower bounds."""
+        return float(sum(c.lower_bound for c in self.certificates))
+
+    @property
+    def gap(self) -> float:
+        """``(objective - lower_bound)/objective``; inf if the objective is."""
+        return (
+            (self.objective - self.lower_bound) / self.objective
+            if np.isfinite(self.objective)
+            else float("inf")
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether every class's dual norm was computed exactly."""
+        return all(c.exact for c in self.certificates)
+
+    @property
+    def globally_optimal(self) -> bool:
+        """Proven optimal to 1e-6 relative, as a sum."""
+        return self.gap <= OPTIMALITY_TOL
+
+    @property
+    def verdict(self) -> str:
+        """What is proven, class by class."""
+        return "; ".join(
+            f"class {k}: {c.verdict}" for k, c in zip(self.classes, self.certificates, strict=True)
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.lower_bound:.9g} <= P* <= {self.objective:.9g} over {len(self.classes)} classes"]
+        return "\n".join(
+            [*lines, *(f"class {k}: {c}" for k, c in zip(self.classes, self.certificates, strict=True))]
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all classes' certificates into one JSON file.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; its folder must exist.
+
+        Raises
+        ------
+        InvalidInputError
+            If its folder does not exist, or the path is a folder.
+        """
+        document.write(path, self.to_document())
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the certificate as plain JSON values.
+
+        Returns
+        -------
+        dict
+            The sums, the classes and every class's own document.
+        """
+        return {
+            "objective": self.objective,
+            "lower_bound": self.lower_bound,
+            "gap": self.gap,
+            "classes": self.classes.tolist(),
+            "certificates": [c.to_document() for c in self.certificates],
+        }
+
+    @classmethod
+    def from_document(cls, values: dict[str, Any]) -> MultiClassCertificate:
+        """Return the certificate that :meth:`to_document` turned into these values.
+
+        Parameters
+        ----------
+        values : dict
+            The fields; infinity as a float or as the string "inf".
+
+        Returns
+        -------
+        MultiClassCertificate
+            Not yet checked against any data.
+
+        Raises
+        ------
+        CertificateError
+            On anything malformed, or if a sum is not that of the classes.
+        """
+        fields = document.Fields(values)
+        parts = tuple(Certificate.from_document(part) for part in fields.documents("certificates"))
+        loaded = cls(classes=np.asarray(fields.labels("classes", len(parts))), certificates=parts)
+        for name, scale in (("objective", 0.0), ("lower_bound", 0.0), ("gap", 1.0)):
+            if not document.agrees(fields.number(name), getattr(loaded, name), RECHECK_TOL, scale=scale):
+                raise CertificateError(f"{name} is not the sum over the classes: {fields.number(name)!r}")
+        return loaded
+
+    def check(self, X: ArrayLike, y: ArrayLike) -> bool:
+        """Check every class against the rest (see :meth:`Certificate.check`).
+
+        Parameters
+        ----------
+        X : (n, d) array
+            The data.
+        y : (n,) array
+            Labels of K classes.
+
+        Returns
+        -------
+        bool
+            True; anything else raises CertificateError.
+        """
+        matrix = as_matrix(X)
+        encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
+        if list(map(str, encoded.classes.tolist())) != list(map(str, self.classes.tolist())):
+            raise CertificateError(
+                f"the certificate is about classes {self.classes.tolist()}, "
+                f"y holds {encoded.classes.tolist()}"
+            )
+        return all(
+            part.check(matrix, labels) for part, labels in zip(self.certificates, encoded.Y, strict=True)
+        )
+
+
+def load_certificate(path: str | os.PathLike[str]) -> Certificate | MultiClassCertificate:
+    """Return the certificate in a file, of one binary problem or of K classes.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Certificate or MultiClassCertificate
+        As it was saved, not yet checked against any data.
+
+    Raises
+    ------
+    CertificateError
+        If the file holds no certificate.
+    """
+    values = document.read(path)
+    return (
+        MultiClassCertificate.from_document(values)
+        if "certificates" in values
+        else Certificate.from_document(values)
+    )

@@ -1,0 +1,156 @@
+"""The max-margin problem as the solvers see it, and the way back to the data.
+
+The rows are unit vectors of full rank, and those that cannot bind are left out. In the data's terms: ``min
+sum_j ||u_j|| + C sum_n xi_n  s.t.  y_n f(x_n) >= 1 - xi_n``. With ``x_n = ||x_n|| B v_n`` (v_n a unit row in
+coordinates of the row space B), a common scale beta, and w = u / beta in those coordinates it reads ``min
+sum_j ||w_j|| + sum_n caps_n xi_n  s.t.  y_n f(v_n) >= demand_n - xi_n``, with ``demand_n = 1/(beta ||x_n||)``
+and ``caps_n = C ||x_n||``; its multipliers mu give ``lam_n = mu_n y_n / ||x_n||``. Badly scaled rows do not
+reach the solvers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from convexrelu.arrangements import Hyperplanes, hyperplanes_of
+from convexrelu.networks import TwoLayerReLU
+
+__all__ = ["Neurons", "Problem", "prepare"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Neurons:
+    """Neurons in a problem's coordinates.
+
+    Attributes
+    ----------
+    U : (k, r) float array
+        Their convex variables; a neuron's size is its row's norm.
+    signs : (k,) float array
+        Output signs, +1 or -1.
+    """
+
+    U: Float[np.ndarray, "k r"]
+    signs: Float[np.ndarray, " k"]
+
+    def __len__(self) -> int:
+        return len(self.U)
+
+    def joined(self, other: Neurons) -> Neurons:
+        """Both sets of neurons."""
+        return Neurons(U=np.vstack([self.U, other.U]), signs=np.r_[self.signs, other.signs])
+
+    def kept(self, index: Int[np.ndarray, " q"] | Bool[np.ndarray, " k"]) -> Neurons:
+        """The neurons of that index or mask."""
+        return Neurons(U=self.U[index], signs=self.signs[index])
+
+    def normalized(self) -> Neurons:
+        """The neurons' directions: rows of norm one; zero rows are dropped."""
+        sizes = np.linalg.norm(self.U, axis=1)
+        live = sizes > 0
+        return Neurons(U=self.U[live] / sizes[live, None], signs=self.signs[live])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A binary max-margin problem in reduced form (see the module's text).
+
+    Attributes
+    ----------
+    rows : (k, r) float array
+        Unit rows v_n in coordinates of the row space.
+    y : (k,) float array
+        Their labels, +1 or -1.
+    demand : (k,) float array
+        The margins asked for, at most 1.
+    caps : (k,) float array
+        Prices of slack: ``C ||x_n||``, inf for the hard margin.
+    index : (k,) int array
+        The rows of X that they are; the others cannot bind.
+    inverse_norms : (k,) float array
+        ``1/||x_n||`` of these rows.
+    scale : float
+        beta, the largest of the inverse norms.
+    basis : (d, r) float array
+        Of the row space.
+    n : int
+        Number of rows of X.
+    """
+
+    rows: Float[np.ndarray, "k r"]
+    y: Float[np.ndarray, " k"]
+    demand: Float[np.ndarray, " k"]
+    caps: Float[np.ndarray, " k"]
+    index: Int[np.ndarray, " k"]
+    inverse_norms: Float[np.ndarray, " k"]
+    scale: float
+    basis: Float[np.ndarray, "d r"]
+    n: int
+
+    @property
+    def soft(self) -> bool:
+        """Whether slack is allowed (C is finite)."""
+        return bool(np.isfinite(self.caps).all())
+
+    def features(self, neurons: Neurons) -> Float[np.ndarray, "k q"]:
+        """Signed margins ``y_n s_j (v_n^T u_j)_+`` of every row (one a line) and neuron."""
+        margins: np.ndarray = self.y[:, None] * np.maximum(self.rows @ neurons.U.T, 0) * neurons.signs
+        return margins
+
+    def network(self, neurons: Neurons) -> TwoLayerReLU:
+        """The network of these neurons in the data's coordinates."""
+        return TwoLayerReLU.from_directions(self.scale * neurons.U @ self.basis.T, neurons.signs)
+
+    def neurons(self, network: TwoLayerReLU) -> Neurons:
+        """The neurons of a network in this problem's coordinates; its part off the row space is dropped."""
+        live = network.signs != 0
+        return Neurons(U=network.u[live] @ self.basis / self.scale, signs=network.signs[live])
+
+    def dual(self, mu: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
+        """The dual variable lam of the data from the multipliers mu >= 0 of the reduced rows."""
+        lam = np.zeros(self.n)
+        lam[self.index] = self.y * mu * self.inverse_norms
+        return lam
+
+    def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
+        """The inverse of :meth:`dual` on the rows kept."""
+        mu: np.ndarray = self.y * lam[self.index] / self.inverse_norms
+        return mu
+
+
+def prepare(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], C: float) -> Problem:
+    """Return the reduced problem of feasible data.
+
+    Feasible: as :func:`convexrelu.solvers.feasibility.check_feasible` has it. Hard margin: of the rows with
+    one label on one ray only the shortest can bind. Soft margin: every non-zero row has slack of its own.
+    """
+    lines = hyperplanes_of(X)
+    norms = np.linalg.norm(X, axis=1)
+    index = np.flatnonzero(norms > 0)
+    if np.isinf(C):
+        index = _shortest_on_each_ray(lines, y, norms)
+    inverse = 1.0 / norms[index]
+    scale = float(inverse.max(initial=0.0)) or 1.0
+    return Problem(
+        rows=np.ascontiguousarray((X[index] * inverse[:, None]) @ lines.basis),
+        y=y[index],
+        demand=inverse / scale,
+        caps=C * norms[index],
+        index=index,
+        inverse_norms=inverse,
+        scale=scale,
+        basis=lines.basis,
+        n=len(X),
+    )
+
+
+def _shortest_on_each_ray(
+    lines: Hyperplanes, y: Float[np.ndarray, " n"], norms: Float[np.ndarray, " n"]
+) -> Int[np.ndarray, " k"]:
+    ray = np.where(lines.sign != 0, 4 * lines.member + 2 * (lines.sign > 0) + (y > 0), -1)
+    order = np.lexsort((np.arange(len(y)), norms, ray))
+    first = np.r_[True, np.diff(ray[order]) != 0]
+    return np.sort(order[first & (ray[order] >= 0)])

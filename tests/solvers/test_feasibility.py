@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from convexrelu import InfeasibleError, solve_max_margin
+
+TRIPLE = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]], dtype=float)
+TRIPLE_LABELS = np.array([1, -1, 1, -1, -1, 1])
+
+
+def refused(X, y, **options):
+    """The error, after checking that its Farkas vector proves what it says (spec section 2)."""
+    X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
+    with pytest.raises(InfeasibleError) as caught:
+        solve_max_margin(X, y, **options)
+    error = caught.value
+    assert (y * error.farkas >= 0).all()
+    assert y @ error.farkas > 0
+    rng = np.random.default_rng(0)
+    U = np.vstack([rng.normal(size=(2000, X.shape[1])), X, -X])
+    sizes = np.linalg.norm(U, axis=1) * (np.abs(error.farkas) @ np.linalg.norm(X, axis=1))
+    assert (np.abs(np.maximum(U @ X.T, 0) @ error.farkas) <= 1e-11 * sizes).all()
+    np.testing.assert_array_equal(np.sort(error.rows), np.flatnonzero(error.farkas))
+    return error
+
+
+@pytest.mark.parametrize("method", ["auto", "program"])
+def test_a_zero_row(method):
+    error = refused([[1, 0], [0, 0], [0, 1]], [1, -1, -1], method=method)
+    np.testing.assert_array_equal(error.rows, [1])
+    assert "zero row" in str(error)
+    assert "1" in str(error)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, 1e-9, 1e9, 1 / 3])
+def test_one_ray_with_two_labels(factor):
+    row = np.array([0.3, -0.7, 0.2])
+    error = refused([[1, 0, 0], row, [0, 1, 0], factor * row], [1, 1, -1, -1])
+    assert set(error.rows) == {1, 3}
+
+
+def test_the_antipodal_triple():
+    error = refused(TRIPLE, TRIPLE_LABELS)
+    assert set(error.rows) == set(range(6))
+    refused(TRIPLE * np.array([[1.0], [2.0], [0.1], [5.0], [3.0], [7.0]]), TRIPLE_LABELS)
+    refused(np.hstack([TRIPLE, np.zeros((6, 2))]), TRIPLE_LABELS)
+
+
+@pytest.mark.parametrize("drop", range(6))
+def test_five_rows_of_the_triple_can_be_fitted(drop):
+    keep = np.arange(6) != drop
+    solution = solve_max_margin(TRIPLE[keep], TRIPLE_LABELS[keep])
+    assert solution.network.margin(TRIPLE[keep], TRIPLE_LABELS[keep]) == pytest.approx(1)
+    assert solution.gap <= 1e-6
+
+
+@pytest.mark.parametrize("flip", range(6))
+def test_any_other_label_can_be_fitted(flip):
+    y = TRIPLE_LABELS.copy()
+    y[flip] *= -1
+    assert solve_max_margin(TRIPLE, y).status == "optimal"
+
+
+@pytest.mark.parametrize("q", [3, 5, 9])
+def test_a_ring_of_antipodal_pairs(q):
+    """Differences f(x) - f(-x) are linear in x; 2 q of them around the origin cannot all be positive."""
+    angles = 2 * np.pi * np.arange(q) / q  # q odd: no two of these directions are antipodal
+    heads = np.column_stack([np.cos(angles), np.sin(angles)])
+    X = np.vstack([heads, -heads * np.linspace(0.5, 2, q)[:, None]])
+    refused(X, np.r_[np.ones(q), -np.ones(q)])
+    # half of the ring lies in an open half-space
+    half = np.cos(angles - 0.1) > 1e-3
+    both = np.r_[half, half]
+    assert solve_max_margin(X[both], np.r_[np.ones(q), -np.ones(q)][both]).status == "optimal"
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_a_simplex_of_antipodal_pairs(d):
+    heads = np.vstack([np.eye(d), -np.ones(d)])
+    X, y = np.vstack([heads, -heads]), np.r_[np.ones(d + 1), -np.ones(d + 1)]
+    refused(X, y)
+    # equal labels on one pair: its difference says nothing any more
+    y[0] = -1
+    assert solve_max_margin(X, y).gap <= 1e-6
+
+
+@pytest.mark.parametrize("nudge", [1e-1, 1e-2, 1e-3])
+def test_near_misses_can_be_fitted_at_a_price(nudge):
+    """Two labels nearly on one ray, and an antipodal conflict that is bent open: P* grows like 1/nudge."""
+    ray = np.array([[1.0, 0.0], [1.0, nudge]])
+    solution = solve_max_margin(ray, [1, -1])
+    # u1 = (1, a) needs nothing of the other; any network has slope at least 2/nudge between the two rows
+    assert solution.gap <= 1e-6
+    assert solution.lower_bound >= 2 / nudge * (1 - 1e-6)
+    bent = TRIPLE.copy()
+    bent[5] = [-1, -1 + nudge]
+    assert solve_max_margin(bent, TRIPLE_LABELS).gap <= 1e-6
+
+
+def test_a_finite_price_of_slack_makes_them_all_solvable():
+    for X, y in ((TRIPLE, TRIPLE_LABELS), ([[0.0, 0.0]], [1]), ([[1.0], [2.0]], [1, -1])):
+        solution = solve_max_margin(X, y, C=2.0)
+        assert solution.status == "optimal"
+        assert solution.objective <= 2.0 * len(y) * (1 + 1e-12)
+    assert solve_max_margin([[0.0, 0.0]], [1], C=2.0).objective == pytest.approx(2.0, rel=1e-12)
+
+
+def test_it_is_refused_within_a_second_on_large_data():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(3000, 10)), rng.choice([1.0, -1.0], 3000)
+    X[1234], y[1234] = 3 * X[77], -y[77]
+    started = time.process_time()
+    with pytest.raises(InfeasibleError) as caught:
+        solve_max_margin(X, y)
+    assert time.process_time() - started < 2  # a second, on a machine that does nothing else
+    assert set(caught.value.rows) == {77, 1234}

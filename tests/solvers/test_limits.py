@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from convexrelu import solve_max_margin
+
+
+def hard_instance(n=60, d=8, classes=2):
+    """Random labels: no closed form, and more cells than can be listed."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, classes, n)
+    return rng.normal(size=(n, d)), y if classes > 2 else 2 * y - 1
+
+
+def assert_valid_bounds(solution, X, y):
+    """Weak duality, recomputed: lam is feasible wherever it is sampled, the network proves the objective."""
+    network, lam = solution.network, solution.lam
+    assert 0 <= solution.lower_bound <= solution.objective
+    assert (y * lam >= 0).all()
+    U = np.vstack([np.random.default_rng(1).normal(size=(3000, X.shape[1])), network.W1])
+    U /= np.linalg.norm(U, axis=1)[:, None]
+    assert np.abs(np.maximum(U @ X.T, 0) @ lam).max() <= 1 + 1e-9
+    assert y @ lam == pytest.approx(solution.lower_bound, rel=1e-9)
+    if np.isfinite(solution.objective):
+        assert network.margin(X, y) == pytest.approx(1, abs=1e-9)
+        assert network.objective() <= solution.objective * (1 + 1e-12)
+
+
+class InterruptOnRound(logging.Handler):
+    """Press Ctrl-C when a round of the given phase is reported, the given number of times."""
+
+    def __init__(self, phase, times=1):
+        super().__init__(logging.INFO)
+        self.phase, self.times = phase, times
+
+    def emit(self, record):
+        if record.getMessage().startswith(self.phase) and self.times:
+            self.times -= 1
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def interrupt_on():
+    logger = logging.getLogger("convexrelu")
+    level, handlers = logger.level, []
+
+    def install(phase, times=1):
+        handlers.append(InterruptOnRound(phase, times))
+        logger.addHandler(handlers[-1])
+        logger.setLevel(logging.INFO)
+
+    yield install
+    logger.setLevel(level)
+    for handler in handlers:
+        logger.removeHandler(handler)
+
+
+# What a limit may be exceeded by: a round of the solver that is under way, the last linear program and the
+# certificate; several times what it takes on an idle machine.
+GRACE = 4.0
+
+
+@pytest.mark.parametrize(("n", "d", "limit"), [(60, 8, 0.02), (60, 8, 0.5), (60, 5, 0.5), (40, 12, 0.5)])
+def test_time_limits_are_kept_with_valid_bounds(n, d, limit):
+    X, y = hard_instance(n, d)
+    solve_max_margin(X[:2], [1, -1])  # imports and compiled kernels
+    started = time.process_time()
+    solution = solve_max_margin(X, y, time_limit=limit)
+    assert time.process_time() - started <= limit + GRACE
+    assert solution.status == "time_limit"
+    assert_valid_bounds(solution, X, y)
+
+
+def test_the_limit_is_shared_by_the_classes():
+    X, y = hard_instance(60, 8, classes=3)
+    started = time.process_time()
+    solution = solve_max_margin(X, y, time_limit=0.6)
+    assert time.process_time() - started <= 0.6 + 2 * GRACE
+    assert solution.status == "time_limit"
+    for k, part in enumerate(solution.solutions):
+        assert_valid_bounds(part, X, np.where(y == k, 1.0, -1.0))
+    assert 0 < solution.lower_bound <= solution.objective
+
+
+def test_a_generous_limit_changes_nothing():
+    X, y = np.random.default_rng(0).normal(size=(8, 2)), np.array([1, -1, 1, -1, 1, -1, 1, 1])
+    limited, free = solve_max_margin(X, y, time_limit=300.0), solve_max_margin(X, y)
+    assert limited.status == "optimal"
+    assert limited.objective == pytest.approx(free.objective, rel=1e-9)
+
+
+@pytest.mark.parametrize("phase", ["directions", "patterns", "polish"])
+def test_ctrl_c_returns_what_there_is(phase, interrupt_on):
+    X, y = hard_instance()
+    before = signal.getsignal(signal.SIGINT)
+    interrupt_on(phase)
+    solution = solve_max_margin(X, y)
+    assert solution.status == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert_valid_bounds(solution, X, y)
+
+
+def test_ctrl_c_from_outside():
+    X, y = hard_instance(100, 8)
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    try:
+        solution = solve_max_margin(X, y)
+    finally:
+        timer.join()
+    assert solution.status == "interrupted"
+    assert_valid_bounds(solution, X, y)
+
+
+def test_a_second_ctrl_c_is_not_caught(interrupt_on):
+    X, y = hard_instance()
+    interrupt_on("", times=2)
+    with pytest.raises(KeyboardInterrupt):
+        solve_max_margin(X, y)
+
+
+def test_it_solves_in_a_thread_where_no_signal_can_be_caught():
+    found = []
+    worker = threading.Thread(
+        target=lambda: found.append(solve_max_margin([[1.0, 0.0], [0.0, 1.0]], [1, -1], time_limit=100.0))
+    )
+    worker.start()
+    worker.join()
+    assert found[0].objective == pytest.approx(2, rel=1e-9)
+
+
+def test_ctrl_c_ends_all_classes(interrupt_on):
+    X, y = hard_instance(12, 3, classes=3)
+    interrupt_on("directions")
+    solution = solve_max_margin(X, y)
+    assert [part.status for part in solution.solutions] == ["interrupted"] * 3
