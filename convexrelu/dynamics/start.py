@@ -1,0 +1,103 @@
+"""Starting points: scaled neurons that meet the condition of WP Theorem 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._typing import ArrayLike, RNGLike
+from convexrelu._validation import as_data, check_count, check_positive
+from convexrelu.networks import TwoLayerReLU
+
+__all__ = ["ScaledStart", "scaled_start"]
+
+MAX_DRAWS = 100
+"""How many starts are drawn before going on with the last: beyond that the data is in the way, not chance."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScaledStart:
+    """A network of scaled neurons, and whether it meets the condition of WP Theorem 1.
+
+    Attributes
+    ----------
+    network : TwoLayerReLU
+        Its neurons have ``||w1|| = |w2|``, with output signs +, -, +, ...
+    satisfied : bool
+        Whether each sign whose label is present has a neuron with ``sign(y^T (X w1)_+) = sign(w2)``.
+    draws : int
+        How many networks were drawn.
+    """
+
+    network: TwoLayerReLU
+    satisfied: bool
+    draws: int
+
+    def __str__(self) -> str:
+        verdict = "holds" if self.satisfied else "does not hold"
+        width = len(self.network.w2)
+        return f"scaled start of {width} neurons: WP Theorem 1's condition {verdict} (draws: {self.draws})"
+
+
+def scaled_start(X: ArrayLike, y: ArrayLike, *, width: int, scale: float, rng: RNGLike = None) -> ScaledStart:
+    """Random scaled neurons, redrawn until both classes have one that starts in their favour (WP eq. (9)).
+
+    Directions are uniform on the sphere, ``||w1|| = |w2| = scale``, and output signs alternate +, -, +, ...
+    Starts are drawn, at most 100 of them, until each sign whose label is present has a neuron with ``sign(y^T
+    (X w1)_+) = sign(w2)``; if none does, the last one is returned and ``satisfied`` is False.
+
+    Parameters
+    ----------
+    X : array_like
+        (n, d) data.
+    y : array_like
+        (n,) binary labels.
+    width : int
+        The number of neurons.
+    scale : float
+        The norm of each neuron's two weights.
+    rng : int, Generator, SeedSequence or None
+        The source of randomness; the same seed gives the same start.
+
+    Returns
+    -------
+    ScaledStart
+        The network and whether the condition holds.
+
+    Raises
+    ------
+    InvalidInputError
+        If the data is malformed, or `width` or `scale` is not positive.
+
+    Examples
+    --------
+    >>> start = scaled_start([[1.65, -0.47], [-0.47, 1.35]], [1, -1], width=10, scale=1e-3, rng=0)
+    >>> start.satisfied
+    True
+    """
+    X, y = as_data(X, y)
+    width = check_count(width, "width")
+    scale = check_positive(scale, "scale")
+    generator = np.random.default_rng(rng)
+    signs = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
+    draw, satisfied = 0, False
+    while draw < MAX_DRAWS and not satisfied:
+        draw += 1
+        directions = generator.normal(size=(width, X.shape[1]))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        satisfied = _is_favourable(X, y, directions, signs)
+    return ScaledStart(
+        network=TwoLayerReLU(scale * directions, scale * signs), satisfied=satisfied, draws=draw
+    )
+
+
+def _is_favourable(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    directions: Float[np.ndarray, "m d"],
+    signs: Float[np.ndarray, " m"],
+) -> bool:
+    correlation = y @ np.maximum(X @ directions.T, 0.0)
+    return all(bool(((signs == label) & (label * correlation > 0)).any()) for label in np.unique(y))

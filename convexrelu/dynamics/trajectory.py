@@ -1,0 +1,222 @@
+"""Trajectories of training: what was recorded, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float, Real
+
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_data
+from convexrelu.correlation import dual_norm
+from convexrelu.errors import InvalidInputError
+from convexrelu.losses import Loss
+from convexrelu.networks import TwoLayerReLU
+
+__all__ = ["FlowEvent", "Trajectory", "check_training_problem"]
+
+NEGLIGIBLE_WEIGHT = 1e-15
+"""Relative loss weights below it are left out of the certified bound. Any lam gives a valid bound, so
+this costs at most n * 1e-15 of it, and a sparser lam makes the oracle's work smaller."""
+
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""Covers the roundings of dividing an exactly rounded sum by the bound on h."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlowEvent:
+    """One change of a neuron's activation pattern along a gradient flow.
+
+    Attributes
+    ----------
+    time : float
+        The true time.
+    neuron : int
+        The neuron's index.
+    row : int
+        The row whose hyperplane ``x_n^T w1 = 0`` it meets (of parallel rows, the first).
+    kind : str
+        "on" and "off": the row becomes active or inactive for the neuron; "slide": the neuron starts to move
+        along the hyperplane.
+    """
+
+    time: float
+    neuron: int
+    row: int
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trajectory:
+    """The recorded points of a training run, with bounds on P* that certify every one of them.
+
+    Everything but the recorded weights is computed from X, y and them, once, when first asked for.
+
+    Attributes
+    ----------
+    X, y : (n, d) and (n,) float arrays
+        The data, labels as +1 and -1.
+    times : (T,) array
+        Step indices (descent) or true times (flow) of the recorded points, increasing, the start first.
+    W1, w2 : (T, m, d) and (T, m) float arrays
+        The weights there.
+    rule : Loss
+        The loss that was minimised.
+    status : str
+        "finished", "converged", "time_limit", "interrupted", "diverged" or "stalled"; the function that
+        made it says when.
+    kind : str
+        "descent" or "flow".
+    events : tuple of FlowEvent
+        Changes of activation patterns (flow only).
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> path = cr.gradient_descent(
+    ...     [[1.65, -0.47], [-0.47, 1.35]], [1, -1], start, step_size=0.3, n_steps=20000, normalized=True
+    ... )
+    >>> bool(path.bound_at(-1) <= 1.282433 <= path.objective[-1])
+    True
+    """
+
+    X: Float[np.ndarray, "n d"]
+    y: Float[np.ndarray, " n"]
+    times: Real[np.ndarray, " T"]
+    W1: Float[np.ndarray, "T m d"]
+    w2: Float[np.ndarray, "T m"]
+    rule: Loss
+    status: str
+    kind: str
+    events: tuple[FlowEvent, ...]
+
+    def __post_init__(self) -> None:
+        for array in (self.times, self.W1, self.w2):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def network_at(self, index: int = -1) -> TwoLayerReLU:
+        """Return the network at a recorded point, the last one unless said otherwise."""
+        return TwoLayerReLU(self.W1[index], self.w2[index])
+
+    @cached_property
+    def margins(self) -> Float[np.ndarray, "T n"]:
+        """Every sample's margin ``q_n = y_n f(x_n)``."""
+        return np.stack(
+            [self.y * (np.maximum(self.X @ W1.T, 0.0) @ w2) for W1, w2 in zip(self.W1, self.w2, strict=True)]
+        )
+
+    @cached_property
+    def margin(self) -> Float[np.ndarray, " T"]:
+        """Return the smallest margin ``min_n y_n f(x_n)``."""
+        return np.asarray(self.margins.min(axis=1))
+
+    @cached_property
+    def loss(self) -> Float[np.ndarray, " T"]:
+        """Return the loss summed over the samples; 0 where it underflows, see :attr:`log_loss`."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.rule.value(self.margins).sum(axis=1))
+
+    @cached_property
+    def log_loss(self) -> Float[np.ndarray, " T"]:
+        """Return the logarithm of the summed loss, which does not underflow."""
+        return self.rule.log_total(self.margins)
+
+    @cached_property
+    def lam(self) -> Float[np.ndarray, "T n"]:
+        """The loss weights ``-y_n l'(q_n)`` (WP eq. (19)); they may underflow, see :attr:`relative_lam`."""
+        return np.asarray(self.y * self.rule.slope(self.margins))
+
+    @cached_property
+    def relative_lam(self) -> Float[np.ndarray, "T n"]:
+        """The loss weights scaled to ``sum_n |lam_n| = 1`` in the log domain: they never vanish together."""
+        return np.asarray(self.y * self.rule.relative_slope(self.margins))
+
+    @cached_property
+    def objective(self) -> Float[np.ndarray, " T"]:
+        """The upper bound on P*, ``||theta||^2 / (2 margin)``; inf where the margin is not positive."""
+        square = np.square(self.W1).sum(axis=(1, 2)) + np.square(self.w2).sum(axis=1)
+        fits = self.margin > 0
+        with np.errstate(over="ignore"):
+            return np.where(fits, square / (2.0 * np.where(fits, self.margin, 1.0)), np.inf)
+
+    def bound_at(self, index: int = -1) -> float:
+        """Return the lower bound on P* that the loss weights at a recorded point prove: ``y^T lam / h(lam)``.
+
+        Weights of the wrong sign (square loss, margins above 1) count as 0, since the bound needs ``y_n lam_n
+        >= 0``. It is 0 when no weight is left. h(lam) is taken at its proven upper bound.
+        """
+        weights = self.y * self.relative_lam[index]
+        weights = np.where(weights > NEGLIGIBLE_WEIGHT, weights, 0.0)
+        total = math.fsum(weights)
+        if total == 0.0:
+            return 0.0
+        norm = float(dual_norm(self.X, self.y * weights).upper_bound)
+        return total / norm * (1.0 - _ROUNDING) if norm > 0.0 else math.inf
+
+    def gap_at(self, index: int = -1) -> float:
+        """Return the certified relative gap at one recorded point; inf if the network does not fit."""
+        upper = float(self.objective[index])
+        return (upper - self.bound_at(index)) / upper if math.isfinite(upper) else math.inf
+
+    @cached_property
+    def lower_bound(self) -> Float[np.ndarray, " T"]:
+        """The certified lower bound at every recorded point: T calls of the oracle. See :meth:`bound_at`."""
+        return np.array([self.bound_at(index) for index in range(len(self))])
+
+    @cached_property
+    def gap(self) -> Float[np.ndarray, " T"]:
+        """The relative gap ``(objective - lower_bound) / objective``, inf where the objective is inf."""
+        fits = np.isfinite(self.objective)
+        upper = np.where(fits, self.objective, 1.0)
+        return np.where(fits, (upper - self.lower_bound) / upper, np.inf)
+
+    @cached_property
+    def alignment(self) -> Float[np.ndarray, "T m"]:
+        """Each neuron's cosine of ``w1_i`` with ``s_i X^T D(w1_i) y``, s_i = sign(w2_i) (WP Theorem 1).
+
+        It is 0 where the cosine is undefined: a zero neuron, or no active row.
+        """
+        cosines = np.zeros(self.w2.shape)
+        for index, (W1, w2) in enumerate(zip(self.W1, self.w2, strict=True)):
+            target = (np.sign(w2)[:, None] * (W1 @ self.X.T > 0) * self.y) @ self.X
+            lengths = np.linalg.norm(W1, axis=1) * np.linalg.norm(target, axis=1)
+            cosines[index] = (W1 * target).sum(axis=1) / np.where(lengths > 0, lengths, 1.0)
+        return np.clip(cosines, -1.0, 1.0)
+
+    @cached_property
+    def inactive(self) -> Bool[np.ndarray, " m"]:
+        """Which neurons are zero on all the data at the start: they never move."""
+        return np.asarray(~(self.X @ self.W1[0].T > 0).any(axis=0))
+
+    def __str__(self) -> str:
+        unit = "step" if self.kind == "descent" else "t ="
+        upper = float(self.objective[-1])
+        fit = f"objective {upper:.6g}" if math.isfinite(upper) else "the data is not fitted"
+        return (
+            f"gradient {self.kind}, {self.rule.name} loss: {self.status} at {unit} {self.times[-1]:.6g}; "
+            f"log loss {self.log_loss[0]:.3g} -> {self.log_loss[-1]:.3g}, {fit}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trajectory of {len(self)} points: {self}>"
+
+
+def check_training_problem(
+    X: ArrayLike, y: ArrayLike, network: TwoLayerReLU
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
+    """Return data and +-1 labels, checked together with the network that starts there."""
+    matrix, labels = as_data(X, y)
+    if not isinstance(network, TwoLayerReLU):
+        raise InvalidInputError(f"network must be a TwoLayerReLU, got {type(network).__name__}")
+    if network.W1.shape[1] != matrix.shape[1]:
+        raise InvalidInputError(
+            f"the network must take {matrix.shape[1]} inputs (the columns of X), got {network.W1.shape[1]}"
+        )
+    return matrix.copy(), labels.copy()

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+
+from convexrelu.dynamics import gradient_descent, scaled_start
+from convexrelu.errors import InvalidInputError
+from convexrelu.losses import get_loss
+from convexrelu.networks import TwoLayerReLU
+
+F1_X, F1_Y, F1_OPTIMUM = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1.0, -1.0]), 1.282432
+LOSSES = ["logistic", "exponential", "square"]
+
+
+def random_problem(seed, n=12, d=3, m=5, scale=0.5):
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(n, d)), np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    return X, y, TwoLayerReLU(scale * rng.normal(size=(m, d)), scale * rng.normal(size=m))
+
+
+def log_loss_at(X, y, W1, w2, name):
+    return float(get_loss(name).log_total(y * (np.maximum(X @ W1.T, 0) @ w2)))
+
+
+def difference_gradient(function, point, step=1e-6):
+    gradient = np.zeros_like(point)
+    for index in np.ndindex(point.shape):
+        shift = np.zeros_like(point)
+        shift[index] = step
+        gradient[index] = (function(point + shift) - function(point - shift)) / (2 * step)
+    return gradient
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("normalized", [False, True])
+def test_one_step_is_the_gradient_of_the_loss(name, normalized):
+    X, y, start = random_problem(0)
+    step = 1e-3
+    path = gradient_descent(X, y, start, step_size=step, n_steps=1, loss=name, normalized=normalized)
+
+    def value(W1, w2):
+        log_loss = log_loss_at(X, y, W1, w2, name)
+        return log_loss if normalized else np.exp(log_loss)
+
+    rate = step
+    if normalized:
+        rate /= np.square(X).sum(axis=1).max() * max(1.0, 2 * start.objective())
+    W1 = start.W1 - rate * difference_gradient(lambda W1: value(W1, start.w2), np.array(start.W1))
+    w2 = start.w2 - rate * difference_gradient(lambda w2: value(start.W1, w2), np.array(start.w2))
+    np.testing.assert_allclose(path.W1[-1], W1, atol=1e-8 * rate * 100)
+    np.testing.assert_allclose(path.w2[-1], w2, atol=1e-8 * rate * 100)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_kernel_equals_a_plain_loop(name):
+    X, y, start = random_problem(1)
+    W1, w2 = np.array(start.W1), np.array(start.w2)
+    for _ in range(30):
+        active = np.maximum(X @ W1.T, 0)
+        weights = y * get_loss(name).slope(y * (active @ w2))
+        W1, w2 = (
+            W1 + 1e-2 * w2[:, None] * ((X @ W1.T > 0) * weights[:, None]).T @ X,
+            w2 + 1e-2 * active.T @ weights,
+        )
+    path = gradient_descent(X, y, start, step_size=1e-2, n_steps=30, loss=name)
+    np.testing.assert_allclose(path.W1[-1], W1, rtol=1e-11)
+    np.testing.assert_allclose(path.w2[-1], w2, rtol=1e-11)
+
+
+def test_normalised_descent_reaches_the_certified_optimum_of_wp_f1():
+    start = scaled_start(F1_X, F1_Y, width=10, scale=1e-2, rng=0).network
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.3, n_steps=20000, normalized=True)
+    assert path.status == "finished"
+    assert F1_OPTIMUM - 1e-6 <= path.objective[-1] <= F1_OPTIMUM + 1e-3
+    assert F1_OPTIMUM - 1e-3 <= path.bound_at() <= F1_OPTIMUM + 1e-6
+    assert -1e-12 <= path.gap_at() <= 1e-3
+
+
+def test_counterexample_to_wp_theorem_2_for_three_classes():
+    # X = I_3: P* = 1 + sqrt 2, yet no negative neuron is active on both negative rows, and the limit is 3
+    X, y = np.eye(3), np.array([1.0, -1.0, -1.0])
+    W1 = 1e-3 * np.array([[1, 0.2, 0.1], [-0.1, 1, -0.5], [-0.2, -0.4, 1]])
+    start = TwoLayerReLU(W1, np.linalg.norm(W1, axis=1) * np.array([1.0, -1.0, -1.0]))
+    path = gradient_descent(X, y, start, step_size=0.3, n_steps=20000, normalized=True)
+    assert path.objective[-1] == pytest.approx(3, abs=1e-3)
+    assert path.bound_at() <= 1 + 2**0.5 + 1e-9
+
+
+def test_squared_norm_grows_linearly_when_normalised():
+    # d||theta||^2 / ds = 4 sum_n w_n q_n, w_n the relative weights: it gains 2 step / (P* max ||x||^2) a step
+    start = scaled_start(F1_X, F1_Y, width=4, scale=1e-2, rng=1).network
+    stops = [2000, 4000, 6000, 8000]
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.3, n_steps=8000, normalized=True, record=stops)
+    square = np.square(path.W1).sum(axis=(1, 2)) + np.square(path.w2).sum(axis=1)
+    gains = np.diff(square[1:])
+    np.testing.assert_allclose(gains, gains[0], rtol=1e-2)
+    expected = 2 * 0.3 * 2000 / np.square(F1_X).sum(axis=1).max() / F1_OPTIMUM
+    assert gains[-1] == pytest.approx(expected, rel=1e-2)
+
+
+def test_losses_beyond_float64_do_not_stall_normalised_descent():
+    start = TwoLayerReLU([[40.0, 0.0], [0.0, 40.0]], [40.0, -40.0])
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.3, n_steps=3000, normalized=True)
+    assert path.log_loss[0] < -1500
+    assert path.loss[0] == 0
+    assert path.objective[-1] < path.objective[0] - 0.05
+    assert np.isfinite(path.relative_lam).all()
+    np.testing.assert_allclose(np.abs(path.relative_lam).sum(axis=1), 1)
+
+
+def test_very_wrong_starts_do_not_overflow():
+    start = TwoLayerReLU([[1e3, 0.0], [0.0, 1e3]], [-1e3, 1e3])
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.1, n_steps=10, normalized=True, loss="exponential")
+    assert path.status == "finished"
+    assert path.log_loss[-1] < path.log_loss[0]
+    assert path.loss[0] == np.inf
+
+
+@pytest.mark.parametrize("name", ["square", "exponential"])
+def test_steps_too_large_end_as_diverged_with_a_finite_state(name):
+    X, y, start = random_problem(2, scale=3.0)
+    path = gradient_descent(X, y, start, step_size=10.0, n_steps=10000, loss=name)
+    assert path.status == "diverged"
+    assert path.times[-1] < 10000
+    assert np.isfinite(path.W1).all()
+    assert np.isfinite(path.w2).all()
+
+
+def test_stationary_points_end_as_converged():
+    path = gradient_descent([[1.0, 0.0]], [1], TwoLayerReLU([[-1.0, 0.0]], [1.0]), step_size=0.1, n_steps=100)
+    assert path.status == "converged"
+    assert len(path) == 1
+    exact = gradient_descent(
+        [[1.0]], [1], TwoLayerReLU([[1.0]], [1.0]), step_size=0.1, n_steps=9, loss="square"
+    )
+    assert exact.status == "converged"
+    assert exact.log_loss[-1] == -np.inf
+
+
+def test_records_hold_the_first_and_last_step_and_do_not_change_the_run():
+    X, y, start = random_problem(3)
+    default = gradient_descent(X, y, start, step_size=0.05, n_steps=500)
+    chosen = gradient_descent(X, y, start, step_size=0.05, n_steps=500, record=[100, 7])
+    assert default.times[0] == 0
+    assert default.times[-1] == 500
+    assert (np.diff(default.times) > 0).all()
+    assert chosen.times.tolist() == [0, 7, 100, 500]
+    assert np.array_equal(default.W1[-1], chosen.W1[-1])
+    assert np.array_equal(default.W1[0], start.W1)
+    assert np.array_equal(chosen.W1[1], gradient_descent(X, y, start, step_size=0.05, n_steps=7).W1[-1])
+
+
+def test_arguments_are_not_modified():
+    X, y, start = random_problem(4)
+    before = X.copy(), y.copy(), start.W1.copy(), start.w2.copy()
+    gradient_descent(X, y, start, step_size=0.1, n_steps=20)
+    for old, new in zip(before, (X, y, start.W1, start.w2), strict=True):
+        assert np.array_equal(old, new)
+
+
+def test_time_limit_returns_what_there_is():
+    X, y, start = random_problem(5, n=400, d=10, m=40)
+    path = gradient_descent(X, y, start, step_size=1e-4, n_steps=10**8, time_limit=0.2)
+    assert path.status == "time_limit"
+    assert 0 < path.times[-1] < 10**8
+
+
+def test_interrupt_returns_what_there_is(monkeypatch):
+    from convexrelu.dynamics import _kernels
+
+    X, y, start = random_problem(6)
+    original, calls = _kernels.run_steps, []
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(_kernels, "run_steps", interrupted)
+    path = gradient_descent(X, y, start, step_size=0.01, n_steps=100, record=[10, 20, 30, 40, 50])
+    assert path.status == "interrupted"
+    assert path.times.tolist() == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step_size": 0.0},
+        {"step_size": np.nan},
+        {"n_steps": 0},
+        {"loss": "hinge"},
+        {"record": [200]},
+        {"record": [0.5]},
+        {"record": "all"},
+        {"record": 0},
+        {"time_limit": -1.0},
+        {"network": TwoLayerReLU([[1.0]], [1.0])},
+        {"y": [1, 2, 3]},
+        {"X": [[1.0, np.nan]] * 3},
+    ],
+)
+def test_bad_input(change):
+    arguments = {
+        "X": [[1.0, 2.0], [2.0, 1.0], [0.0, 1.0]],
+        "y": [1, -1, 1],
+        "network": TwoLayerReLU([[1.0, 0.0]], [1.0]),
+        "step_size": 0.1,
+        "n_steps": 100,
+    } | change
+    with pytest.raises(InvalidInputError):
+        gradient_descent(**arguments)
