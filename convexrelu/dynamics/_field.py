@@ -2,8 +2,8 @@
 
 Each neuron is carried in polar form over both its weights, ``(w1, w2) = e^r (v, b)`` with ``||v||^2 + b^2 =
 1``, so that a start at scale 1e-9 is integrated as accurately as one at scale 1, and neurons that fade do not
-drag the step size down with them. With the weights' pull ``p`` (g_i of WP eq. (22), without its part across the
-hyperplanes the neuron slides along)
+drag the step size down with them. With the weights' pull ``p`` (g_i of WP eq. (22), without its part across
+the hyperplanes the neuron slides along)
 
     r' = 2 b v^T p,    v' = b p - r' v,    b' = v^T p - r' b.
 

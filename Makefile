@@ -1,0 +1,33 @@
+# What CI runs, in an environment that exists already: `pip install -e ".[dev]"` makes one.
+PYTHON ?= python
+
+.PHONY: check lint types imports docstrings notebooks test slow bench format
+
+check: lint types imports notebooks test
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m numpydoc.hooks.validate_docstrings $$(git ls-files 'convexrelu/*.py')
+
+types:
+	$(PYTHON) -m mypy
+
+imports:
+	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
+
+notebooks:
+	$(PYTHON) -m pytest --nbmake --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
+
+test:
+	$(PYTHON) -m pytest
+
+slow:
+	$(PYTHON) -m pytest -m slow
+
+bench:
+	$(PYTHON) benchmarks/run.py
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .

@@ -1,0 +1,115 @@
+"""``convexrelu patterns``: the activation patterns of a data set."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convexrelu.cli.output import Data, Json, Label, emit_json, working
+from convexrelu.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from convexrelu.arrangements import Arrangement
+
+__all__ = ["EXAMPLES", "patterns"]
+
+EXAMPLES = (
+    "Examples: `convexrelu patterns wang-pilanci-f1`; `convexrelu patterns data.csv --count`; "
+    "`convexrelu patterns iris-setosa-virginica --sample 1000 --out patterns.npz`"
+)
+
+_SHOWN = 16  # patterns, of at most this many columns more than a line holds
+_MOST_COLUMNS = 80
+
+
+def patterns(
+    data: Data,
+    label: Label = None,
+    count: Annotated[
+        bool, typer.Option("--count", help="Only count them, exactly, without listing.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.npz", help="Write the arrays patterns and witnesses.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", help="Those that N random directions meet: an incomplete list.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """List or count the patterns that hidden neurons can have on the data: which samples they see."""
+    import numpy as np
+
+    from convexrelu.arrangements import count_patterns, enumerate_patterns, pattern_bound, sample_patterns
+    from convexrelu.datasets import resolve
+
+    _check_options(count, out, sample)
+    dataset = resolve(data, label=label)
+    n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
+    document = {"n": n, "rank": rank, "bound": pattern_bound(n, rank)}
+    with working("going through the cells"):
+        if count:
+            found, kind, arrangement = count_patterns(dataset.X), "exact", None
+        else:
+            arrangement = (
+                enumerate_patterns(dataset.X)
+                if sample is None
+                else sample_patterns(dataset.X, sample, rng=seed)
+            )
+            found, kind = len(arrangement), "exact" if arrangement.complete else "sample"
+    if out is not None and arrangement is not None:
+        _write(out, arrangement)
+    if json:
+        emit_json({**document, "count": found, "complete": kind == "exact"})
+        return
+    what = (
+        "patterns"
+        if kind == "exact"
+        else f"distinct patterns met by {sample} random directions (not all there are)"
+    )
+    typer.echo(
+        f"{dataset}\n\n{found} {what}; n = {n}, rank {rank}: at most {document['bound']} (Cover's count)"
+    )
+    if arrangement is not None:
+        typer.echo(_listing(arrangement))
+    if out is not None:
+        typer.echo(f"written to {out}: patterns, witnesses")
+
+
+def _check_options(count: bool, out: Path | None, sample: int | None) -> None:
+    if count and (out is not None or sample is not None):
+        raise InvalidInputError("--count lists nothing: it goes with neither --out nor --sample")
+    if out is not None and out.suffix != ".npz":
+        raise InvalidInputError(f"--out must end in .npz, got {out}")
+
+
+def _listing(arrangement: Arrangement) -> str:
+    """The first patterns as rows of 0 and 1."""
+    lines = []
+    for pattern in arrangement.patterns[:_SHOWN]:
+        bits = "".join("1" if bit else "0" for bit in pattern[:_MOST_COLUMNS])
+        lines.append(f"  {bits}{'...' if len(pattern) > _MOST_COLUMNS else ''}")
+    more = len(arrangement) - _SHOWN
+    return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+
+
+def _write(path: Path, arrangement: Arrangement) -> None:
+    """Write the arrays whole or not at all."""
+    import numpy as np
+
+    draft = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp.npz")
+    try:
+        np.savez_compressed(
+            draft,
+            patterns=arrangement.patterns,
+            witnesses=arrangement.witnesses,
+            complete=arrangement.complete,
+        )
+        draft.replace(path)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""Figures on disk, each written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from convexrelu.errors import InvalidInputError
+from convexrelu.plotting.style import NamedFigure
+
+__all__ = ["save_figures"]
+
+_FAST = {"compress_level": 3}  # a fifth larger than the default 6, in a third of the time
+
+
+def save_figures(figures: Iterable[NamedFigure], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write figures as PNG files and return their paths.
+
+    A file of that name is replaced only once all of the new one is written.
+
+    Parameters
+    ----------
+    figures : iterable of NamedFigure
+        The figures; drawn one after the other, so a generator keeps one in memory.
+    folder : str or path
+        Where to; created if missing.
+
+    Returns
+    -------
+    list of Path
+        ``folder/name.png`` for each.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder cannot be made.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write figures to {target}: {error.strerror or error}") from error
+    written = []
+    for item in figures:
+        path = target / f"{item.name}.png"
+        draft = target / f".{item.name}.{secrets.token_hex(4)}.tmp"
+        try:
+            item.figure.savefig(draft, format="png", facecolor="white", pil_kwargs=_FAST)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        written.append(path)
+    return written

@@ -1,0 +1,142 @@
+"""How every figure looks: one palette, one way to make a figure, no global state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import NullFormatter
+
+__all__ = [
+    "BOUND",
+    "DUAL",
+    "GRID",
+    "INK",
+    "MUTED",
+    "NEGATIVE",
+    "POSITIVE",
+    "REGION",
+    "NamedFigure",
+    "direction_marker",
+    "entitle",
+    "legend_below",
+    "log_axis",
+    "new_figure",
+    "shades",
+    "sign_color",
+    "square",
+]
+
+# Okabe and Ito's colours: told apart by colour-blind readers, and in print by their lightness.
+POSITIVE = "#0072B2"  # blue: output weight or label +1
+NEGATIVE = "#D55E00"  # vermillion: output weight or label -1
+DUAL = "#117733"  # green: the dual variable
+BOUND = "#009E73"  # bluish green: lower bounds
+REGION = "#CC79A7"  # reddish purple: the rectified ellipsoid and its polar set
+MUTED = "#8A8A8A"
+GRID = "#DDDDDD"
+INK = "#222222"
+
+_DPI = 150
+_PAD = 0.08  # inches between panels and round the figure
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NamedFigure:
+    """A figure and the name of the file it goes to.
+
+    Attributes
+    ----------
+    name : str
+        Without an ending, such as "wp-figure-1".
+    figure : Figure
+        The picture.
+    """
+
+    name: str
+    figure: Figure
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float], one_scale: bool = False
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure that pyplot does not know of, with a grid of axes; it needs no display.
+
+    With `one_scale` the y axes are shared, and labelled on the left only.
+    """
+    figure = Figure(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=one_scale)
+    for ax in axes.flat:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8, color=MUTED)
+        ax.xaxis.label.set_size(9)
+        ax.yaxis.label.set_size(9)
+    return figure, [list(row) for row in axes]
+
+
+def square(ax: Axes, points: Float[np.ndarray, "k 2"], *, pad: float = 0.08) -> None:
+    """Frame the points with equal scales on both axes and the same room around them on all sides."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = pad * float((high - low).max())
+    ax.set_xlim(low[0] - room, high[0] + room)
+    ax.set_ylim(low[1] - room, high[1] + room)
+    ax.set_aspect("equal")
+
+
+def sign_color(sign: float) -> str:
+    """Blue for +1, vermillion for -1."""
+    return POSITIVE if sign > 0 else NEGATIVE
+
+
+def shades(color: str) -> LinearSegmentedColormap:
+    """Return the colour map from a pale tint (early) to the colour itself, darkened (late)."""
+    return LinearSegmentedColormap.from_list(
+        "time", [_mix(color, "#FFFFFF", 0.72), color, _mix(color, "#000000", 0.35)]
+    )
+
+
+def _mix(color: str, other: str, share: float) -> str:
+    parts = [(int(color[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round((1 - share) * a + share * b):02x}" for a, b in parts)
+
+
+def direction_marker(sign: float) -> str:
+    """Return the marker of a positive (up) or negative (down) neuron: colour alone does not tell the sign."""
+    return "^" if sign > 0 else "v"
+
+
+def log_axis(axis: Axis) -> None:
+    """Make an axis logarithmic, labelled at powers of ten only.
+
+    Labels between them crowd the axis and cost most of the drawing time.
+    """
+    set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
+    set_scale("log")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def entitle(ax: Axes, text: str) -> None:
+    """Set the title of a panel."""
+    ax.set_title(text, fontsize=10)
+
+
+def legend_below(figure: Figure, ax: Axes, *, columns: int = 2) -> None:
+    """Put the legend of `ax` under the whole figure, where it hides nothing; each label once."""
+    handles, labels = ax.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    figure.legend(
+        list(unique.values()),
+        list(unique),
+        loc="outside lower center",
+        ncols=columns,
+        fontsize=8,
+        frameon=False,
+    )

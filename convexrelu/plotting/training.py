@@ -1,0 +1,324 @@
+"""A training run seen from the outside: the bounds it proves about itself, and how its neurons align."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from convexrelu._validation import check_count
+from convexrelu.dynamics import Trajectory
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.plotting.style import (
+    BOUND,
+    GRID,
+    INK,
+    MUTED,
+    NamedFigure,
+    entitle,
+    legend_below,
+    log_axis,
+    new_figure,
+    sign_color,
+)
+from convexrelu.plotting.trajectories import circle_figure
+
+__all__ = ["TrainingBounds", "alignment_figure", "bounds_figure", "training_bounds", "training_figures"]
+
+_MOST_PANELS = 6
+_SMALLEST_GAP = 1e-12  # gaps below it are rounding; a logarithmic axis needs a floor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingBounds:
+    """Both bounds on P* at some records of a run.
+
+    Attributes
+    ----------
+    times : (k,) float array
+        The steps.
+    objective : (k,) float array
+        Upper bound: the network at margin 1; inf where it does not fit the data.
+    lower_bound : (k,) float array
+        What the loss weights there prove.
+    """
+
+    times: Float[np.ndarray, " k"]
+    objective: Float[np.ndarray, " k"]
+    lower_bound: Float[np.ndarray, " k"]
+
+
+def training_bounds(trajectory: Trajectory, *, size: int = 12) -> TrainingBounds:
+    """Return the bounds on P* that a run proves about itself, at a few records spaced evenly in log(step).
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        The run.
+    size : int, default 12
+        How many records at most: each costs one call of the oracle.
+
+    Returns
+    -------
+    TrainingBounds
+        The last record among them.
+
+    Raises
+    ------
+    InvalidInputError
+        If `size` is not positive.
+    """
+    chosen = _spread(trajectory, check_count(size, "size"))
+    return TrainingBounds(
+        times=np.asarray(trajectory.times, dtype=float)[chosen],
+        objective=trajectory.objective[chosen],
+        lower_bound=np.array([trajectory.bound_at(int(index)) for index in chosen]),
+    )
+
+
+def _spread(trajectory: Trajectory, size: int) -> Int[np.ndarray, " k"]:
+    """Indices of records nearest to an even spacing in log(step), the last one included."""
+    times = np.asarray(trajectory.times, dtype=float)
+    first = int(np.searchsorted(times, 1).clip(0, len(times) - 1))
+    targets = np.geomspace(max(times[first], 1.0), max(times[-1], 1.0), size)
+    nearest = np.searchsorted(times, targets * (1 - 1e-12)).clip(first, len(times) - 1)
+    return np.unique(np.r_[nearest, len(times) - 1])
+
+
+def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: str) -> Figure:
+    """Return objective and self-certified lower bound over training, and the relative gaps, one line a run.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        Runs on one binary problem.
+    optimum : float
+        The certified P*.
+    title : str
+        The title.
+
+    Returns
+    -------
+    Figure
+        Two panels: both bounds around P*; distance to P* and self-certified gap on a logarithmic scale.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no run, or `optimum` is not positive.
+    """
+    if not trajectories or not optimum > 0:
+        raise InvalidInputError(
+            f"at least one run and a positive optimum are needed, got {len(trajectories)} and {optimum}"
+        )
+    figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5))
+    for trajectory in trajectories:
+        late = trajectory.times >= 1  # a logarithmic axis has no place for step 0
+        times, objective = np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
+        bounds = training_bounds(trajectory)
+        proven = np.maximum(bounds.times, 1.0)
+        left.plot(
+            times,
+            np.where(np.isfinite(objective), objective, np.nan),
+            color=INK,
+            linewidth=1.1,
+            alpha=0.75,
+            label="objective at margin 1 (upper bound)",
+        )
+        left.plot(
+            proven,
+            bounds.lower_bound,
+            color=BOUND,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.1,
+            alpha=0.85,
+            label="lower bound from the run's own loss weights",
+        )
+        right.plot(
+            times,
+            _gap(objective, optimum),
+            color=INK,
+            linewidth=1.1,
+            alpha=0.75,
+            label=r"(objective $-\,P^*$) / objective",
+        )
+        right.plot(
+            proven,
+            _gap(bounds.objective, bounds.lower_bound),
+            color=BOUND,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.1,
+            alpha=0.85,
+            label="gap that the run certifies itself",
+        )
+    left.axhline(
+        optimum,
+        color=MUTED,
+        linestyle="--",
+        linewidth=1.2,
+        label=f"certified $P^*$ = {optimum:.6g}",
+        zorder=1,
+    )
+    left.set_ylim(0, 2.5 * optimum)
+    left.set_ylabel("bounds on $P^*$")
+    log_axis(right.yaxis)
+    right.set_ylabel("relative gap")
+    for ax in (left, right):
+        log_axis(ax.xaxis)
+        ax.set_xlabel("step")
+        ax.grid(color=GRID, linewidth=0.6)
+        handles, labels = ax.get_legend_handles_labels()
+        unique = dict(zip(labels, handles, strict=True))
+        ax.legend(
+            unique.values(),
+            unique,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            fontsize=8,
+            frameon=False,
+        )
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Relative gap; NaN, which leaves a hole in the line, where the data is not fitted."""
+    fits = np.isfinite(upper)
+    safe = np.where(fits, upper, 1.0)
+    return np.where(fits, np.maximum((safe - lower) / safe, _SMALLEST_GAP), np.nan)
+
+
+def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figure:
+    """Return each neuron's cosine with the direction that WP Theorem 1 says it turns to, one panel a run.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        Runs on one binary problem; at most six are drawn.
+    title : str
+        The title.
+
+    Returns
+    -------
+    Figure
+        The panels, three to a row.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no run.
+    """
+    if not trajectories:
+        raise InvalidInputError("trajectories must hold at least one run, got none")
+    shown = list(trajectories[:_MOST_PANELS])
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure, axes = new_figure(rows, columns, size=(max(3.3 * columns, 5.0), 2.5 * rows + 1.2), one_scale=True)
+    flat = [ax for row in axes for ax in row]
+    for index, (ax, trajectory) in enumerate(zip(flat, shown, strict=False)):
+        _draw_alignment(ax, trajectory)
+        still = int(trajectory.inactive.sum())
+        entitle(
+            ax, f"run {index + 1}" + (f" ({still} of {len(trajectory.inactive)} inactive)" if still else "")
+        )
+        ax.set_ylabel("cosine" if index % columns == 0 else "")
+        ax.set_xlabel("step" if index + columns >= len(shown) else "")
+    for ax in flat[len(shown) :]:
+        ax.set_visible(False)
+    _alignment_legend(figure, flat[0])
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _draw_alignment(ax: Axes, trajectory: Trajectory) -> None:
+    times = np.maximum(np.asarray(trajectory.times, dtype=float), 1.0)
+    late = trajectory.times >= 1
+    active = np.stack([(trajectory.X @ W1.T > 0).any(axis=0) for W1 in trajectory.W1])
+    cosines = np.where(
+        active, trajectory.alignment, np.nan
+    )  # without an active sample there is no direction to compare with
+    for i in np.flatnonzero(~trajectory.inactive):
+        color = sign_color(float(trajectory.w2[0, i]))
+        ax.plot(times[late], cosines[late, i], color=color, linewidth=1.2, alpha=0.75)
+        last = int(np.flatnonzero(active[:, i])[-1])
+        if last < len(times) - 1:
+            ax.plot(times[last], cosines[last, i], "x", color=color, markersize=7, markeredgewidth=1.6)
+    log_axis(ax.xaxis)
+    ax.set_xlim(0.9, max(times[-1], 10.0))
+    ax.set_ylim(-1.08, 1.08)
+    ax.grid(color=GRID, linewidth=0.6)
+
+
+def _alignment_legend(figure: Figure, ax: Axes) -> None:
+    for sign, word in [(1.0, "positive"), (-1.0, "negative")]:
+        ax.plot([], [], color=sign_color(sign), label=f"{word} output weight")
+    ax.plot(
+        [],
+        [],
+        "x",
+        color=INK,
+        markersize=7,
+        linestyle="none",
+        label="last step at which the neuron sees a sample",
+    )
+    legend_below(figure, ax, columns=3)
+
+
+def training_figures(
+    trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, optimum: float, label: str = ""
+) -> tuple[NamedFigure, ...]:
+    """Return the figures of several runs on one binary problem: bounds, alignment, directions.
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        The runs.
+    network : TwoLayerReLU
+        The certified optimum.
+    optimum : float
+        Its objective.
+    label : str
+        What distinguishes the problem, such as "class 2"; goes into titles and names.
+
+    Returns
+    -------
+    tuple of NamedFigure
+        "bounds", "alignment" and, for two columns, "directions".
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no run.
+    """
+    suffix = "-" + label.replace(" ", "-") if label else ""
+    of = f" ({label})" if label else ""
+    figures = [
+        NamedFigure(
+            name=f"bounds{suffix}",
+            figure=bounds_figure(
+                trajectories, optimum=optimum, title=f"Gradient descent certifies itself{of}"
+            ),
+        ),
+        NamedFigure(
+            name=f"alignment{suffix}",
+            figure=alignment_figure(
+                trajectories,
+                title=f"Alignment of WP Theorem 1: cosine of neuron and its dual extreme direction{of}",
+            ),
+        ),
+    ]
+    if trajectories[0].X.shape[1] == 2:
+        title = f"Directions of the neurons in run 1, and the optimal ones{of}"
+        figures.append(
+            NamedFigure(
+                name=f"directions{suffix}", figure=circle_figure(trajectories[0], network, title=title)
+            )
+        )
+    return tuple(figures)

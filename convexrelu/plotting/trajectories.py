@@ -1,0 +1,403 @@
+"""Where descent takes the neurons: in the rectified ellipsoid, on the circle (WP Figures 3, 4, 7, 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from convexrelu.dynamics import Trajectory
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.plotting.ellipsoid import draw_rectified, ellipsoid_of, unit_neurons
+from convexrelu.plotting.style import (
+    GRID,
+    INK,
+    MUTED,
+    NEGATIVE,
+    POSITIVE,
+    entitle,
+    legend_below,
+    log_axis,
+    new_figure,
+    shades,
+    sign_color,
+    square,
+)
+
+__all__ = [
+    "circle_figure",
+    "directions_of",
+    "ellipsoid_trajectories_figure",
+    "iterations_shown",
+    "seeds_figure",
+]
+
+_NEAR = 0.1  # a record this close, relatively, stands for a power of ten
+_FIRST_RING = 0.35  # radius of the first record on the circle of directions; the last one stands at 1
+
+
+def directions_of(trajectory: Trajectory) -> Float[np.ndarray, "t m d"]:
+    """Return every neuron's unit direction at every record from step 1 on (zero for a zero neuron).
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        A training run.
+
+    Returns
+    -------
+    (t, m, d) float array
+        ``w1_i / ||w1_i||``.
+    """
+    W1 = trajectory.W1[_from_one(trajectory)]
+    sizes = np.linalg.norm(W1, axis=2, keepdims=True)
+    return np.asarray(W1 / np.where(sizes > 0, sizes, 1.0))
+
+
+def _from_one(trajectory: Trajectory) -> slice:
+    """The records from step 1 on, since a logarithmic axis has no step 0; step 0 if there is nothing else."""
+    first = int(np.searchsorted(trajectory.times, 1))
+    return slice(min(first, len(trajectory.times) - 1), None)
+
+
+def _steps(trajectory: Trajectory) -> Float[np.ndarray, " t"]:
+    """Their steps."""
+    return np.asarray(np.maximum(np.asarray(trajectory.times, dtype=float)[_from_one(trajectory)], 1.0))
+
+
+def iterations_shown(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
+    """Return the recorded steps nearest to the powers of ten, which WP draws.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        A training run.
+
+    Returns
+    -------
+    (k,) float array
+        The steps, increasing; powers of ten without a record within a tenth are left out.
+    """
+    steps = _steps(trajectory)
+    powers = _powers_of_ten(trajectory)
+    nearest = steps[np.abs(np.log(steps[:, None] / powers)).argmin(axis=0)]
+    return np.asarray(np.unique(nearest[np.abs(nearest / powers - 1) <= _NEAR]))
+
+
+def _powers_of_ten(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
+    """Those up to the last step."""
+    return np.asarray(10.0 ** np.arange(0, int(np.log10(_steps(trajectory)[-1]) + 1e-9) + 1))
+
+
+def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) -> Figure:
+    """Return the paths of ``(X w1_i/||w1_i||)_+`` inside the rectified ellipsoid (WP Figure 3).
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        A run on two samples; records at powers of ten get a marker.
+    network : TwoLayerReLU
+        The optimum.
+    title : str
+        The title.
+
+    Returns
+    -------
+    Figure
+        One panel with the iteration as colour.
+
+    Raises
+    ------
+    InvalidInputError
+        If the data does not have two rows.
+    """
+    figure, [[ax]] = new_figure(size=(6.0, 5.6))
+    _draw_images(ax, trajectory, network)
+    _time_bars(figure, [ax], _powers_of_ten(trajectory))
+    figure.suptitle(title, fontsize=11)
+    legend_below(figure, ax)
+    return figure
+
+
+def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) -> Figure:
+    """Return the paths of the neurons' directions in the plane, on the circle and unrolled (WP Figure 4).
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        A run on data with two columns; records at powers of ten get a marker.
+    network : TwoLayerReLU
+        The optimum; stars and lines mark its neurons' directions.
+    title : str
+        The title.
+
+    Returns
+    -------
+    Figure
+        Two panels: the circle, with time running outwards, and angles against the iteration.
+
+    Raises
+    ------
+    InvalidInputError
+        If the data does not have two columns.
+    """
+    _need_planar(trajectory)
+    figure, [[left, right]] = new_figure(1, 2, size=(9.6, 5.2))
+    _draw_circle(left, trajectory, network)
+    entitle(left, "time runs outwards: iterations $10^0$ to the last on a log scale")
+    _draw_angles(right, trajectory, network)
+    entitle(right, "the same, unrolled")
+    legend_below(figure, left, columns=3)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, title: str) -> Figure:
+    """Return runs side by side: above in the rectified ellipsoid, below on the circle (WP Figures 7 and 10).
+
+    Parameters
+    ----------
+    trajectories : sequence of Trajectory
+        Runs on two samples with two columns.
+    network : TwoLayerReLU
+        The optimum.
+    title : str
+        The title.
+
+    Returns
+    -------
+    Figure
+        Two rows, one column a run.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no run, or the data is not 2 by 2.
+    """
+    if not trajectories:
+        raise InvalidInputError("trajectories must hold at least one run, got none")
+    _need_planar(trajectories[0])
+    figure, axes = new_figure(2, len(trajectories), size=(3.4 * len(trajectories) + 1.2, 7.4))
+    for column, trajectory in enumerate(trajectories):
+        top, bottom = axes[0][column], axes[1][column]
+        _draw_images(top, trajectory, network)
+        _draw_circle(bottom, trajectory, network)
+        entitle(top, f"run {column + 1}")
+        bottom.set_xlabel("radius: log of the iteration")
+        if column:
+            top.set_ylabel("")
+    _time_bars(figure, [ax for row in axes for ax in row], _powers_of_ten(trajectories[0]))
+    legend_below(figure, axes[1][0], columns=4)
+    figure.suptitle(title, fontsize=11)
+    return figure
+
+
+def _need_planar(trajectory: Trajectory) -> None:
+    if trajectory.X.shape[1] != 2:
+        raise InvalidInputError(
+            f"the data must have two columns for a circle of directions, got {trajectory.X.shape[1]}"
+        )
+
+
+def _marked(trajectory: Trajectory) -> tuple[np.ndarray, Normalize]:
+    """Which records from step 1 on have a marker, and the scale of their shades."""
+    steps = _steps(trajectory)
+    return np.flatnonzero(np.isin(steps, iterations_shown(trajectory))), LogNorm(
+        1.0, max(float(steps[-1]), 10.0)
+    )
+
+
+def _draw_images(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
+    """Paths of the rectified images of the unit neurons."""
+    X = trajectory.X
+    ellipsoid = ellipsoid_of(X)
+    draw_rectified(ax, ellipsoid)
+    images = np.maximum(directions_of(trajectory) @ X.T, 0)
+    _draw_paths(ax, trajectory, images)
+    optimal = np.maximum(unit_neurons(network) @ X.T, 0)
+    ax.plot(
+        *optimal.T,
+        "*",
+        markersize=17,
+        markerfacecolor="none",
+        markeredgecolor=INK,
+        markeredgewidth=1.2,
+        linestyle="none",
+        zorder=7,
+        clip_on=False,
+        label="optimal neurons",
+    )
+    square(ax, np.vstack([ellipsoid.body, np.diag(ellipsoid.spikes)]), pad=0.09)
+    ax.set_xlabel(r"$(x_1^\top \hat w)_+$")
+    ax.set_ylabel(r"$(x_2^\top \hat w)_+$")
+
+
+def _draw_paths(ax: Axes, trajectory: Trajectory, points: Float[np.ndarray, "t m 2"]) -> None:
+    """One line a neuron, a marker at each power of ten, darker with time; grey if it never moves."""
+    marked, scale = _marked(trajectory)
+    for i in range(points.shape[1]):
+        sign = float(np.sign(trajectory.w2[0, i]))
+        if trajectory.inactive[i]:
+            ax.plot(
+                *points[-1, i],
+                "x",
+                color=MUTED,
+                markersize=8,
+                markeredgewidth=1.8,
+                zorder=6,
+                clip_on=False,
+                linestyle="none",
+                label="neurons that see no sample: they never move",
+            )
+            continue
+        color = sign_color(sign)
+        ax.plot(*points[:, i].T, color=color, linewidth=1.2, alpha=0.6, zorder=4)
+        ax.scatter(
+            points[marked, i, 0],
+            points[marked, i, 1],
+            c=_steps(trajectory)[marked],
+            cmap=shades(color),
+            norm=scale,
+            marker="^" if sign > 0 else "v",
+            s=34,
+            edgecolors="white",
+            linewidths=0.5,
+            zorder=5,
+            clip_on=False,
+        )
+    for sign, word in [(1.0, "positive"), (-1.0, "negative")]:
+        if (np.sign(trajectory.w2[0]) == sign).any():
+            ax.plot(
+                [],
+                [],
+                color=sign_color(sign),
+                marker="^" if sign > 0 else "v",
+                markersize=6,
+                linewidth=1.2,
+                label=f"{word} output weight",
+            )
+
+
+def _time_bars(figure: Figure, axes: list[Axes], shown: Float[np.ndarray, " k"]) -> None:
+    """Two narrow colour bars: the shades of both signs stand for the iteration."""
+    scale = LogNorm(1.0, max(float(shown.max(initial=1.0)), 10.0))
+    for color, label in [(POSITIVE, "iteration"), (NEGATIVE, "")]:
+        bar = figure.colorbar(
+            ScalarMappable(norm=scale, cmap=shades(color)), ax=axes, fraction=0.03, pad=0.01, aspect=40
+        )
+        bar.ax.minorticks_off()
+        bar.outline.set_visible(False)
+        if label:
+            bar.set_ticks(list(shown))
+            bar.ax.tick_params(labelsize=8)
+            bar.set_label(label, fontsize=9)
+        else:
+            bar.set_ticks([])
+
+
+def _radius(steps: Float[np.ndarray, " k"], trajectory: Trajectory) -> Float[np.ndarray, " k"]:
+    """Radius of steps: linear in their logarithm, so that time runs outwards to the unit circle."""
+    last = max(float(np.log10(_steps(trajectory)[-1])), 1.0)
+    return np.asarray(_FIRST_RING + (1 - _FIRST_RING) * np.log10(steps) / last)
+
+
+def _draw_circle(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
+    """Directions as points of the disc: the angle is the neuron's, the radius the log of the iteration."""
+    rings = _radius(_steps(trajectory), trajectory)
+    angles = np.linspace(0, 2 * np.pi, 361)
+    circle = np.column_stack([np.cos(angles), np.sin(angles)])
+    for ring in _radius(_powers_of_ten(trajectory), trajectory):
+        ax.plot(*(ring * circle).T, color=GRID, linewidth=0.8, zorder=0)
+    ax.plot(*circle.T, color=INK, linewidth=1, zorder=1)
+    dead = ~(trajectory.X @ circle.T > 0).any(axis=0)
+    _shade_dead(ax, circle, dead)
+    ends = directions_of(trajectory)
+    _draw_paths(ax, trajectory, ends * rings[:, None, None])
+    for direction in unit_neurons(network):
+        ax.plot(*np.vstack([0 * direction, direction]).T, color=INK, linewidth=0.9, linestyle="--", zorder=2)
+    ax.plot(
+        *unit_neurons(network).T,
+        "*",
+        markersize=17,
+        markerfacecolor="none",
+        markeredgecolor=INK,
+        markeredgewidth=1.2,
+        linestyle="none",
+        zorder=7,
+        clip_on=False,
+        label="optimal neurons",
+    )
+    ax.set_xlim(-1.12, 1.12)
+    ax.set_ylim(-1.12, 1.12)
+    ax.set_aspect("equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _shade_dead(ax: Axes, circle: Float[np.ndarray, "k 2"], dead: np.ndarray) -> None:
+    """Grey wedge: directions that no sample activates."""
+    if not dead.any():
+        return
+    start = int(np.argmin(dead))  # a direction outside the wedge, so that the wedge is one stretch after it
+    turned = np.roll(np.arange(len(circle) - 1), -start)
+    wedge = circle[turned[dead[turned]]]
+    ax.fill(
+        *np.vstack([[[0.0, 0.0]], wedge]).T,
+        color=MUTED,
+        alpha=0.16,
+        linewidth=0,
+        zorder=0,
+        label="directions that see no sample",
+    )
+
+
+def _draw_angles(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
+    """Angle of each neuron over the iterations, without jumps, next to the optimal neurons' angles."""
+    directions = directions_of(trajectory)
+    times = _steps(trajectory)
+    turns = np.degrees(np.unwrap(np.arctan2(directions[..., 1], directions[..., 0]), axis=0))
+    turns -= 360 * np.round((turns[-1] - 90) / 360)  # the last record lies in [-90, 270)
+    for i in range(turns.shape[1]):
+        still = bool(trajectory.inactive[i])
+        color = MUTED if still else sign_color(float(trajectory.w2[0, i]))
+        ax.plot(times, turns[:, i], color=color, linewidth=1.5, alpha=0.85, linestyle=":" if still else "-")
+        if still:
+            ax.plot(
+                times[-1],
+                turns[-1, i],
+                "x",
+                color=MUTED,
+                markersize=8,
+                markeredgewidth=1.8,
+                clip_on=False,
+                zorder=5,
+            )
+    for direction, sign in zip(unit_neurons(network), network.signs, strict=True):
+        angle = float(np.degrees(np.arctan2(direction[1], direction[0])))
+        angle -= 360 * np.round((angle - 90) / 360)
+        ax.axhline(angle, color=INK, linewidth=0.9, linestyle="--", zorder=1)
+        word = "positive" if sign > 0 else "negative"
+        ax.annotate(
+            f"optimal {word} neuron",
+            (times[-1], angle),
+            xytext=(-3, 3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color=INK,
+        )
+    log_axis(ax.xaxis)
+    ax.set_xlim(times[0], max(times[-1], 10 * times[0]))
+    ax.yaxis.set_major_locator(MultipleLocator(45))
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("angle of the neuron (degrees)")
+    ax.grid(color=GRID, linewidth=0.6)

@@ -1,0 +1,245 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import convexrelu as cr
+from convexrelu.cli import app
+from convexrelu.cli.output import strict
+
+F1 = cr.datasets.load("wang-pilanci-f1")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in a folder of its own; the result has exit_code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def table(tmp_path):
+    np.savetxt(tmp_path / "data.csv", np.c_[F1.X, F1.y], delimiter=",", header="a,b,class", comments="")
+    return tmp_path / "data.csv"
+
+
+def one_line(result, code, *words):
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_verify_prints_the_verdict_and_writes_the_report(run, tmp_path):
+    done = run("verify", "--runs", 2)
+    assert done.exit_code == 0, done.output
+    assert "1.2824" in done.stdout
+    assert "global" in done.stdout
+    folder = tmp_path / "convexrelu-report"
+    assert {p.name for p in folder.iterdir()} == {
+        "report.json",
+        "bounds.png",
+        "alignment.png",
+        "directions.png",
+    }
+    document = json.loads((folder / "report.json").read_text())
+    assert document["all_optimal"] is True
+    assert len(document["runs"]) == 2
+    assert document["objective"] == pytest.approx(1.282432, abs=1e-6)
+
+
+def test_verify_says_when_the_optimum_is_missed(run):
+    """One neuron has one output sign, so it cannot fit two labels: P* = 1.2824 is out of reach."""
+    done = run("verify", "--width", 1, "--runs", 2, "--json", "--no-plots", "--out", "r")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert document["all_optimal"] is False
+    assert {r["verdict"] for r in document["runs"]} == {"never fitted the data"}
+    assert {r["gap"] for r in document["runs"]} == {"inf"}
+    assert "0 of 2 runs" in run("verify", "--width", 1, "--runs", 2, "--no-plots").stdout
+
+
+def test_solve_writes_a_certificate_that_check_accepts(run, table):
+    done = run("solve", "data.csv", "--label", "class", "--out", "c.json")
+    assert done.exit_code == 0, done.output
+    assert "1.28243222" in done.stdout
+    assert "convexrelu check c.json data.csv --label class" in done.stdout
+    assert run("check", "c.json", "data.csv", "--label", "class").exit_code == 0
+    other = np.c_[F1.X + 0.1, F1.y]
+    np.savetxt("other.csv", other, delimiter=",", header="a,b,class", comments="")
+    refused = run("check", "c.json", "other.csv", "--label", "class", "--json")
+    assert refused.exit_code == 1
+    assert json.loads(refused.stdout)["holds"] is False
+
+
+def test_solve_as_json(run):
+    document = json.loads(run("solve", "wang-pilanci-f2", "--json").stdout)
+    assert document["status"] == "optimal"
+    u = np.abs(document["w2"])[:, None] * np.array(document["W1"])
+    assert np.allclose(u, [[0.438553, 0.588059]], atol=1e-5)
+    assert document["certificate"]["C"] == "inf"
+
+
+def test_solve_several_classes(run):
+    np.savez("corner.npz", X=np.eye(3), y=np.array([0, 1, 2]))
+    document = json.loads(run("solve", "corner.npz", "--json").stdout)
+    assert document["objective"] == pytest.approx(3 * (1 + np.sqrt(2)), rel=1e-6)
+    assert [c["class"] for c in document["classes"]] == ["class 0", "class 1", "class 2"]
+    assert "class 2: 2.41421" in run("solve", "corner.npz").stdout
+
+
+def test_solve_without_time_is_not_optimal(run):
+    done = run("solve", "moons", "--time-limit", 1e-3, "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["status"] == "time_limit"
+
+
+def test_certify_tells_optimal_from_not(run, tmp_path):
+    solution = cr.solve_max_margin(*F1)
+    solution.network.save("best.json")
+    best = run("certify", "wang-pilanci-f1", "best.json", "--out", "c.json")
+    assert best.exit_code == 0, best.output
+    assert run("check", "c.json", "wang-pilanci-f1").exit_code == 0
+    cr.TwoLayerReLU(F1.X, [1.0, -1.0]).save("other.json")
+    other = run("certify", "wang-pilanci-f1", "other.json", "--json")
+    document = json.loads(other.stdout)
+    assert other.exit_code == 1
+    assert document["lower_bound"] <= 1.282433 <= document["objective"]
+    assert document["gap"] > 1e-6
+    cr.TwoLayerReLU(-F1.X, [1.0, -1.0]).save("wrong.json")
+    wrong = run("certify", "wang-pilanci-f1", "wrong.json", "--json")
+    assert wrong.exit_code == 1
+    assert json.loads(wrong.stdout)["objective"] == "inf"
+
+
+def test_certify_refuses_what_does_not_fit(run):
+    cr.TwoLayerReLU(np.ones((1, 5)), [1.0]).save("wide.json")
+    one_line(run("certify", "wang-pilanci-f1", "wide.json"), 2, "2 inputs")
+    one_line(run("certify", "wang-pilanci-f1", "nowhere.json"), 2, "nowhere.json")
+
+
+def test_patterns(run):
+    done = run("patterns", "wang-pilanci-f1", "--out", "p.npz")
+    assert done.exit_code == 0
+    assert "4 patterns" in done.stdout
+    with np.load("p.npz") as arrays:
+        assert np.array_equal(arrays["patterns"], F1.X @ arrays["witnesses"].T > 0) or np.array_equal(
+            arrays["patterns"], arrays["witnesses"] @ F1.X.T > 0
+        )
+        assert bool(arrays["complete"])
+    np.savez("general.npz", X=np.random.default_rng(0).normal(size=(9, 3)), y=np.array([1, -1] * 4 + [1]))
+    count = json.loads(run("patterns", "general.npz", "--count", "--json").stdout)
+    assert count["count"] == count["bound"] == 2 * (1 + 8 + 28)
+    sample = json.loads(run("patterns", "wine", "--sample", 20, "--json").stdout)
+    assert sample["complete"] is False
+    assert sample["count"] <= 20
+
+
+def test_reproduce(run, tmp_path):
+    done = run("reproduce", "wang-pilanci", "--out", "r", "--no-plots", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document == json.loads((tmp_path / "r" / "wang-pilanci.json").read_text())
+    values = {check["name"]: check["computed"] for check in document["checks"]}
+    assert values["F.1: P*"] == pytest.approx([1.282432], abs=1e-6)
+    assert values["F.2: P*"] == pytest.approx([0.733582], abs=1e-6)
+
+
+def test_reproduce_fails_if_a_number_does(run, monkeypatch):
+    monkeypatch.setattr("convexrelu.report.TOL", -1.0)
+    assert run("reproduce", "wang-pilanci", "--no-plots").exit_code == 1
+
+
+def test_reproduce_draws_every_figure(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **__: path.write_bytes(b""))
+    assert run("reproduce", "wang-pilanci", "--out", "r").exit_code == 0
+    numbered = {f"wp-figure-{k}.png" for k in (1, 2, 3, 4, 6, 7, 8, 9, 10)}
+    assert {p.name for p in (tmp_path / "r").iterdir()} == numbered | {"zonotopes.png", "wang-pilanci.json"}
+
+
+@pytest.mark.parametrize("command", ["solve", "verify", "patterns"])
+def test_missing_file_is_named(run, command):
+    one_line(run(command, "missing.csv"), 2, "missing.csv")
+
+
+def test_infeasible_data_names_its_rows(run):
+    np.savez("twice.npz", X=np.array([[1.0, 2.0], [3.0, 6.0], [0.0, 1.0]]), y=np.array([1, -1, 1]))
+    one_line(run("solve", "twice.npz"), 2, "0", "1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("solve", "wang-pilanci-f1", "--label", "y"),
+        ("solve", "wang-pilanci-f1", "--method", "magic"),
+        ("solve", "wang-pilanci-f1", "--C", "-1"),
+        ("solve", "wang-pilanci-f1", "--out", "no/folder/c.json"),
+        ("verify", "wang-pilanci-f1", "--width", "0"),
+        ("patterns", "wang-pilanci-f1", "--count", "--sample", "3"),
+        ("patterns", "wang-pilanci-f1", "--out", "p.csv"),
+        ("patterns", "breast-cancer"),
+        ("check", "missing.json", "wang-pilanci-f1"),
+    ],
+)
+def test_bad_arguments_are_one_line(run, arguments):
+    one_line(run(*arguments), 2)
+
+
+def test_interruption_is_said(run, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convexrelu.verify.verify_gradient_descent", interrupt)
+    one_line(run("verify"), 130, "interrupted")
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["verify"], ["solve"], ["certify"], ["check"], ["patterns"], ["reproduce"]]
+)
+def test_help(run, command):
+    done = run(*command, "--help")
+    assert done.exit_code == 0
+    assert "xamples" in done.stdout or not command
+
+
+def test_version(run):
+    assert run("--version").stdout.strip() == f"convexrelu {cr.__version__}"
+
+
+def test_strict_json_has_no_infinities():
+    value = {
+        "a": np.array([1.0, np.inf]),
+        "b": (float("nan"), -np.inf),
+        "c": np.int64(3),
+        "d": np.bool_(True),
+    }
+    assert strict(value) == {"a": [1.0, "inf"], "b": ["nan", "-inf"], "c": 3, "d": True}
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_starts_without_the_solvers():
+    """Showing help must not wait for cvxpy, numba or matplotlib."""
+    program = (
+        "import sys; from convexrelu.cli import app; app(['--help'], standalone_mode=False); "
+        "heavy = {'cvxpy', 'numba', 'matplotlib', 'sklearn', 'scipy'}; "
+        "sys.stderr.write(str(sorted(heavy & set(sys.modules))))"
+    )
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("[]")
+
+
+def test_python_dash_m():
+    bad = python("-m", "convexrelu", "solve", "missing.csv", "--label", "y")
+    assert bad.returncode == 2
+    assert "missing.csv" in bad.stderr
+    assert "Traceback" not in bad.stderr

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+import convexrelu as cr
+from convexrelu.dynamics import scaled_start
+from convexrelu.plotting import (
+    NamedFigure,
+    alignment_figure,
+    bounds_figure,
+    save_figures,
+    training_bounds,
+    training_figures,
+)
+
+F1 = cr.datasets.load("wang-pilanci-f1")
+P_STAR = sum(1 / np.linalg.norm(row) for row in F1.X)  # closed form of orthogonally separable data
+
+
+@pytest.fixture(scope="module")
+def runs():
+    starts = [scaled_start(F1.X, F1.y, width=6, scale=1e-2, rng=seed).network for seed in range(2)]
+    return [cr.gradient_descent(F1.X, F1.y, s, step_size=0.3, n_steps=3000, normalized=True) for s in starts]
+
+
+def test_bounds_enclose_the_closed_form(runs):
+    for run in runs:
+        bounds = training_bounds(run, size=6)
+        assert (bounds.lower_bound <= P_STAR * (1 + 1e-12)).all()
+        assert (bounds.objective >= P_STAR * (1 - 1e-12)).all()
+        assert bounds.times[0] == 1
+        assert bounds.times[-1] == run.times[-1]
+        assert (np.diff(bounds.times) > 0).all()
+
+
+def test_bounds_figure_draws_them(runs):
+    left, right = bounds_figure(runs, optimum=P_STAR, title="t").axes
+    bounds = training_bounds(runs[0])
+    drawn = [line for line in left.lines if line.get_marker() == "o"]
+    assert np.allclose(drawn[0].get_ydata(), bounds.lower_bound)
+    assert len(drawn) == 2
+    assert right.get_yscale() == "log"
+
+
+def test_alignment_leaves_out_what_has_no_direction(runs):
+    [ax, *_] = alignment_figure(runs, title="t").axes
+    run = runs[0]
+    lines = [line for line in ax.lines if len(line.get_xdata()) == len(run.times) - 1]
+    moving = np.flatnonzero(~run.inactive)
+    assert len(lines) == len(moving)
+    for line, neuron in zip(lines, moving, strict=True):
+        drawn, active = line.get_ydata(), (F1.X @ run.W1[1:, neuron].T > 0).any(axis=0)
+        assert np.array_equal(np.isfinite(drawn), active)
+        assert np.allclose(drawn[active], run.alignment[1:, neuron][active])
+
+
+def test_figures_by_problem(runs):
+    network = cr.solve_max_margin(*F1).network
+    assert [f.name for f in training_figures(runs, network, optimum=P_STAR)] == [
+        "bounds",
+        "alignment",
+        "directions",
+    ]
+    names = [f.name for f in training_figures(runs, network, optimum=P_STAR, label="class 2")]
+    assert names == ["bounds-class-2", "alignment-class-2", "directions-class-2"]
+
+
+def test_no_runs_are_refused():
+    with pytest.raises(cr.InvalidInputError):
+        bounds_figure([], optimum=1.0, title="t")
+    with pytest.raises(cr.InvalidInputError):
+        alignment_figure([], title="t")
+
+
+def test_saved_figures_are_png_files_and_nothing_else(tmp_path, runs):
+    folder = tmp_path / "new" / "folder"
+    figures = [NamedFigure(name="alignment", figure=alignment_figure(runs, title="t"))]
+    for _ in range(2):  # the second time over the first
+        [path] = save_figures(figures, folder)
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert [p.name for p in folder.iterdir()] == ["alignment.png"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cr.InvalidInputError, match="file"):
+        save_figures(figures, tmp_path / "file")
+
+
+def test_drawing_leaves_pyplot_alone(runs):
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    alignment_figure(runs, title="t")
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+    assert dict(mpl.rcParams) == before

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import convexrelu
+
+NAMES = {
+    *("ConvexReLUError", "CertificateError", "InfeasibleError", "InvalidInputError", "SolverError"),
+    *(
+        "Arrangement",
+        "count_patterns",
+        "enumerate_patterns",
+        "pattern_bound",
+        "sample_patterns",
+    ),
+    *("is_orthogonally_separable", "is_spike_free"),
+    *("Correlation", "maximize_correlation"),
+    *("TwoLayerReLU", "datasets"),
+    *("dual_program", "primal_program"),
+    *("MaxMarginSolution", "MultiClassSolution", "solve_max_margin"),
+    *("Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"),
+    *("Trajectory", "gradient_descent", "gradient_flow"),
+    *("LimitReport", "verify_gradient_descent"),
+}
+HEAVY = {"cvxpy", "sklearn", "matplotlib", "numba", "scipy.optimize", "torch", "pandas", "pyarrow"}
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def test_the_public_names_are_these():
+    assert set(convexrelu.__all__) == NAMES
+    assert len(convexrelu.__all__) == len(NAMES)
+    assert set(dir(convexrelu)) >= NAMES
+    assert isinstance(convexrelu.__version__, str)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_name_loads_and_is_documented(name):
+    assert getattr(convexrelu, name).__doc__
+
+
+def test_names_know_where_they_live():
+    for module in set(convexrelu._MODULE_OF.values()):
+        home = import_module(f"convexrelu.{module}")
+        for name in (n for n, m in convexrelu._MODULE_OF.items() if m == module):
+            assert getattr(convexrelu, name) is getattr(home, name)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        convexrelu.no_such_name  # noqa: B018
+
+
+def test_importing_is_light_and_quick():
+    # in a fresh process, without the test hooks; the least of three, since the machine may be busy
+    code = (
+        "import json, sys, time; start = time.perf_counter(); import convexrelu; dir(convexrelu); "
+        "print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))"
+    )
+    times, modules = zip(*(json.loads(run_python(code)) for _ in range(3)), strict=True)
+    assert not HEAVY & set(modules[0])
+    assert min(times) < 0.5
+
+
+def test_errors_cost_no_solver_either():
+    loaded = json.loads(
+        run_python(
+            "import json, sys; from convexrelu import SolverError; print(json.dumps(sorted(sys.modules)))"
+        )
+    )
+    assert not HEAVY & set(loaded)
+
+
+@pytest.mark.parametrize("package", ["arrangements", "correlation", "certificates", "dynamics"])
+def test_certificates_and_what_they_stand_on_load_no_solver(package):
+    loaded = set(
+        json.loads(
+            run_python(
+                f"import json, sys; import convexrelu.{package}; print(json.dumps(sorted(sys.modules)))"
+            )
+        )
+    )
+    assert not {"cvxpy", "clarabel", "ecos", "scs", "highspy", "sklearn", "matplotlib", "torch"} & loaded
