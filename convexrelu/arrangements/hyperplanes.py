@@ -120,13 +120,13 @@ def _group(
     # parallel rows differ by at most this in height, so that a wider step separates groups for certain
     reach = 2 * TOLERANCE * float(spread.max(initial=1.0)) * float(np.linalg.norm(direction))
     starts = np.flatnonzero(np.r_[True, np.diff(height) > reach])
-    alone = np.diff(np.r_[starts, len(rows)]) == 1
-    n_groups = 0
-    for start, stop, single in zip(starts, np.r_[starts[1:], len(rows)], alone, strict=True):
+    stops = np.r_[starts[1:], len(rows)]
+    alone = stops - starts == 1
+    singles = rows[starts[alone]]
+    member[singles], sign[singles] = np.arange(len(singles)), 1
+    n_groups = len(singles)
+    for start, stop in zip(starts[~alone], stops[~alone], strict=True):
         run = np.sort(rows[start:stop])  # so that a group's lead is its first row
-        if single:
-            member[run], sign[run], n_groups = n_groups, 1, n_groups + 1
-            continue
         while len(run):
             lead = run[0]
             side = np.where(units[run] @ units[lead] >= 0, 1, -1)
@@ -142,7 +142,8 @@ def _row_space(units: Float[np.ndarray, "h d"]) -> Float[np.ndarray, "d r"]:
     """Return a basis of the span of unit rows; directions within the tolerance of the others do not count."""
     if not len(units):
         return np.zeros((units.shape[1], 0))
-    _, sizes, Vt = np.linalg.svd(units, full_matrices=False)
+    # the triangular factor has the singular values of the rows, and is small however many there are
+    _, sizes, Vt = np.linalg.svd(qr(units, mode="r", check_finite=False)[0][: units.shape[1]])
     rank = int((sizes > TOLERANCE * np.sqrt(len(units))).sum())
     return np.ascontiguousarray(Vt[:rank].T)
 

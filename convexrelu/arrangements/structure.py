@@ -10,7 +10,7 @@ from convexrelu.arrangements.hyperplanes import hyperplanes_of, unit_rows
 
 __all__ = ["is_orthogonally_separable", "is_spike_free"]
 
-_BLOCK = 2048  # rows of the Gram matrix held at once: 2048 x n doubles
+_BLOCK_ENTRIES = 2**24  # of the Gram matrix, held at once: 128 MiB
 
 
 def is_orthogonally_separable(X: ArrayLike, y: ArrayLike) -> bool:
@@ -48,9 +48,10 @@ def is_orthogonally_separable(X: ArrayLike, y: ArrayLike) -> bool:
     if not units.any(axis=1).all():
         return False
     tolerance = _product_rounding(matrix.shape[1])
-    for start in range(0, len(units), _BLOCK):
-        products = units[start : start + _BLOCK] @ units.T
-        same = labels[start : start + _BLOCK, None] == labels
+    block = max(1, _BLOCK_ENTRIES // len(units))
+    for start in range(0, len(units), block):
+        products = units[start : start + block] @ units.T
+        same = labels[start : start + block, None] == labels
         if not np.where(same, products > tolerance, products <= tolerance).all():
             return False
     return True

@@ -34,6 +34,8 @@ RESIDUAL_TOL = 1e-4
 order and gaps of second."""
 
 # 2^12 masks are tried for the B-subdifferential; with more ties the residual is an upper bound.
+_MOST_ROWS = 20_000  # the definition of orthogonal separability is about all pairs of rows
+
 _MOST_TIES = 12
 
 
@@ -61,7 +63,8 @@ class KKTReport:
     convex_complementarity : float
         Largest ``z_jn |x_n^T u_j|/||u_j||`` of WP (46).
     structure : str
-        "orthogonally separable", "spike-free", "orthogonally separable and spike-free" or "general".
+        "orthogonally separable", "spike-free", "orthogonally separable and spike-free", "general", or "not
+        examined" (more than 20,000 rows).
     covers_positive, covers_negative : bool
         Whether some neuron's mask contains all rows of the label (the conditions of WP Propositions 4 and 5).
     objective, lower_bound : float
@@ -271,6 +274,8 @@ def _convex_residual(
 
 
 def _structure(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> str:
+    if len(X) > _MOST_ROWS:
+        return "not examined"
     names = ["orthogonally separable"] if is_orthogonally_separable(X, y) else []
     names += ["spike-free"] if is_spike_free(X) else []
     return " and ".join(names) or "general"

@@ -37,8 +37,9 @@ def gradient_descent(
     A plain step moves by ``step_size`` times the negative gradient of ``L = sum_n l(y_n f(x_n))``. A
     normalised step moves by ``step_size / (max_n ||x_n||^2 max(1, ||theta||^2))`` times the negative gradient
     of log L, which is formed in the log domain: it neither overflows nor stalls when L underflows, and
-    ``||theta||^2`` grows about linearly in the step count, so the network approaches the limit of its
-    direction like one over the step count. The subgradient of the ReLU at 0 is 0 (the choice of WP section
+    ``||theta||^2`` grows about linearly in the step count. The network approaches the limit of its direction
+    like one over the step count at best, and more slowly where a neuron that vanishes in the limit correlates
+    almost as well as those that stay. The subgradient of the ReLU at 0 is 0 (the choice of WP section
     4).
 
     Parameters

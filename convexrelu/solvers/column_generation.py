@@ -32,6 +32,7 @@ FIRST_PENALTY = (
 )
 LAST_PENALTY = 1e13  # beyond it float64 cannot tell the problem from an infeasible one
 MAX_ROUNDS = 60
+DROPPED = 0.1  # share of the tolerance that sparser multipliers may cost
 PER_ROUND = 12  # violated directions added at once, for each output sign
 STARTS = 24
 
@@ -68,17 +69,24 @@ class Pricing:
 
 
 def generate(
-    problem: Problem, start: Neurons, *, tol: float, clock: Clock, rng: np.random.Generator
+    problem: Problem,
+    start: Neurons,
+    *,
+    tol: float,
+    clock: Clock,
+    rng: np.random.Generator,
+    exact: bool = True,
 ) -> Candidate:
     """Solve the problem by column generation from the given neurons.
 
-    When the clock expires it stops, with what there is.
+    When the clock expires it stops, with what there is; without `exact`, as soon as the local search is
+    content.
     """
     penalty = FIRST_PENALTY
     directions = start.joined(_first_directions(problem)).normalized()
     while True:
         rough = _directions_phase(problem, directions, penalty, clock, rng)
-        candidate = refine(problem, rough, penalty=penalty, tol=tol, clock=clock, rng=rng)
+        candidate = refine(problem, rough, penalty=penalty, tol=tol, clock=clock, rng=rng, exact=exact)
         cheap = problem.caps > penalty  # rows whose slack costs less here than in the problem
         if candidate.mu[cheap].max(initial=0.0) < 0.99 * penalty or clock.expired():
             return candidate
@@ -115,7 +123,7 @@ def _polish(
     for _ in range(MAX_ROUNDS):
         solution = mix(problem, directions, penalty=penalty)
         pricing = _price(problem, solution.mu, directions, rng)
-        if pricing.bound > best_bound:
+        if _preferable(solution.mu, pricing.bound, best_mu, best_bound, tol):
             best_mu, best_bound = _sparse(solution.mu, tol), pricing.bound
         _note(clock, problem, "polish", solution, best_bound, len(directions))
         if pricing.largest <= 1 + tol / 10 or solution.value - best_bound <= tol / 10 * solution.value:
@@ -154,6 +162,7 @@ def refine(
     tol: float,
     clock: Clock,
     rng: np.random.Generator,
+    exact: bool = True,
 ) -> Candidate:
     """Reduced programs, each followed by pricing.
 
@@ -188,7 +197,7 @@ def refine(
             if pricing.largest <= 1 + FINE or stalled or clock.expired():
                 break
         candidate = _polish(problem, neurons, mu, penalty=penalty, tol=tol, clock=clock, rng=rng)
-        if clock.expired():  # the certificate asks the oracle in any case
+        if clock.expired() or not exact:  # the certificate asks the oracle in any case
             return candidate
         norm = dual_norm(
             problem.rows,
@@ -250,13 +259,26 @@ def _first_directions(problem: Problem) -> Neurons:
     ).violators
 
 
+def _preferable(
+    mu: Float[np.ndarray, " k"],
+    bound: float,
+    than: Float[np.ndarray, " k"],
+    its_bound: float,
+    tol: float,
+) -> bool:
+    """Whether multipliers bound clearly better, or all but equally well with fewer rows for the oracle."""
+    allowed = DROPPED * tol * its_bound
+    fewer = np.count_nonzero(mu) < np.count_nonzero(than)
+    return bool(bound > its_bound + allowed or (fewer and bound >= its_bound - allowed))
+
+
 def _sparse(mu: Float[np.ndarray, " k"], tol: float) -> Float[np.ndarray, " k"]:
     """The multipliers without their smallest entries.
 
     Rows are units, so the dual norm moves by no more than the sum of what is dropped.
     """
     order = np.argsort(mu)
-    dropped = order[np.cumsum(mu[order]) <= 0.01 * tol]
+    dropped = order[np.cumsum(mu[order]) <= DROPPED * tol]
     kept = mu.copy()
     kept[dropped] = 0.0
     return kept

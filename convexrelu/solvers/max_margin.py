@@ -24,8 +24,9 @@ from convexrelu.certificates.certificate import assess
 from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, generate, refine, unpriced
+from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, refine, unpriced
 from convexrelu.solvers.feasibility import check_feasible
+from convexrelu.solvers.lazy import generate_lazily
 from convexrelu.solvers.problem import Neurons, Problem, prepare
 from convexrelu.solvers.program import solve_full
 from convexrelu.solvers.progress import Clock, show_rounds
@@ -148,7 +149,7 @@ def _solve_binary(
         if method == "program":
             candidate = _full_program(problem, tol, solver, clock, rng)
         else:
-            candidate = generate(problem, nothing, tol=tol, clock=clock, rng=rng)
+            candidate = generate_lazily(problem, tol=tol, clock=clock, rng=rng)
     lam = problem.dual(candidate.mu)
     lam[~X.any(axis=1)] = (C * y)[~X.any(axis=1)] if np.isfinite(C) else 0.0
     name = "program" if method == "program" else "column-generation"

@@ -10,7 +10,7 @@ reach the solvers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -94,6 +94,25 @@ class Problem:
     def soft(self) -> bool:
         """Whether slack is allowed (C is finite)."""
         return bool(np.isfinite(self.caps).all())
+
+    def subset(self, chosen: Int[np.ndarray, " q"]) -> Problem:
+        """The problem of these rows alone, in the same coordinates and scale."""
+        return replace(
+            self,
+            rows=np.ascontiguousarray(self.rows[chosen]),
+            y=self.y[chosen],
+            demand=self.demand[chosen],
+            caps=self.caps[chosen],
+            index=self.index[chosen],
+            inverse_norms=self.inverse_norms[chosen],
+        )
+
+    def outputs(self, neurons: Neurons) -> Float[np.ndarray, " k"]:
+        """Margins ``y_n f(v_n)`` of all rows, without a matrix of rows by neurons."""
+        total = np.zeros(len(self.y))
+        for u, sign in zip(neurons.U, neurons.signs, strict=True):
+            total += sign * np.maximum(self.rows @ u, 0)
+        return self.y * total
 
     def features(self, neurons: Neurons) -> Float[np.ndarray, "k q"]:
         """Signed margins ``y_n s_j (v_n^T u_j)_+`` of every row (one a line) and neuron."""

@@ -48,7 +48,7 @@ __all__ = ["verify_gradient_descent"]
 # curvature of log L, so that the loss falls at every step once the activities are settled.
 STEP_SIZE = 0.3
 FIRST_STEPS = 20_000
-# The gap falls like one over the steps; runs still open after this many are reported as not converged.
+# The gap falls at best like one over the steps; runs still open after this many count as not converged.
 MOST_STEPS = 640_000
 # Shares of the largest correlation, tried in turn, that tell the limit's neurons from those left behind.
 GROWING = (0.99, 0.9, 0.0)

@@ -173,7 +173,7 @@ def test_a_zero_row_is_never_orthogonally_separable():
 def test_the_blocked_computation_sees_every_pair(monkeypatch):
     from convexrelu.arrangements import structure
 
-    monkeypatch.setattr(structure, "_BLOCK", 3)
+    monkeypatch.setattr(structure, "_BLOCK_ENTRIES", 40)
     rng = np.random.default_rng(0)
     X, y = rng.uniform(0.1, 1, size=(10, 2)), np.ones(10)
     assert is_orthogonally_separable(X, y)

@@ -14,7 +14,7 @@ from convexrelu.correlation import dual_norm
 
 F1, Y1 = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1.0, -1.0])
 P1 = 1.2824322246767
-# (X, y, P*) with P* in closed form (spec sections 4 to 6)
+# (X, y, P*) with P* in closed form (docs/theory.md, sections 4 to 6)
 KNOWN = [
     (F1, Y1, P1),
     (np.eye(3), np.array([1.0, -1.0, -1.0]), 1 + np.sqrt(2)),
@@ -36,7 +36,7 @@ def test_weak_duality_for_any_network_and_any_multiplier(known, seed, m, sparse)
     assert certificate.objective >= value * (1 - 1e-12)
     margin = (y * network(X)).min()
     assert certificate.margin == pytest.approx(margin, rel=1e-12)
-    # the objective is the formula of spec section 3 with its sum written out
+    # the objective is the upper bound of docs/theory.md section 3 with its sum written out
     by_hand = ((network.W1**2).sum() + (network.w2**2).sum()) / (2 * margin) if margin > 0 else np.inf
     assert certificate.objective == pytest.approx(by_hand, rel=1e-9)
     assert np.isinf(certificate.gap) == (margin <= 0)

@@ -36,7 +36,7 @@ def test_optima_satisfy_both_sets_of_conditions(seed, d):
 
 
 def brute_force_stationarity(X, lam, w1, w2, grid):
-    """The residual of spec section 5 over a grid of masks: entries of ties in `grid`, others forced."""
+    """The residual of docs/theory.md section 5 over masks with tied entries in `grid`, the others forced."""
     heights = X @ w1
     ties = np.flatnonzero(np.abs(heights) <= 1e-9)
     masks = np.tile((heights > 1e-9).astype(float), (len(grid) ** len(ties), 1))

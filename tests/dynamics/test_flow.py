@@ -19,7 +19,8 @@ def balanced_problem(seed, n=15, d=3, m=5, scale=0.1):
 @pytest.mark.parametrize("scale", [1e-9, 1e-12])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_tanh_law_of_a_small_neuron(scale, sign):
-    # spec section 6: c = cos(u, s g) = tanh(||g|| t + artanh c_0) while the pattern lasts and lam = y/2
+    # docs/theory.md section 6: while the pattern lasts and lam = y/2,
+    # c = cos(u, s g) = tanh(||g|| t + artanh c_0)
     X, y = np.array([[1.0, 0.2], [0.8, -0.1], [0.9, 0.5]]), np.full(3, sign)
     g = sign * X.T @ y / 2
     u = np.array([0.3, 0.9]) / np.linalg.norm([0.3, 0.9])

@@ -12,7 +12,7 @@ TRIPLE_LABELS = np.array([1, -1, 1, -1, -1, 1])
 
 
 def refused(X, y, **options):
-    """The error, after checking that its Farkas vector proves what it says (spec section 2)."""
+    """The error, after checking that its Farkas vector proves what it says (docs/theory.md section 2)."""
     X, y = np.asarray(X, dtype=float), np.asarray(y, dtype=float)
     with pytest.raises(InfeasibleError) as caught:
         solve_max_margin(X, y, **options)

@@ -122,7 +122,7 @@ def problems(draw, max_rows=8):
 
 
 def assert_farkas(error, X, y):
-    """Spec section 2: y * farkas >= 0, y @ farkas > 0, and no neuron correlates with it."""
+    """docs/theory.md section 2: y * farkas >= 0, y @ farkas > 0, and no neuron correlates with it."""
     farkas = error.farkas
     assert farkas.shape == (len(X),)
     assert (y * farkas >= 0).all()

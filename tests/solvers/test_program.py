@@ -25,7 +25,7 @@ def test_every_solver_is_finished_to_the_same_digits(solver, C):
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "ECOS", "SCS"])
 def test_badly_scaled_rows_give_a_certified_bound_or_an_error(solver):
-    """Spec: generic solvers lose digits there, and SCS calls it optimal. Whatever comes out must be true."""
+    """Generic solvers lose digits there, and SCS calls it optimal. Whatever comes out must be true."""
     if solver == "ECOS":
         pytest.importorskip("ecos")
     for seed in range(3):
@@ -86,7 +86,7 @@ def forget_everything(problem):
     ],
 )
 def test_the_solvers_word_is_not_taken(monkeypatch, change, named):
-    """SCS's "optimal" can violate a margin by 5e-3 (spec, pitfalls): the residuals are recomputed."""
+    """SCS's "optimal" can violate a margin by 5e-3 (docs/theory.md section 8): residuals are recomputed."""
     spoiled(monkeypatch, change)
     with pytest.raises(SolverError, match=named):
         solve_max_margin(F1, Y1, method="program")

@@ -39,7 +39,7 @@ def test_the_papers_data_and_its_printed_form():
 
 
 def test_counterexample_to_theorem_two_ends_in_a_kkt_point_that_is_not_global():
-    """Spec section 6: X = I_3, P* = 1 + sqrt 2, but the stored start's limit has objective 3."""
+    """docs/theory.md section 6: X = I_3, P* = 1 + sqrt 2, but the stored start's limit has objective 3."""
     example = multi_class_counterexample()
     report = cr.verify_gradient_descent(example.X, example.y, starts=[example.start])
     run = report.runs[0]
