@@ -29,11 +29,9 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = [
     "BoxLeastNorm",
-    "Farthest",
     "box_least_norm",
     "copy_into",
     "dot",
-    "farthest_from_zonotope",
     "least_norm",
 ]
 
@@ -65,25 +63,6 @@ class BoxLeastNorm:
     residual: Float[np.ndarray, " d"]
     norm: float
     optimal: bool
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Farthest:
-    """The row of G farthest from a zonotope.
-
-    Attributes
-    ----------
-    index : int
-        That row, or -1 if none lies farther than the threshold.
-    residual : (d,) float array
-        From the zonotope's nearest point to it (zero if `index` is -1).
-    bound : float
-        No row of G lies farther than this: the largest distance found, or the threshold.
-    """
-
-    index: int
-    residual: Float[np.ndarray, " d"]
-    bound: float
 
 
 def box_least_norm(A: ArrayLike, g: ArrayLike, upper: ArrayLike, *, threshold: float = 0.0) -> BoxLeastNorm:
@@ -134,24 +113,6 @@ def box_least_norm(A: ArrayLike, g: ArrayLike, upper: ArrayLike, *, threshold: f
     )
 
 
-def farthest_from_zonotope(
-    A: Float[np.ndarray, "k d"],
-    G: Float[np.ndarray, "p d"],
-    upper: Float[np.ndarray, " k"],
-    threshold: float,
-) -> Farthest:
-    """Return the row of G with the largest distance to the zonotope, if that exceeds `threshold`.
-
-    Rows are abandoned as soon as a feasible t brings them within the best distance so far, so most cost a few
-    sweeps.
-    """
-    residual = np.zeros(G.shape[1])
-    index, bound = _farthest(
-        np.ascontiguousarray(A), np.ascontiguousarray(G), np.ascontiguousarray(upper), threshold, residual
-    )
-    return Farthest(index=int(index), residual=residual, bound=float(bound))
-
-
 def _as_caps(upper: ArrayLike, length: int) -> Float[np.ndarray, " k"]:
     try:
         caps = np.asarray(upper, dtype=np.float64)
@@ -180,21 +141,6 @@ def dot(a, b):
     for j in range(len(a)):
         total += a[j] * b[j]
     return total
-
-
-@kernel
-@no_type_check
-def _farthest(A, G, upper, threshold, best_residual):
-    best, index = threshold, -1
-    t = np.zeros(len(A))
-    residual = np.empty(G.shape[1])
-    for p in range(len(G)):
-        copy_into(residual, G[p])
-        norm, _ = least_norm(A, G[p], upper, best, t, residual)
-        if norm > best:
-            best, index = norm, p
-            copy_into(best_residual, residual)
-    return index, best
 
 
 @kernel

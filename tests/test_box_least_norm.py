@@ -9,7 +9,7 @@ from scipy.optimize import lsq_linear, nnls
 from scipy.stats import ortho_group
 from tolerances import ILL_CONDITIONED, KERNEL, ROUNDING, SOLVER
 
-from convexrelu.box_least_norm import box_least_norm, farthest_from_zonotope
+from convexrelu.box_least_norm import box_least_norm
 from convexrelu.errors import InvalidInputError
 
 CAPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 7.0, np.inf])
@@ -247,24 +247,6 @@ def test_arguments_are_not_modified():
     box_least_norm(A, g, caps)
     for now, before in zip((A, g, caps), copies, strict=True):
         np.testing.assert_array_equal(now, before)
-
-
-@given(grids(caps=st.sampled_from([0.0, 0.5, 1.0])), st.integers(0, 2**20))
-def test_farthest_row_is_the_largest_of_the_distances(problem, seed):
-    A, _, caps = problem
-    rng = np.random.default_rng(seed)
-    G = rng.integers(-6, 7, size=(9, A.shape[1])).astype(float)
-    distances = np.array([box_least_norm(A, g, caps).norm for g in G])
-    scale = max(scale_of(A, g, caps) for g in G)
-    found = farthest_from_zonotope(A, G, caps, 0.0)
-    assert found.bound == pytest.approx(distances.max(), abs=KERNEL * scale)
-    if found.index >= 0:
-        assert distances[found.index] == pytest.approx(distances.max(), abs=KERNEL * scale)
-        assert np.linalg.norm(found.residual) == pytest.approx(found.bound, abs=KERNEL * scale)
-    beyond = float(distances.max() + 1)
-    none = farthest_from_zonotope(A, G, caps, beyond)
-    assert (none.index, none.bound) == (-1, beyond)
-    np.testing.assert_array_equal(none.residual, 0)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,10 @@ class ConeSearch:
         A unit vector.
     bound : float
         No unit vector correlates more.
+    slack : float
+        What the bound contains for perturbed arms (0 where none were).
     nodes : int
-        Cones bounded.
+        Cones bounded, or cells visited.
     finished : bool
         Whether every cone was closed; if not, the bound is that of the open ones.
     """
@@ -53,6 +55,7 @@ class ConeSearch:
     value: float
     direction: Float[np.ndarray, " r"]
     bound: float
+    slack: float
     nodes: int
     finished: bool
 
@@ -85,7 +88,9 @@ def search_cones(
         if done == 0:  # the stack is full
             break
     bound = max(state[0], state[1], float(bounds[:size].max(initial=0.0)))
-    return ConeSearch(value=float(state[0]), direction=best, bound=bound, nodes=nodes, finished=size == 0)
+    return ConeSearch(
+        value=float(state[0]), direction=best, bound=bound, slack=0.0, nodes=nodes, finished=size == 0
+    )
 
 
 @kernel

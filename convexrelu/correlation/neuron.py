@@ -16,28 +16,29 @@ from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_positive
-from convexrelu.arrangements import enumerate_patterns, hyperplanes_of, is_spike_free, pattern_bound
-from convexrelu.box_least_norm import box_least_norm, farthest_from_zonotope
+from convexrelu.arrangements import hyperplanes_of, is_spike_free, pattern_bound
+from convexrelu.box_least_norm import box_least_norm
 from convexrelu.correlation.ascent import climb, starting_directions
 from convexrelu.correlation.cones import ConeSearch, search_cones
+from convexrelu.correlation.listing import search_cells
 from convexrelu.correlation.zonotopes import Zonotopes, zonotopes_of
 
 __all__ = ["Correlation", "DualNorm", "dual_norm", "maximize_correlation"]
 
-MAX_CELLS = 1_000_000
-"""Without a time limit, cells are listed up to this many (about half a minute); beyond it, bounds only."""
+MAX_CELLS = 30_000_000
+"""Cells are listed up to this many (about a minute); beyond it, in high rank, there are only bounds."""
+
+FEW_CELLS = 300_000
+"""Up to this many, cells are listed in any rank: that takes a fraction of a second."""
 
 MAX_CONES = 2_000_000
-"""Cones searched at most, with or without a time limit."""
+"""Cones searched at most."""
 
 CONE_RANK = 5
-"""Up to this rank cones are searched first, above it cells are listed if they can be."""
+"""Up to this rank the search over cones closes far fewer of them than there are cells."""
 
-_MAX_CONE_RANK = 10  # the search starts from the 2^rank orthants
-
-# Of the enumeration, in rank 4 and up; only decides whether a time limit leaves room for it.
-_CELLS_PER_SECOND = 2e4
-_CHUNK = 2**16
+# Half a million cells a second on one thread; it only decides whether a time limit leaves room for all.
+_CELLS_PER_SECOND = 2e5
 _STARTS = 32
 _SEED = 11  # the oracle is deterministic: the starts of its local phase come from a fixed seed
 _PAIRWISE_ROWS = 4000  # the pairwise bound forms a matrix of this size at most
@@ -209,11 +210,11 @@ def _maximize(
     value, inside = 0.0, np.zeros(pair.basis.shape[1])
     if len(maxima.values):
         value, inside = float(maxima.values[0]), maxima.directions[0]
-    upper = _structural_bound(pair)
+    upper, slack = _structural_bound(pair), 0.0
     if upper - value > tol * value:
         found = _search(pair, value, inside, tol, seconds - (time.monotonic() - started))
-        upper, inside = min(upper, found.bound), found.direction
-    return _evaluated(X, lam, pair, inside, upper, tol)
+        upper, inside, slack = min(upper, found.bound), found.direction, found.slack
+    return _evaluated(X, lam, pair, inside, upper, slack, tol)
 
 
 def _evaluated(
@@ -222,6 +223,7 @@ def _evaluated(
     pair: Zonotopes,
     inside: Float[np.ndarray, " r"],
     upper: float,
+    slack: float,
     tol: float,
 ) -> Correlation:
     """Return the answer in the data's coordinates: value recomputed there, bound rounded outwards."""
@@ -236,40 +238,23 @@ def _evaluated(
         value=value,
         direction=direction,
         upper_bound=bound,
-        exact=bool(bound - value <= tol * value or upper <= pair.rounding),
+        exact=bool(bound - value <= tol * value or upper <= pair.rounding + slack),
     )
 
 
 def _search(
     pair: Zonotopes, value: float, inside: Float[np.ndarray, " r"], tol: float, seconds: float
 ) -> ConeSearch:
-    """Search all directions: cones in low rank, else the cells of the positive arms, else cones again."""
+    """Search all directions: the cells of the positive arms if they are few, else cones in low rank."""
     lines = hyperplanes_of(pair.positive)
     n_cells = pattern_bound(len(lines.normals), lines.rank)
     listable = n_cells <= min(MAX_CELLS, max(seconds, 0.0) * _CELLS_PER_SECOND)
     rank = pair.basis.shape[1]
-    if rank > CONE_RANK and listable:
-        return _over_all_cells(pair, value, inside)
-    if rank > _MAX_CONE_RANK:
-        return ConeSearch(value=value, direction=inside, bound=np.inf, nodes=0, finished=False)
-    found = search_cones(pair, value, inside, tol=0.1 * tol, seconds=seconds, max_nodes=MAX_CONES)
-    if not found.finished and listable:
-        return _over_all_cells(pair, found.value, found.direction)
-    return found
-
-
-def _over_all_cells(pair: Zonotopes, value: float, inside: Float[np.ndarray, " r"]) -> ConeSearch:
-    """The maximum over the cells of the positive arms: the largest distance of a vertex of Z_+ to Z_-."""
-    caps = np.ones(len(pair.negative))
-    patterns = enumerate_patterns(pair.positive).patterns
-    best, direction = value, inside
-    for start in range(0, len(patterns), _CHUNK):
-        vertices = patterns[start : start + _CHUNK] @ pair.positive
-        vertices = vertices[np.linalg.norm(vertices, axis=1) > best]
-        found = farthest_from_zonotope(pair.negative, vertices, caps, best)
-        if found.index >= 0:
-            best, direction = found.bound, found.residual / found.bound
-    return ConeSearch(value=best, direction=direction, bound=best, nodes=len(patterns), finished=True)
+    if listable and (n_cells <= FEW_CELLS or rank > CONE_RANK):
+        return search_cells(pair, value, inside, seconds=seconds)
+    if rank > CONE_RANK:
+        return ConeSearch(value=value, direction=inside, bound=np.inf, slack=0.0, nodes=0, finished=False)
+    return search_cones(pair, value, inside, tol=0.1 * tol, seconds=seconds, max_nodes=MAX_CONES)
 
 
 def _structural_bound(pair: Zonotopes) -> float:

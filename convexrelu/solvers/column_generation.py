@@ -126,7 +126,7 @@ def _polish(
         if _preferable(solution.mu, pricing.bound, best_mu, best_bound, tol):
             best_mu, best_bound = _sparse(solution.mu, tol), pricing.bound
         _note(clock, problem, "polish", solution, best_bound, len(directions))
-        if pricing.largest <= 1 + tol / 10 or solution.value - best_bound <= tol / 10 * solution.value:
+        if solution.value - pricing.bound <= DROPPED * tol * solution.value:
             break
         if not len(pricing.violators) or clock.expired():
             break
