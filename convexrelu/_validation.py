@@ -25,9 +25,13 @@ __all__ = [
     "check_count",
     "check_nonnegative",
     "check_positive",
+    "check_range",
     "encode_binary",
     "one_vs_rest",
 ]
+
+
+_RANGE = 1e100  # squares, and products of three, stay within float64
 
 
 def _as_float(value: ArrayLike, name: str) -> np.ndarray:
@@ -132,6 +136,17 @@ def as_data(X: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, "n d"], Float
 def as_penalty(C: Any) -> float:
     """Return the soft-margin penalty: positive, possibly infinite."""
     return check_positive(C, "C", finite=False)
+
+
+def check_range(X: Float[np.ndarray, "n d"]) -> None:
+    """Refuse rows so long or so short that their squares overflow or vanish (InvalidInputError)."""
+    largest = np.abs(X).max(axis=1)
+    bad = np.flatnonzero((largest > 0) & ((largest < 1 / _RANGE) | (largest > _RANGE)))
+    if len(bad):
+        raise InvalidInputError(
+            f"X must have rows of size between {1 / _RANGE:.0e} and {_RANGE:.0e} (or zero): rescale the data "
+            f"(rows {_listed(bad)})"
+        )
 
 
 def check_positive(value: Any, name: str, *, finite: bool = True) -> float:

@@ -17,7 +17,7 @@ from convexrelu.correlation import DualNorm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["Bounds", "bound", "dual_scale", "feasible_signs", "upper_bound"]
+__all__ = ["Bounds", "best_rescaling", "bound", "dual_scale", "feasible_signs", "upper_bound"]
 
 _EPS = float(np.finfo(float).eps)
 # Entries of the wrong sign up to this share of the largest are a solver's rounding, and are set to zero.
@@ -98,22 +98,36 @@ def upper_bound(
 ) -> float:
     """Return the objective of the best rescaling of a network: an upper bound on P*."""
     half_norm = network.objective()
-    rounding = (sum(network.W1.shape) + 4) * _EPS * network.group_norm() * np.linalg.norm(X, axis=1)
-    margins = y * network(X) - rounding
+    margins = _safe_margins(X, y, network)
     if np.isinf(C):
         worst = float(margins.min())
         return half_norm / worst if worst > 0 else float("inf")
-    return _soft_objective(half_norm, margins, C)
+    scale = _soft_scale(half_norm, margins, C)
+    return float(scale * half_norm + C * np.maximum(1 - scale * margins, 0).sum())
 
 
-def _soft_objective(half_norm: float, margins: Float[np.ndarray, " n"], C: float) -> float:
-    """Minimum over a >= 0 of ``a half_norm + C sum (1 - a margins)_+``.
+def best_rescaling(
+    X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], network: TwoLayerReLU, C: float
+) -> TwoLayerReLU:
+    """Return the rescaling of a network with the smallest soft-margin objective, balanced."""
+    scale = _soft_scale(network.objective(), _safe_margins(X, y, network), C)
+    if scale == 0:
+        return TwoLayerReLU(network.W1[:0], network.w2[:0])
+    return network.scaled(scale).balanced()
 
-    Piecewise linear, so attained at a kink or at 0.
-    """
+
+def _safe_margins(
+    X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], network: TwoLayerReLU
+) -> Float[np.ndarray, " n"]:
+    """Return the margins ``y_n f(x_n)``, less the rounding of their evaluation."""
+    rounding = (sum(network.W1.shape) + 4) * _EPS * network.group_norm() * np.linalg.norm(X, axis=1)
+    return np.asarray(y * network(X) - rounding)
+
+
+def _soft_scale(half_norm: float, margins: Float[np.ndarray, " n"], C: float) -> float:
+    """Return the a >= 0 that minimises ``a half_norm + C sum (1 - a margins)_+``: a kink of it, or 0."""
     positive = np.sort(margins[margins > 0])[::-1]  # kinks 1/q in increasing order of a
     # beyond the kinks of the largest k margins the slope is half_norm - C (sum of all margins - those k)
     slopes = half_norm - C * (margins.sum() - np.r_[0.0, np.cumsum(positive)])
     first = int(np.argmax(slopes >= 0)) if (slopes >= 0).any() else len(positive)
-    scale = 0.0 if first == 0 else 1.0 / positive[first - 1]
-    return float(scale * half_norm + C * np.maximum(1 - scale * margins, 0).sum())
+    return 0.0 if first == 0 else float(1.0 / positive[first - 1])

@@ -21,6 +21,9 @@ from convexrelu.networks import TwoLayerReLU
 __all__ = ["certify"]
 
 
+_LARGEST = 1e100
+
+
 @overload
 def certify(
     X: ArrayLike,
@@ -145,6 +148,10 @@ def _certify_binary(
         candidates = [loss_weights(X, y, network), least_squares_multipliers(X, y, network)]
     else:
         candidates = [feasible_signs(y, as_vector(lam, "lam", length=len(X)))]
+        if np.abs(candidates[0]).max() > _LARGEST:
+            raise InvalidInputError(
+                f"lam must have entries of at most {_LARGEST:.0e}, since its sum is needed"
+            )
     dual, norm = _best(X, y, candidates, C, time_limit)
     return assess(X, y, network, dual, norm=norm, C=C, better=proof)
 

@@ -153,7 +153,7 @@ class MultiClassCertificate:
         if list(map(str, encoded.classes.tolist())) != list(map(str, self.classes.tolist())):
             raise CertificateError(
                 f"the certificate is about classes {self.classes.tolist()}, "
-                f"y holds {encoded.classes.tolist()}"
+                f"y holds {np.unique(np.asarray(y)).tolist()}"
             )
         return all(
             part.check(matrix, labels) for part, labels in zip(self.certificates, encoded.Y, strict=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.arrangements.hyperplanes import TOLERANCE, hyperplanes_of
+from convexrelu.arrangements.hyperplanes import hyperplanes_of, unit_rows
 
 __all__ = ["Zonotopes", "zonotopes_of"]
 
@@ -60,8 +60,11 @@ def zonotopes_of(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> Z
     np.add.at(along, group, sizes[rays >= 0] * np.sign(lam[support][rays >= 0]))
     coordinates = merged @ lines.basis
     outside = np.linalg.norm(merged - coordinates @ lines.basis.T, axis=1).sum()  # beyond the numerical rank
-    several = np.bincount(group, minlength=len(used))[group] > 1
-    slack = 2 * TOLERANCE * sizes[rays >= 0][several].sum() if len(used) else 0.0
+    # each arm was moved onto its ray's normal: by its length times the angle between them, which is measured
+    kept = rays >= 0
+    normals = lines.normals[lines.member[kept]] * lines.sign[kept][:, None]
+    angles = np.linalg.norm(unit_rows(X[support][kept]) @ lines.basis - normals, axis=1)
+    slack = float(sizes[kept] @ angles)
     evaluation = np.finfo(float).eps * (sum(X.shape) + 8) * sizes.sum()
     return Zonotopes(
         positive=np.ascontiguousarray(coordinates[along > 0]),

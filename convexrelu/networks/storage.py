@@ -44,6 +44,9 @@ def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     if target.is_dir():
         raise InvalidInputError(f"cannot write {target}: it is a folder")
     text = json.dumps(document, indent=1, allow_nan=False)
+    if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
+        target.write_text(text + "\n", encoding="utf-8")
+        return
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         draft.write_text(text + "\n", encoding="utf-8")

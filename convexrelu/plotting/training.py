@@ -168,7 +168,10 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
     )
     left.set_ylim(0, 2.5 * optimum)
     left.set_ylabel("bounds on $P^*$")
-    log_axis(right.yaxis)
+    if any(np.isfinite(trajectory.objective).any() for trajectory in trajectories):
+        log_axis(right.yaxis)
+    else:
+        right.text(0.5, 0.5, "no run fits the data", transform=right.transAxes, ha="center", va="center")
     right.set_ylabel("relative gap")
     for ax in (left, right):
         log_axis(ax.xaxis)

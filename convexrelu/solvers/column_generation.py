@@ -122,6 +122,7 @@ def _polish(
     directions = directions.joined(pricing.violators)
     for _ in range(MAX_ROUNDS):
         solution = mix(problem, directions, penalty=penalty)
+        mixed = _mixed(directions, solution)
         pricing = _price(problem, solution.mu, directions, rng)
         if _preferable(solution.mu, pricing.bound, best_mu, best_bound, tol):
             best_mu, best_bound = _sparse(solution.mu, tol), pricing.bound
@@ -131,9 +132,7 @@ def _polish(
         if not len(pricing.violators) or clock.expired():
             break
         directions = directions.joined(pricing.violators)
-    return Candidate(
-        neurons=_mixed(directions, solution), mu=best_mu, norm=unpriced(problem), value=solution.value
-    )
+    return Candidate(neurons=mixed, mu=best_mu, norm=unpriced(problem), value=solution.value)
 
 
 def _directions_phase(
@@ -145,12 +144,13 @@ def _directions_phase(
     """
     for _ in range(MAX_ROUNDS):
         solution = mix(problem, directions, penalty=penalty)
-        pricing = _price(problem, solution.mu, directions.kept(solution.weights > 0), rng)
+        used = directions.kept(solution.weights > 0)
+        pricing = _price(problem, solution.mu, used, rng)
         _note(clock, problem, "directions", solution, pricing.bound, len(directions))
         if pricing.largest <= 1 + ROUGH or not len(pricing.violators) or clock.expired():
             break
         directions = directions.joined(pricing.violators)
-    neurons = directions.kept(solution.weights > 0).joined(pricing.violators)
+    neurons = used.joined(pricing.violators)
     return Candidate(neurons=neurons, mu=solution.mu, norm=unpriced(problem), value=solution.value)
 
 

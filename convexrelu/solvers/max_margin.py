@@ -15,11 +15,12 @@ from convexrelu._validation import (
     as_matrix,
     as_penalty,
     check_positive,
+    check_range,
     one_vs_rest,
 )
 from convexrelu.arrangements import enumerate_patterns
 from convexrelu.certificates import MultiClassCertificate
-from convexrelu.certificates.bounds import dual_scale, upper_bound
+from convexrelu.certificates.bounds import best_rescaling, dual_scale, upper_bound
 from convexrelu.certificates.certificate import assess
 from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError, SolverError
@@ -105,6 +106,7 @@ def solve_max_margin(
     (1.282432, 'optimal', 2)
     """
     matrix = as_matrix(X)
+    check_range(matrix)
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
     penalty = as_penalty(C)
     tolerance = check_positive(tol, "tol")
@@ -180,7 +182,9 @@ def _finish(
 ) -> MaxMarginSolution:
     """Back to the data's coordinates, margin 1 and dual feasibility; then certify, trusting nothing."""
     network = _tidied(X, y, problem, neurons, C, tol)
-    if np.isinf(C) and network.n_neurons and network.margin(X, y) > 0:
+    if np.isfinite(C):
+        network = best_rescaling(X, y, network, C)
+    elif network.n_neurons and network.margin(X, y) > 0:
         network = network.rescaled_to_margin(X, y).balanced()
     # the oracle may need as long again as the solver had: a certificate without it would say nothing
     limit = (
@@ -192,8 +196,12 @@ def _finish(
     )
     norm = dual_norm(X, lam, time_limit=limit)
     shrink = 1.0 / max(dual_scale(y, lam, norm.upper_bound, C), np.finfo(float).tiny)
+    norm = norm.scaled(shrink)
+    if not norm.exact and limit is None:
+        # where rounding is part of the bound, it must be that of the very numbers that are handed out
+        norm = dual_norm(X, shrink * lam)
     nobody = TwoLayerReLU(np.zeros((0, X.shape[1])), np.zeros(0))
-    certificate = assess(X, y, network, shrink * lam, norm=norm.scaled(shrink), C=C, better=nobody)
+    certificate = assess(X, y, network, shrink * lam, norm=norm, C=C, better=nobody)
     status = "optimal" if certificate.gap <= tol else "time_limit" if clock.expired() else "bounded"
     if clock.interrupted:
         status = "interrupted"

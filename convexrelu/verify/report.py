@@ -212,6 +212,12 @@ class LimitReport:
                     run.verdict,
                 )
             )
+            if run.verdict == NOT_CONVERGED:
+                steps = max(int(part.trajectory.times[-1]) for part in run.parts)
+                lines.append(
+                    f"        after {steps} steps descent is still {run.gap - run.polished_gap:.1e} "
+                    "(relatively) from the limit of its activities"
+                )
             if run.proof:
                 lines.append(f"        proof: {run.proof}")
         total = len(self.runs)
