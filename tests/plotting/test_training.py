@@ -99,7 +99,7 @@ def test_a_run_that_never_fits_has_no_gap_to_draw(tmp_path):
     start = cr.TwoLayerReLU([[1e-3, 0.0]], [1e-3])
     run = cr.gradient_descent(F1.X, F1.y, start, step_size=0.3, n_steps=500, normalized=True)
     assert not np.isfinite(run.objective).any()
-    figure = bounds_figure([run], P_STAR)
+    figure = bounds_figure([run], optimum=P_STAR, title="never fits")
     figure.savefig(tmp_path / "bounds.png")
     assert (tmp_path / "bounds.png").stat().st_size > 0
     assert any("no run fits" in text.get_text() for ax in figure.axes for text in ax.texts)
