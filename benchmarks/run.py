@@ -1,7 +1,7 @@
 """Column generation against the full convex program, side by side on one machine.
 
-`make bench` runs it: it prints a table and writes `benchmarks/results/full_program.json`. Times are the best of
-three after a warm-up that compiles the kernels; what counts is the ratio.
+`make bench` runs it: it prints a table and writes `benchmarks/results/full_program.json`. Times are the best
+of three after a warm-up that compiles the kernels; what counts is the ratio.
 """
 
 import json

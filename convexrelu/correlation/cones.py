@@ -21,7 +21,7 @@ from convexrelu._typing import kernel
 from convexrelu.box_least_norm import copy_into, dot, least_norm
 from convexrelu.correlation.zonotopes import Zonotopes
 
-__all__ = ["ConeSearch", "search_cones"]
+__all__ = ["ConeSearch", "invert_into", "search_cones"]
 
 _STACK = 4096  # cones waiting at most; depth first keeps a few hundred
 _NODES_AT_ONCE = 2000  # between two looks at the clock
@@ -98,7 +98,8 @@ def search_cones(
 def _search(P, Q, stack, bounds, size, best, state, tol, budget):
     """Work off up to `budget` cones from the top of the stack; returns its new size and the number done."""
     r = P.shape[1]
-    V, inverse, rho, middle = np.empty((r, r)), np.empty((r, r)), np.empty(r), np.empty(r)
+    V, work, inverse = np.empty((r, r)), np.empty((r, r)), np.empty((r, r))
+    rho, middle = np.empty(r), np.empty(r)
     heights = np.empty((len(P), r))
     arms, caps = np.empty((len(Q) + r, r)), np.empty(len(Q) + r)
     t, mixed, values = np.empty(len(Q) + r), np.empty(len(Q), dtype=np.int64), np.empty(r)
@@ -110,7 +111,7 @@ def _search(P, Q, stack, bounds, size, best, state, tol, budget):
             state[1] = max(state[1], bounds[size])
             continue
         _copy_rows(V, stack[size])
-        bound = _bound(P, Q, V, inverse, heights, arms, caps, t, mixed, values, rho)
+        bound = _bound(P, Q, V, work, inverse, heights, arms, caps, t, mixed, values, rho)
         bound = min(bound, bounds[size])
         size_rho = np.sqrt(dot(rho, rho))
         if size_rho > 0:
@@ -159,7 +160,7 @@ def _value(P, Q, u):
 
 @kernel
 @no_type_check
-def _bound(P, Q, V, inverse, heights, arms, caps, t, mixed, values, rho):
+def _bound(P, Q, V, work, inverse, heights, arms, caps, t, mixed, values, rho):
     """Bound the correlation over the cone's unit vectors; rho / ||rho|| is the point that suggests itself."""
     r = V.shape[0]
     values[:] = 0.0
@@ -181,7 +182,8 @@ def _bound(P, Q, V, inverse, heights, arms, caps, t, mixed, values, rho):
         elif high > 0.0:
             mixed[n_mixed] = j
             n_mixed += 1
-    _invert(V, inverse)
+    _copy_rows(work, V)
+    invert_into(work, inverse, r)
     for m in range(n_mixed):
         copy_into(arms[m], Q[mixed[m]])
         caps[m] = 1.0
@@ -230,28 +232,29 @@ def _widest_kink(heights):
 
 @kernel
 @no_type_check
-def _invert(V, inverse):
-    """Gauss-Jordan with partial pivoting for a small matrix of generators: inverse @ V = I."""
-    r = V.shape[0]
-    work = V.copy()
-    for i in range(r):
-        for j in range(r):
+def invert_into(work, inverse, size):
+    """Gauss-Jordan with partial pivoting on the leading block; destroys `work`."""
+    for i in range(size):
+        for j in range(size):
             inverse[i, j] = 1.0 if i == j else 0.0
-    for c in range(r):
+    for c in range(size):
         pivot = c
-        for i in range(c + 1, r):
+        for i in range(c + 1, size):
             if abs(work[i, c]) > abs(work[pivot, c]):
                 pivot = i
-        for j in range(r):
+        if work[pivot, c] == 0.0:
+            return False
+        for j in range(size):
             work[c, j], work[pivot, j] = work[pivot, j], work[c, j]
             inverse[c, j], inverse[pivot, j] = inverse[pivot, j], inverse[c, j]
         scale = work[c, c]
-        for j in range(r):
+        for j in range(size):
             work[c, j] /= scale
             inverse[c, j] /= scale
-        for i in range(r):
+        for i in range(size):
             if i != c and work[i, c] != 0.0:
                 factor = work[i, c]
-                for j in range(r):
+                for j in range(size):
                     work[i, j] -= factor * work[c, j]
                     inverse[i, j] -= factor * inverse[c, j]
+    return True

@@ -22,7 +22,7 @@ from jaxtyping import Float
 from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.box_least_norm import copy_into, dot, least_norm
-from convexrelu.correlation.cones import ConeSearch
+from convexrelu.correlation.cones import ConeSearch, invert_into
 from convexrelu.correlation.zonotopes import Zonotopes
 
 __all__ = ["PERTURBATION", "search_cells"]
@@ -137,7 +137,7 @@ def _lowest_cell(arms, position, level, square, inverse, point, active):
     for a in range(level):
         for b in range(level):
             square[a, b] = arms[position[a + 1], b + 1]
-    if not _invert_into(square, inverse, level):
+    if not invert_into(square, inverse, level):
         return False
     for a in range(level):
         point[a] = 0.0
@@ -151,34 +151,4 @@ def _lowest_cell(arms, position, level, square, inverse, point, active):
         active[i] = value > 0.0
     for a in range(level):  # of the arms through the vertex: the side towards which the functional grows
         active[position[a + 1]] = inverse[level - 1, a] > 0.0
-    return True
-
-
-@kernel
-@no_type_check
-def _invert_into(work, inverse, size):
-    """Gauss-Jordan with partial pivoting on the leading block; destroys `work`."""
-    for i in range(size):
-        for j in range(size):
-            inverse[i, j] = 1.0 if i == j else 0.0
-    for c in range(size):
-        pivot = c
-        for i in range(c + 1, size):
-            if abs(work[i, c]) > abs(work[pivot, c]):
-                pivot = i
-        if work[pivot, c] == 0.0:
-            return False
-        for j in range(size):
-            work[c, j], work[pivot, j] = work[pivot, j], work[c, j]
-            inverse[c, j], inverse[pivot, j] = inverse[pivot, j], inverse[c, j]
-        scale = work[c, c]
-        for j in range(size):
-            work[c, j] /= scale
-            inverse[c, j] /= scale
-        for i in range(size):
-            if i != c and work[i, c] != 0.0:
-                factor = work[i, c]
-                for j in range(size):
-                    work[i, j] -= factor * work[c, j]
-                    inverse[i, j] -= factor * inverse[c, j]
     return True
