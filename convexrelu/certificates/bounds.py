@@ -17,7 +17,7 @@ from convexrelu.correlation import DualNorm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["Bounds", "best_rescaling", "bound", "dual_scale", "feasible_signs", "upper_bound"]
+__all__ = ["Bounds", "best_rescaling", "bound", "dual_scale", "feasible_signs", "relative_gap", "upper_bound"]
 
 _EPS = float(np.finfo(float).eps)
 # Entries of the wrong sign up to this share of the largest are a solver's rounding, and are set to zero.
@@ -51,9 +51,14 @@ class Bounds:
     @property
     def gap(self) -> float:
         """Relative gap ``(objective - lower_bound)/objective``; inf if the objective is."""
-        if np.isinf(self.objective):
-            return float("inf")
-        return (self.objective - self.lower_bound) / self.objective if self.objective > 0 else 0.0
+        return relative_gap(self.objective, self.lower_bound)
+
+
+def relative_gap(objective: float, lower_bound: float) -> float:
+    """Return ``(objective - lower_bound)/objective``: inf if the objective is, 0 if that is 0."""
+    if np.isinf(objective):
+        return float("inf")
+    return (objective - lower_bound) / objective if objective > 0 else 0.0
 
 
 def bound(

@@ -11,6 +11,7 @@ import numpy as np
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
 from convexrelu.certificates import document
+from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.certificate import RECHECK_TOL, Certificate
 from convexrelu.certificates.kkt import OPTIMALITY_TOL
 from convexrelu.errors import CertificateError
@@ -46,11 +47,7 @@ class MultiClassCertificate:
     @property
     def gap(self) -> float:
         """``(objective - lower_bound)/objective``; inf if the objective is."""
-        return (
-            (self.objective - self.lower_bound) / self.objective
-            if np.isfinite(self.objective)
-            else float("inf")
-        )
+        return relative_gap(self.objective, self.lower_bound)
 
     @property
     def exact(self) -> bool:

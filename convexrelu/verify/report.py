@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu.certificates import Certificate, MultiClassCertificate
+from convexrelu.certificates.bounds import relative_gap
 from convexrelu.dynamics import Trajectory
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MaxMarginSolution, MultiClassSolution
@@ -23,7 +24,6 @@ __all__ = [
     "LimitPart",
     "LimitReport",
     "LimitRun",
-    "relative_gap",
 ]
 
 GLOBAL = "global optimum"
@@ -268,11 +268,6 @@ class LimitReport:
             "counts": self.counts,
             "runs": runs,
         }
-
-
-def relative_gap(objective: float, lower_bound: float) -> float:
-    """Return ``(objective - lower_bound)/objective``; inf if the objective is."""
-    return (objective - lower_bound) / objective if np.isfinite(objective) and objective > 0 else float("inf")
 
 
 def _finite(value: float) -> float | str:

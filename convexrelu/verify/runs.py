@@ -24,6 +24,7 @@ from convexrelu._validation import (
     one_vs_rest,
 )
 from convexrelu.certificates import Certificate, KKTReport, MultiClassCertificate, certify, check_kkt
+from convexrelu.certificates.bounds import relative_gap
 from convexrelu.dynamics import Trajectory, gradient_descent
 from convexrelu.dynamics.start import ScaledStart, scaled_start
 from convexrelu.errors import InvalidInputError, SolverError
@@ -39,7 +40,6 @@ from convexrelu.verify.report import (
     LimitPart,
     LimitReport,
     LimitRun,
-    relative_gap,
 )
 
 __all__ = ["verify_gradient_descent"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import convexrelu as cr
+from convexrelu.certificates.bounds import relative_gap
 from convexrelu.verify import multi_class_counterexample
-from convexrelu.verify.report import relative_gap
 
 
 def test_orthogonally_separable_data_every_run_is_global():
