@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         enumerate_patterns,
         is_orthogonally_separable,
         is_spike_free,
+        iter_patterns,
         pattern_bound,
         sample_patterns,
     )
@@ -47,6 +48,7 @@ _HOME = {
         "enumerate_patterns",
         "is_orthogonally_separable",
         "is_spike_free",
+        "iter_patterns",
         "pattern_bound",
         "sample_patterns",
     ],
@@ -87,6 +89,7 @@ __all__ = [
     "gradient_flow",
     "is_orthogonally_separable",
     "is_spike_free",
+    "iter_patterns",
     "maximize_correlation",
     "pattern_bound",
     "primal_program",

@@ -19,9 +19,10 @@ F = TypeVar("F", bound=Callable[..., object])
 def kernel(function: F) -> F:
     """Compile a loop with numba, once per machine (the result is cached on disk).
 
-    Decorate as ``@kernel`` above ``@no_type_check``: a compiled function cannot carry run-time type checks.
+    It releases the interpreter lock, so that threads run it in parallel. Decorate as ``@kernel`` above
+    ``@no_type_check``: a compiled function cannot carry run-time type checks.
     """
     from numba import njit
 
-    compiled: F = njit(cache=True, error_model="numpy")(function)
+    compiled: F = njit(cache=True, error_model="numpy", nogil=True)(function)
     return compiled

@@ -15,6 +15,7 @@ NAMES = {
         "Arrangement",
         "count_patterns",
         "enumerate_patterns",
+        "iter_patterns",
         "pattern_bound",
         "sample_patterns",
     ),

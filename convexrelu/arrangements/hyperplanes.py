@@ -1,4 +1,4 @@
-"""The distinct hyperplanes behind the rows of X, and their restriction to one of them.
+"""The distinct hyperplanes behind the rows of X.
 
 Rows count as parallel within `TOLERANCE`: moving each unit row by that much makes them one hyperplane. All
 degenerate data (duplicates, parallel and antiparallel rows, zero rows, rank loss, several hyperplanes through
@@ -13,13 +13,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import qr
 
-__all__ = ["TOLERANCE", "Hyperplanes", "hyperplanes_of", "restrict", "unit_rows"]
+__all__ = ["TOLERANCE", "Hyperplanes", "hyperplanes_of", "independent_first", "unit_rows"]
 
 # On unit rows. Rounding in the input and in one projection is a few 1e-16; data that is degenerate on purpose
 # but computed in floating point (products, sums, rotations) stays within 1e-13 of it.
 TOLERANCE = 1e-12
 # A fixed generic direction spreads the rows on a line, so that parallel ones become neighbours in one sort.
 _SPREAD_SEED = 20221
+_TALL = 32  # rows a column from which the Gram matrix is formed first
+# of the Gram matrix's smallest eigenvalue over the number of rows: its rounding is about d times 2e-16
+_CLEARLY_FULL = 1e-6
+_SAMPLE = 64  # rows a column among which independent ones are sought first
+_WELL_SPREAD = 0.1  # distance of each of these unit rows from the span of those before it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,19 +72,8 @@ def hyperplanes_of(X: Float[np.ndarray, "n d"]) -> Hyperplanes:
     """Return the distinct hyperplanes ``x_n^T u = 0`` of the rows of X."""
     units = unit_rows(X)
     present: np.ndarray = np.asarray(units.any(axis=1))
-    basis = _row_space(units[present])
+    basis = _row_space(units if present.all() else units[present])
     return _collect(units @ basis, present, np.ones(len(X)), basis)
-
-
-def restrict(
-    normals: Float[np.ndarray, "h r"], spread: Float[np.ndarray, " h"], to: Float[np.ndarray, " r"]
-) -> Hyperplanes:
-    """Return the traces of the hyperplanes `normals` on another one, which has unit normal `to`."""
-    basis = _complement(to)
-    traces = normals @ basis
-    # the sines of the angles to `to`: positive, since the hyperplanes are distinct
-    sizes = np.linalg.norm(traces, axis=1)
-    return _collect(traces / sizes[:, None], sizes > 0, spread / sizes, basis)
 
 
 def _collect(
@@ -89,77 +83,77 @@ def _collect(
     basis: Float[np.ndarray, "d r"],
 ) -> Hyperplanes:
     """Merge parallel unit rows into hyperplanes, and put independent ones first."""
-    member, sign = _group(units, present, spread)
-    groups, first = np.unique(member, return_index=True)
-    first = first[groups >= 0]
-    order = _independent_first(units[first])
-    place = np.empty(len(order), dtype=np.int64)
+    lead, sign = _group(units, present, spread)
+    first = np.flatnonzero(lead == np.arange(len(lead)))
+    order = first[independent_first(units[first])]
+    place = np.full(len(lead) + 1, -1)  # the last entry serves rows without a lead
     place[order] = np.arange(len(order))
-    leads = first[order]
-    return Hyperplanes(
-        normals=units[leads],
-        spread=spread[leads],
-        basis=basis,
-        member=np.where(member >= 0, place[member], -1) if len(place) else member,
-        sign=sign,
-    )
+    return Hyperplanes(normals=units[order], spread=spread[order], basis=basis, member=place[lead], sign=sign)
 
 
 def _group(
     units: Float[np.ndarray, "n d"], present: Bool[np.ndarray, " n"], spread: Float[np.ndarray, " n"]
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Group unit rows parallel or antiparallel within the tolerance: (group or -1, orientation or 0)."""
+    """Group unit rows parallel or antiparallel within the tolerance: (first of the group or -1, sign or 0).
+
+    A group's first row leads it: the others are compared with it alone, so that groups do not chain.
+    """
     n, d = units.shape
-    member, sign = np.full(n, -1), np.zeros(n, dtype=np.int64)
+    lead, sign = np.full(n, -1), np.zeros(n, dtype=np.int64)
     rows = np.flatnonzero(present)
     if not len(rows):
-        return member, sign
+        return lead, sign
     direction = np.random.default_rng(_SPREAD_SEED).normal(size=d)
-    height = np.abs(units[rows] @ direction)
-    rows, height = rows[np.argsort(height, kind="stable")], np.sort(height)
+    height = np.abs(units @ direction)[rows]
+    order = np.argsort(height)
     # parallel rows differ by at most this in height, so that a wider step separates groups for certain
     reach = 2 * TOLERANCE * float(spread.max(initial=1.0)) * float(np.linalg.norm(direction))
-    starts = np.flatnonzero(np.r_[True, np.diff(height) > reach])
-    stops = np.r_[starts[1:], len(rows)]
-    alone = stops - starts == 1
-    singles = rows[starts[alone]]
-    member[singles], sign[singles] = np.arange(len(singles)), 1
-    n_groups = len(singles)
-    for start, stop in zip(starts[~alone], stops[~alone], strict=True):
-        run = np.sort(rows[start:stop])  # so that a group's lead is its first row
-        while len(run):
-            lead = run[0]
-            side = np.where(units[run] @ units[lead] >= 0, 1, -1)
-            distance = np.linalg.norm(units[run] - side[:, None] * units[lead], axis=1)
-            same = distance <= TOLERANCE * (spread[run] + spread[lead])
-            same[0] = True
-            member[run[same]], sign[run[same]], n_groups = n_groups, side[same], n_groups + 1
-            run = run[~same]
-    return member, sign
+    run = np.cumsum(np.r_[False, np.diff(height[order]) > reach])
+    rows = rows[order]
+    shared = np.bincount(run)[run] > 1
+    lead[rows[~shared]], sign[rows[~shared]] = rows[~shared], 1
+    rows, run = rows[shared], run[shared]
+    by_run = np.lexsort((rows, run))
+    rows, run = rows[by_run], run[by_run]
+    while len(rows):  # every pass takes one group out of each run; a run rarely holds a second one
+        opens = np.r_[True, run[1:] != run[:-1]]
+        leads = rows[opens][np.cumsum(opens) - 1]
+        side = np.where(np.einsum("ij,ij->i", units[rows], units[leads]) >= 0, 1, -1)
+        distance = np.linalg.norm(units[rows] - side[:, None] * units[leads], axis=1)
+        same = opens | (distance <= TOLERANCE * (spread[rows] + spread[leads]))
+        lead[rows[same]], sign[rows[same]] = leads[same], side[same]
+        rows, run = rows[~same], run[~same]
+    return lead, sign
 
 
 def _row_space(units: Float[np.ndarray, "h d"]) -> Float[np.ndarray, "d r"]:
     """Return a basis of the span of unit rows; directions within the tolerance of the others do not count."""
-    if not len(units):
-        return np.zeros((units.shape[1], 0))
+    h, d = units.shape
+    if not h:
+        return np.zeros((d, 0))
+    if h > _TALL * d:
+        # products of columns are cheaper than a factorisation, and tell full rank wherever it is not close
+        squares, vectors = np.linalg.eigh(units.T @ units)
+        if squares[0] > _CLEARLY_FULL * h:
+            return np.ascontiguousarray(vectors[:, ::-1])
     # the triangular factor has the singular values of the rows, and is small however many there are
-    _, sizes, Vt = np.linalg.svd(qr(units, mode="r", check_finite=False)[0][: units.shape[1]])
-    rank = int((sizes > TOLERANCE * np.sqrt(len(units))).sum())
+    _, sizes, Vt = np.linalg.svd(qr(units, mode="r", check_finite=False)[0][:d])
+    rank = int((sizes > TOLERANCE * np.sqrt(h)).sum())
     return np.ascontiguousarray(Vt[:rank].T)
 
 
-def _independent_first(units: Float[np.ndarray, "h r"]) -> Int[np.ndarray, " h"]:
+def independent_first(units: Float[np.ndarray, "h r"]) -> Int[np.ndarray, " h"]:
     """Return an order whose first r rows are independent, and as well conditioned as pivoting makes them."""
+    h, r = units.shape
     if not units.size:
-        return np.arange(len(units))
-    pivots = qr(units.T, mode="r", pivoting=True)[1].astype(np.int64)
-    r = units.shape[1]
-    order: np.ndarray = np.r_[pivots[:r], np.sort(pivots[r:])]
+        return np.arange(h)
+    chosen = np.arange(0, h, max(h // (_SAMPLE * r), 1))  # of very many rows a sample holds as good ones
+    triangle, pivots = qr(units[chosen].T, mode="r", pivoting=True)
+    if abs(triangle[r - 1, r - 1]) < _WELL_SPREAD and len(chosen) < h:
+        chosen = np.arange(h)
+        pivots = qr(units.T, mode="r", pivoting=True)[1]
+    leads = chosen[pivots[:r]]
+    others = np.ones(h, dtype=bool)
+    others[leads] = False
+    order: np.ndarray = np.r_[leads, np.flatnonzero(others)]
     return order
-
-
-def _complement(normal: Float[np.ndarray, " r"]) -> Float[np.ndarray, "r q"]:
-    """Orthonormal basis of the hyperplane with this unit normal: a Householder reflection's other columns."""
-    v = normal.copy()
-    v[0] += 1.0 if v[0] >= 0 else -1.0
-    return np.eye(len(v))[:, 1:] - np.outer(v, 2 * v[1:] / (v @ v))

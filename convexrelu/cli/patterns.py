@@ -18,7 +18,7 @@ __all__ = ["EXAMPLES", "patterns"]
 
 EXAMPLES = (
     "Examples: `convexrelu patterns wang-pilanci-f1`; `convexrelu patterns data.csv --count`; "
-    "`convexrelu patterns iris-setosa-virginica --sample 1000 --out patterns.npz`"
+    "`convexrelu patterns iris-setosa-virginica --sample 1000 --method rays --out patterns.npz`"
 )
 
 _SHOWN = 16  # patterns, of at most this many columns more than a line holds
@@ -32,11 +32,15 @@ def patterns(
         bool, typer.Option("--count", help="Only count them, exactly, without listing.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.npz", help="Write the arrays patterns and witnesses.")
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Write the arrays patterns, witnesses and margins."),
     ] = None,
     sample: Annotated[
         int | None, typer.Option(metavar="N", help="Those that N random directions meet: an incomplete list.")
     ] = None,
+    method: Annotated[
+        str, typer.Option(help="Of the sample: gaussian, or rays (which reaches small cells too).")
+    ] = "gaussian",
     seed: Annotated[int, typer.Option(help="Seed of the sample.", min=0)] = 0,
     json: Json = False,
 ) -> None:
@@ -49,7 +53,7 @@ def patterns(
     _check_options(count, out, sample)
     dataset = resolve(data, label=label)
     n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
-    document = {"n": n, "rank": rank, "bound": pattern_bound(n, rank)}
+    document: dict[str, object] = {"n": n, "rank": rank, "bound": pattern_bound(n, rank)}
     with working("going through the cells"):
         if count:
             found, kind, arrangement = count_patterns(dataset.X), "exact", None
@@ -57,13 +61,20 @@ def patterns(
             arrangement = (
                 enumerate_patterns(dataset.X)
                 if sample is None
-                else sample_patterns(dataset.X, sample, rng=seed)
+                else sample_patterns(dataset.X, sample, method=method, rng=seed)
             )
             found, kind = len(arrangement), "exact" if arrangement.complete else "sample"
     if out is not None and arrangement is not None:
         _write(out, arrangement)
     if json:
-        emit_json({**document, "count": found, "complete": kind == "exact"})
+        document |= {"count": found, "complete": kind == "exact"}
+        if arrangement is not None:
+            document |= {
+                "coverage_at_least": arrangement.coverage,
+                "least_margin": arrangement.margins.min(initial=np.inf),
+                "decided_exactly": arrangement.exact,
+            }
+        emit_json(document)
         return
     what = (
         "patterns"
@@ -75,8 +86,9 @@ def patterns(
     )
     if arrangement is not None:
         typer.echo(_listing(arrangement))
+        typer.echo(_quality(arrangement))
     if out is not None:
-        typer.echo(f"written to {out}: patterns, witnesses")
+        typer.echo(f"written to {out}: patterns, witnesses, margins")
 
 
 def _check_options(count: bool, out: Path | None, sample: int | None) -> None:
@@ -96,6 +108,17 @@ def _listing(arrangement: Arrangement) -> str:
     return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
 
 
+def _quality(arrangement: Arrangement) -> str:
+    """Say what the list is worth."""
+    margin = arrangement.margins.min(initial=float("inf"))
+    if not arrangement.complete:
+        return (
+            f"at least {arrangement.coverage:.2%} of all; witnesses at least {margin:.1e} inside their cells"
+        )
+    ties = "exactly" if arrangement.exact else "within 1e-12"
+    return f"ties decided {ties}; witnesses {margin:.1e} or more inside their cells (on unit rows)"
+
+
 def _write(path: Path, arrangement: Arrangement) -> None:
     """Write the arrays whole or not at all."""
     import numpy as np
@@ -106,6 +129,7 @@ def _write(path: Path, arrangement: Arrangement) -> None:
             draft,
             patterns=arrangement.patterns,
             witnesses=arrangement.witnesses,
+            margins=arrangement.margins,
             complete=arrangement.complete,
         )
         draft.replace(path)

@@ -1,5 +1,6 @@
 """Figures drawn from computed objects, returned as matplotlib ``Figure`` objects unknown to pyplot."""
 
+from convexrelu.plotting.arrangements import arrangement_figure, coverage_figure
 from convexrelu.plotting.ellipsoid import (
     Ellipsoid,
     PatternExtreme,
@@ -44,8 +45,10 @@ __all__ = [
     "TrainingBounds",
     "ZonotopePanel",
     "alignment_figure",
+    "arrangement_figure",
     "bounds_figure",
     "circle_figure",
+    "coverage_figure",
     "ellipsoid_of",
     "ellipsoid_trajectories_figure",
     "ellipsoids_figure",

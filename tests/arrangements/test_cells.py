@@ -173,7 +173,7 @@ def test_refusal_comes_first_and_quotes_covers_bound():
 def test_the_memory_limit_covers_patterns_and_witnesses(monkeypatch):
     X = np.random.default_rng(0).normal(size=(12, 4))
     found = enumerate_patterns(X)
-    needed = found.patterns.nbytes + found.witnesses.nbytes
+    needed = found.packed.nbytes + found.witnesses.nbytes + found.margins.nbytes
     monkeypatch.setattr(cells, "MAX_BYTES", needed)
     assert len(enumerate_patterns(X)) == len(found)
     monkeypatch.setattr(cells, "MAX_BYTES", needed - 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from scipy.stats import ortho_group
 from tolerances import KERNEL, ROUNDING
 
 from convexrelu.arrangements import is_orthogonally_separable, is_spike_free
+from convexrelu.arrangements.structure import spike_bound
+from convexrelu.datasets import orthogonally_separable, spike_free
 from convexrelu.errors import InvalidInputError
 
 F1 = np.array([[1.65, -0.47], [-0.47, 1.35]])
@@ -190,3 +193,62 @@ def test_the_blocked_computation_sees_every_pair(monkeypatch):
 def test_bad_input_is_refused(X, y):
     with pytest.raises(InvalidInputError):
         is_orthogonally_separable(X, y)
+
+
+@given(st.integers(0, 2**20), st.integers(1, 4), st.floats(-3, 0))
+def test_no_spike_is_longer_than_its_bound(seed, r, flatness):
+    """||z||^2 - 1 for (V u)_+ = V z and unit u, on rows of every conditioning, spike-free or not."""
+    rng = np.random.default_rng(seed)
+    V = rng.normal(size=(r, r)) + 10.0**-flatness * np.ones(r)
+    V /= np.linalg.norm(V, axis=1, keepdims=True)
+    allowed = spike_bound(V)
+    U = directions(V)
+    U /= np.linalg.norm(U, axis=1, keepdims=True)
+    Z = np.linalg.solve(V, np.maximum(V @ U.T, 0)).T
+    rounding = ROUNDING * np.linalg.cond(V) ** 2
+    assert (np.linalg.norm(Z, axis=1) ** 2 - 1).max() <= allowed + rounding
+    assert (allowed == 0) <= is_spike_free(V)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_clearly_spike_free_rows_have_no_spikes_at_all_and_orthogonal_ones_tiny_ones(n):
+    X = spike_free(n, n, rng=n).X
+    V = X / np.linalg.norm(X, axis=1, keepdims=True)
+    assert spike_bound(V) == 0
+    assert 0 <= spike_bound(ortho_group.rvs(n, random_state=n)) <= ROUNDING * n**2
+    assert np.isinf(spike_bound(np.tile(V[0], (n, 1))))
+
+
+def test_the_means_refute_what_the_pairs_refute(monkeypatch):
+    """The quick test never speaks against orthogonally separable data, and often against other data."""
+    from convexrelu.arrangements import structure
+
+    rng = np.random.default_rng(0)
+    slow = 0
+    original = structure._pairs_agree
+
+    def counted(*args):
+        nonlocal slow
+        slow += 1
+        return original(*args)
+
+    monkeypatch.setattr(structure, "_pairs_agree", counted)
+    for trial in range(200):
+        n, d, classes = rng.integers(1, 12), rng.integers(1, 5), rng.integers(1, 4)
+        X = rng.integers(-1, 3, size=(n, d)).astype(float)
+        y = rng.integers(classes, size=n)
+        if trial % 2:
+            X = np.where(y[:, None] == np.arange(d) % classes, np.abs(X), 0.0)
+        assert is_orthogonally_separable(X, y) == separable_by_definition(X, y)
+    assert slow < 150
+
+
+def test_twenty_thousand_orthogonally_separable_rows_take_a_second():
+    data = orthogonally_separable(20_000, 30, rng=0)
+    started = time.process_time()
+    assert is_orthogonally_separable(data.X, data.y)
+    assert time.process_time() - started < 8  # 2e8 products: 1.2 s on a quiet core
+    mixed = np.random.default_rng(0).permutation(data.y)
+    started = time.process_time()
+    assert not is_orthogonally_separable(data.X, mixed)
+    assert time.process_time() - started < 1

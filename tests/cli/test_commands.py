@@ -131,12 +131,21 @@ def test_patterns(run):
             arrays["patterns"], arrays["witnesses"] @ F1.X.T > 0
         )
         assert bool(arrays["complete"])
+        np.testing.assert_allclose(
+            np.abs(arrays["witnesses"] @ F1.X.T / np.linalg.norm(F1.X, axis=1)).min(axis=1), arrays["margins"]
+        )
     np.savez("general.npz", X=np.random.default_rng(0).normal(size=(9, 3)), y=np.array([1, -1] * 4 + [1]))
     count = json.loads(run("patterns", "general.npz", "--count", "--json").stdout)
     assert count["count"] == count["bound"] == 2 * (1 + 8 + 28)
+    whole = json.loads(run("patterns", "general.npz", "--json").stdout)
+    assert whole["coverage_at_least"] == 1.0
+    assert whole["least_margin"] > 0
     sample = json.loads(run("patterns", "wine", "--sample", 20, "--json").stdout)
     assert sample["complete"] is False
     assert sample["count"] <= 20
+    rays = run("patterns", "general.npz", "--sample", 3000, "--method", "rays")
+    assert f"{count['count']} distinct" in rays.stdout
+    assert "at least 100.00% of all" in rays.stdout
 
 
 def test_reproduce(run, tmp_path):
@@ -181,6 +190,7 @@ def test_infeasible_data_names_its_rows(run):
         ("verify", "wang-pilanci-f1", "--width", "0"),
         ("patterns", "wang-pilanci-f1", "--count", "--sample", "3"),
         ("patterns", "wang-pilanci-f1", "--out", "p.csv"),
+        ("patterns", "wang-pilanci-f1", "--sample", "3", "--method", "magic"),
         ("patterns", "breast-cancer"),
         ("check", "missing.json", "wang-pilanci-f1"),
     ],
