@@ -33,6 +33,7 @@ __all__ = [
     "copy_into",
     "dot",
     "least_norm",
+    "least_norm_from",
 ]
 
 # A bound variable is freed when its row makes a cosine beyond this with the residual. Below it the row lies,
@@ -65,7 +66,14 @@ class BoxLeastNorm:
     optimal: bool
 
 
-def box_least_norm(A: ArrayLike, g: ArrayLike, upper: ArrayLike, *, threshold: float = 0.0) -> BoxLeastNorm:
+def box_least_norm(
+    A: ArrayLike,
+    g: ArrayLike,
+    upper: ArrayLike,
+    *,
+    threshold: float = 0.0,
+    start: ArrayLike | None = None,
+) -> BoxLeastNorm:
     """Return the minimiser of ``||g - A^T t||`` over ``0 <= t <= upper``.
 
     Parameters
@@ -78,6 +86,8 @@ def box_least_norm(A: ArrayLike, g: ArrayLike, upper: ArrayLike, *, threshold: f
         Caps, non-negative, ``inf`` allowed.
     threshold : float, default 0
         Stop early once the norm is at most this.
+    start : (k,) array, optional
+        Minimiser of a problem nearby, clipped to the box: saves the steps that lead there.
 
     Returns
     -------
@@ -104,7 +114,12 @@ def box_least_norm(A: ArrayLike, g: ArrayLike, upper: ArrayLike, *, threshold: f
     with np.errstate(over="ignore", under="ignore"):  # a cap beyond the range of floats is none
         scaled_caps, level = np.ldexp(caps, rows - size), float(np.ldexp(float(threshold), -size))
     scaled = np.ldexp(generators, -rows[:, None])
-    norm, optimal = least_norm(scaled, residual.copy(), scaled_caps, level, t, residual)
+    if start is None:
+        norm, optimal = least_norm(scaled, residual.copy(), scaled_caps, level, t, residual)
+    else:
+        guess = np.ldexp(as_vector(start, "start", length=len(generators)), rows - size)
+        t = np.clip(guess, 0.0, scaled_caps)
+        norm, optimal = least_norm_from(scaled, residual.copy(), scaled_caps, level, t, residual)
     return BoxLeastNorm(
         t=np.minimum(np.ldexp(t, size - rows), caps),
         residual=np.ldexp(residual, size),
@@ -161,13 +176,44 @@ def least_norm(A, g, upper, threshold, t, residual):
         return norm, norm <= INSIDE_TOL * (size + dot(sizes, t))
 
     # Snap to the nearer bound; the active set grows from there.
-    free = np.zeros(k, dtype=np.bool_)
     for i in range(k):
         t[i] = upper[i] if upper[i] < np.inf and t[i] > 0.5 * upper[i] else 0.0
     _refresh(A, g, t, residual)
-    basis = np.empty((d, d))
+    free = np.zeros(k, dtype=np.bool_)
+    return _active_set(A, g, upper, sizes, threshold, t, residual, free, np.empty(d, dtype=np.int64), 0)
+
+
+@kernel
+@no_type_check
+def least_norm_from(A, g, upper, threshold, t, residual):
+    """Minimise as `least_norm` does, from the feasible t of a problem nearby. Returns (norm, optimal)."""
+    k, d = A.shape
+    sizes = np.empty(k)
+    free = np.zeros(k, dtype=np.bool_)
     order = np.empty(d, dtype=np.int64)
     n_free = 0
+    for i in range(k):
+        sizes[i] = np.sqrt(dot(A[i], A[i]))
+        if 0.0 < t[i] < upper[i]:
+            if n_free < d - 1 and sizes[i] > 0.0:
+                order[n_free] = i
+                n_free += 1
+                free[i] = True
+            else:
+                t[i] = 0.0
+    _refresh(A, g, t, residual)
+    if n_free > 0:
+        n_free = _descend(A, g, upper, t, residual, free, order, n_free, np.empty((d, d)))
+    return _active_set(A, g, upper, sizes, threshold, t, residual, free, order, n_free)
+
+
+@kernel
+@no_type_check
+def _active_set(A, g, upper, sizes, threshold, t, residual, free, order, n_free):
+    """Free the best bound variable, solve on the free ones, repeat. Returns (norm, optimal)."""
+    k, d = A.shape
+    size = np.sqrt(dot(g, g))
+    basis = np.empty((d, d))
     blocked = np.zeros(k, dtype=np.bool_)
     previous = np.inf
     for _ in range(50 * (k + d)):

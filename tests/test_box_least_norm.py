@@ -265,3 +265,20 @@ def test_arguments_are_not_modified():
 def test_bad_input_is_refused(A, g, caps):
     with pytest.raises(InvalidInputError):
         box_least_norm(A, g, caps)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_start_changes_the_way_and_not_the_answer(seed):
+    rng = np.random.default_rng(seed)
+    k, d = int(rng.integers(1, 12)), int(rng.integers(1, 6))
+    A, g, upper = rng.normal(size=(k, d)), rng.normal(size=d), rng.random(k)
+    if k > 2:
+        A[1], A[2] = A[0], 0.0  # parallel generators and one of length zero
+    cold = box_least_norm(A, g, upper)
+    for start in (cold.t, cold.t + 0.1 * rng.normal(size=k), rng.normal(size=k)):
+        warm = box_least_norm(A, g, upper, start=start)
+        assert warm.optimal
+        assert warm.norm == pytest.approx(cold.norm, rel=1e-10, abs=1e-14)
+        assert (warm.t >= 0).all()
+        assert (warm.t <= upper).all()
+    assert box_least_norm(A, g, upper, start=cold.t).residual == pytest.approx(cold.residual, abs=1e-12)

@@ -2,7 +2,8 @@
 
 A certificate holds the network, the dual variable and the numbers they prove. :meth:`Certificate.check`
 recomputes every number from X, y, the weights and lam with NumPy and the package's oracle, and refuses other
-data or altered numbers.
+data or altered numbers. Where the oracle's search is out of reach, the certificate also holds what bounds
+h(lam) without one, which is evaluated and not believed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from convexrelu.certificates import document
 from convexrelu.certificates.bounds import bound, feasible_signs, upper_bound
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
 from convexrelu.correlation import DualNorm, dual_norm
+from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 
@@ -66,6 +68,8 @@ class Certificate:
         neurons if there is none.
     better_objective : float
         Its objective; inf if there is none.
+    relaxation : Relaxation or None
+        What bounds h(lam) without a search; None if the oracle's search does.
     """
 
     network: TwoLayerReLU
@@ -84,6 +88,7 @@ class Certificate:
     correspondence: str
     better: TwoLayerReLU
     better_objective: float
+    relaxation: Relaxation | None = None
 
     @property
     def globally_optimal(self) -> bool:
@@ -199,8 +204,17 @@ class Certificate:
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # absurd weights: infinity is then not what is claimed
-            norm = dual_norm(matrix, lam)
-            again = assess(matrix, labels, self.network, lam, norm=norm, C=self.C, better=self.better)
+            norm = self._norm(matrix, lam)
+            again = assess(
+                matrix,
+                labels,
+                self.network,
+                lam,
+                norm=norm,
+                C=self.C,
+                better=self.better,
+                relaxation=self.relaxation,
+            )
         claims = self.to_document()
         # residuals are relative already, and a margin is a difference of outputs
         scales = dict.fromkeys(("gap", "stationarity", "complementarity"), 1.0)
@@ -212,6 +226,15 @@ class Certificate:
                     f"{name} is {claimed!r} in the certificate, but the data gives {value!r}"
                 )
         return True
+
+    def _norm(self, X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> DualNorm:
+        """The dual norm, by search or by one evaluation of the relaxation."""
+        if self.relaxation is None:
+            return dual_norm(X, lam)
+        try:
+            return relaxed_norm(X, lam, self.relaxation)
+        except InvalidInputError as error:
+            raise CertificateError(str(error)) from error
 
     def _check_shapes(self, X: Float[np.ndarray, "n d"]) -> None:
         n, d = X.shape
@@ -248,6 +271,7 @@ class Certificate:
             "lam": self.lam.tolist(),
             "network": {"W1": self.network.W1.tolist(), "w2": self.network.w2.tolist()},
             "better": {"W1": self.better.W1.tolist(), "w2": self.better.w2.tolist()},
+            "relaxation": document.encode_relaxation(self.relaxation),
         }
 
     @classmethod
@@ -290,6 +314,7 @@ class Certificate:
             lam=lam,
             network=fields.network("network", d),
             better=fields.network("better", d),
+            relaxation=fields.relaxation("relaxation"),
         )
 
 
@@ -302,8 +327,12 @@ def assess(
     norm: DualNorm,
     C: float,
     better: TwoLayerReLU,
+    relaxation: Relaxation | None = None,
 ) -> Certificate:
-    """Return the certificate of clean arguments: the one place where its numbers are computed."""
+    """Return the certificate of clean arguments: the one place where its numbers are computed.
+
+    `norm` is what the oracle's search proves of lam, or, if there is one, the relaxation.
+    """
     proven = bound(X, y, network, lam, norm, C)
     kkt = None
     if np.isinf(C) and proven.margin > 0 and norm.upper_bound > 0:
@@ -326,6 +355,7 @@ def assess(
         correspondence=kkt.correspondence if kkt else _no_kkt(C),
         better=better,
         better_objective=upper_bound(X, y, better, C) if better.n_neurons else float("inf"),
+        relaxation=relaxation,
     )
 
 

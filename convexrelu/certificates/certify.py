@@ -15,6 +15,7 @@ from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
 from convexrelu.correlation import DualNorm, dual_norm
+from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 
@@ -82,8 +83,8 @@ def certify(
     better : TwoLayerReLU, optional
         A network with a smaller objective, as the proof that `network` is not optimal (binary problems).
     time_limit : float, optional
-        Seconds for the oracle. A certificate made under a limit may hold a looser bound than
-        :meth:`Certificate.check` recomputes, which then refuses it; give none to certificates that you store.
+        Seconds for the oracle. If its search does not finish, the lower bound is what the structure of the
+        rows proves without one, so that :meth:`Certificate.check` arrives at the same.
 
     Returns
     -------
@@ -153,7 +154,11 @@ def _certify_binary(
                 f"lam must have entries of at most {_LARGEST:.0e}, since its sum is needed"
             )
     dual, norm = _best(X, y, candidates, C, time_limit)
-    return assess(X, y, network, dual, norm=norm, C=C, better=proof)
+    relaxation = None
+    if time_limit is not None and not norm.exact:  # a search cut off by the clock cannot be repeated
+        relaxation = Relaxation()
+        norm = relaxed_norm(X, dual, relaxation)
+    return assess(X, y, network, dual, norm=norm, C=C, better=proof, relaxation=relaxation)
 
 
 def _best(

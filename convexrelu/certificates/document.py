@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu.correlation.relaxation import Leaf, Relaxation
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.networks.storage import read_json, write_json
 
-__all__ = ["Fields", "agrees", "columns", "fingerprint", "read", "write"]
+__all__ = ["Fields", "agrees", "columns", "encode_relaxation", "fingerprint", "read", "write"]
 
 FORMAT = "convexrelu certificate"
 VERSION = 1
+_MOST_ROWS = 10**9  # as the fingerprint's form has it
 
 
 def fingerprint(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> str:
@@ -65,6 +67,23 @@ def agrees(claimed: Any, value: Any, tol: float, *, scale: float = 0.0) -> bool:
     return bool(claimed == value)
 
 
+def encode_relaxation(relaxation: Relaxation | None) -> list[dict[str, Any]] | None:
+    """Return a relaxation as plain values: its leaves, each under the names of its fields."""
+    if relaxation is None:
+        return None
+    return [
+        {
+            "sign": leaf.sign,
+            "rows": leaf.rows.tolist(),
+            "sides": leaf.sides.tolist(),
+            "T": leaf.T.tolist(),
+            "t0": leaf.t0.tolist(),
+            "mu": leaf.mu.tolist(),
+        }
+        for leaf in relaxation.leaves
+    ]
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _encode(item) for key, item in value.items()}
@@ -89,9 +108,9 @@ class Fields:
         return self._values[name]
 
     def number(self, name: str) -> float:
-        """A finite number, or "inf"."""
+        """A finite number, or infinity, as a float or as the string that stands for it in JSON."""
         value = self._get(name)
-        if value in ("inf", "-inf"):
+        if value in ("inf", "-inf", math.inf, -math.inf):
             return float(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise CertificateError(f"{name} must be a number, got {value!r}")
@@ -140,6 +159,35 @@ class Fields:
             return TwoLayerReLU(rows, weights)
         except InvalidInputError as error:
             raise CertificateError(f"{name} is not a network: {error}") from error
+
+    def relaxation(self, name: str) -> Relaxation | None:
+        """A list of leaves; None if null, or missing as in documents written before there were any."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise CertificateError(f"{name} must be a list of leaves, got {type(value).__name__}")
+        return Relaxation(leaves=tuple(Fields(part)._leaf() for part in value))
+
+    def _leaf(self) -> Leaf:
+        rows, mu, t0 = self.vector("rows"), self.vector("mu"), self.vector("t0")
+        if (rows != np.floor(rows)).any() or (rows < 0).any() or (rows > _MOST_ROWS).any():
+            raise CertificateError("a leaf's rows must be indices of rows")
+        sides, shape = self.vector("sides"), (len(t0), max(len(mu) - 1, 0))
+        T = self._array(self._get("T"), "T", 2) if len(t0) else np.zeros(shape)
+        if len(sides) != len(rows) or T.shape != shape or not len(mu):
+            raise CertificateError(
+                f"a leaf of {len(rows)} rows, {len(t0)} entries of t0 and {len(mu)} of mu needs T of shape "
+                f"{shape} and a side for each row, got {T.shape} and {len(sides)}"
+            )
+        return Leaf(
+            sign=self.number("sign"),
+            rows=rows.astype(np.int64),
+            sides=sides,
+            T=T,
+            t0=t0,
+            mu=mu,
+        )
 
     @staticmethod
     def _array(value: Any, name: str, dimensions: int) -> np.ndarray:

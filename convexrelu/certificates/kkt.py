@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_vector
@@ -33,9 +33,9 @@ RESIDUAL_TOL = 1e-4
 """A point counts as KKT up to this residual; it is the root of a gap of 1e-8, since residuals are of first
 order and gaps of second."""
 
-# 2^12 masks are tried for the B-subdifferential; with more ties the residual is an upper bound.
 _MOST_ROWS = 20_000  # the definition of orthogonal separability is about all pairs of rows
 
+# 2^12 masks are tried for the B-subdifferential; with more ties the residual is an upper bound.
 _MOST_TIES = 12
 
 
@@ -167,14 +167,21 @@ def kkt_report(
     scaled = network.rescaled_to_margin(X, y)
     balanced = scaled.balanced()
     balanced = TwoLayerReLU(balanced.W1[balanced.w2 != 0], balanced.w2[balanced.w2 != 0])
-    neurons = [_Neuron.of(X, lam, w1, w2) for w1, w2 in zip(balanced.W1, balanced.w2, strict=True)]
+    carried = lam != 0
+    support = _Support(
+        X=X[carried],
+        y=y[carried],
+        lam=lam[carried],
+        ties=TIE_TOL * np.linalg.norm(X[carried], axis=1),
+    )
+    neurons = [_Neuron.of(support, w1, w2) for w1, w2 in zip(balanced.W1, balanced.w2, strict=True)]
     sizes = np.abs(balanced.w2) / np.abs(balanced.w2).max()
     proven = bound(X, y, scaled, lam, norm, np.inf)
-    positive = any(neuron.covers(y > 0) for neuron in neurons)
-    negative = any(neuron.covers(y < 0) for neuron in neurons)
+    positive, negative = (_covered(X, y, label, support, neurons) for label in (1.0, -1.0))
     residual = max(float(s * n.clarke) for s, n in zip(sizes, neurons, strict=True))
     norms = np.linalg.norm(scaled.W1, axis=1)
-    complementarity = float(np.abs(lam) @ np.abs(y * scaled(X) - 1)) / balanced.objective()
+    excess = np.abs(support.y * scaled(support.X) - 1) if carried.any() else np.zeros(0)
+    complementarity = float(np.abs(support.lam) @ excess) / balanced.objective()
     structure = _structure(X, y)
     return KKTReport(
         stationarity=residual,
@@ -196,34 +203,40 @@ def kkt_report(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class _Support:
+    """The rows with a multiplier, which are all that a neuron's residuals depend on."""
+
+    X: Float[np.ndarray, "k d"]
+    y: Float[np.ndarray, " k"]
+    lam: Float[np.ndarray, " k"]
+    ties: Float[np.ndarray, " k"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Neuron:
     """One neuron's residuals: Clarke, B-subdifferential, and WP (46) with its constructed z."""
 
-    mask: Float[np.ndarray, " n"]
+    direction: Float[np.ndarray, " d"]
+    mask: Float[np.ndarray, " k"]
     clarke: float
     b_residual: float
     convex: float
     convex_complementarity: float
 
     @classmethod
-    def of(
-        cls,
-        X: Float[np.ndarray, "n d"],
-        lam: Float[np.ndarray, " n"],
-        w1: Float[np.ndarray, " d"],
-        w2: float,
-    ) -> _Neuron:
+    def of(cls, support: _Support, w1: Float[np.ndarray, " d"], w2: float) -> _Neuron:
         direction, sign = w1 / np.linalg.norm(w1), float(np.sign(w2))
-        heights = X @ direction
-        tied = np.abs(heights) <= TIE_TOL * np.linalg.norm(X, axis=1)
+        heights = support.X @ direction
+        tied = np.abs(heights) <= support.ties
         sure = (heights > 0) & ~tied
-        target = sign * direction - X[sure].T @ lam[sure]
-        arms = X[tied] * lam[tied, None]
+        target = sign * direction - support.X[sure].T @ support.lam[sure]
+        arms = support.X[tied] * support.lam[tied, None]
         fit = box_least_norm(arms, target, np.ones(len(arms)))
         mask = sure.astype(float)
         mask[tied] = fit.t
-        convex, complementarity = _convex_residual(X, lam, direction, sign, mask, heights)
+        convex, complementarity = _convex_residual(support, direction, sign, mask, heights)
         return cls(
+            direction=direction,
             mask=mask,
             clarke=fit.norm,
             b_residual=_b_residual(arms, target, fit.t),
@@ -231,9 +244,25 @@ class _Neuron:
             convex_complementarity=complementarity,
         )
 
-    def covers(self, rows: Bool[np.ndarray, " n"]) -> bool:
-        """Whether the mask is 1 on these rows (and there are any)."""
-        return bool(rows.any() and (self.mask[rows] >= 1 - TIE_TOL).all())
+
+def _covered(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    label: float,
+    support: _Support,
+    neurons: list[_Neuron],
+) -> bool:
+    """Whether some neuron's mask contains all rows of this label, and there are any.
+
+    A tied row without a multiplier may have any mask, 1 included.
+    """
+    rows = X[y == label]
+    ties = TIE_TOL * np.linalg.norm(rows, axis=1)
+    return bool(len(rows)) and any(
+        bool((neuron.mask[support.y == label] >= 1 - TIE_TOL).all())
+        and bool((rows @ neuron.direction >= -ties).all())
+        for neuron in neurons
+    )
 
 
 def _b_residual(
@@ -253,12 +282,11 @@ def _b_residual(
 
 
 def _convex_residual(
-    X: Float[np.ndarray, "n d"],
-    lam: Float[np.ndarray, " n"],
+    support: _Support,
     direction: Float[np.ndarray, " d"],
     sign: float,
-    mask: Float[np.ndarray, " n"],
-    heights: Float[np.ndarray, " n"],
+    mask: Float[np.ndarray, " k"],
+    heights: Float[np.ndarray, " k"],
 ) -> tuple[float, float]:
     """The residual of WP (46) at a pattern D_j next to the neuron, and its z's complementarity.
 
@@ -266,9 +294,8 @@ def _convex_residual(
     s (Dhat - 1) lam``; with D_j = 0, ``z = -s Dhat lam``. Either is non-negative where s lam <= 0; where
     s lam > 0 the constructed z is cut at zero and what is missing shows up in the residual.
     """
-    pattern = heights > 0
-    z = np.where(pattern, sign * (mask - 1) * lam, -sign * mask * lam)
-    z = np.maximum(z, 0.0)
+    X, lam, pattern = support.X, support.lam, heights > 0
+    z = np.maximum(np.where(pattern, sign * (mask - 1) * lam, -sign * mask * lam), 0.0)
     reached = sign * X[pattern].T @ lam[pattern] + X.T @ (np.where(pattern, 1.0, -1.0) * z)
     return float(np.linalg.norm(reached - direction)), float((z * np.abs(heights)).max(initial=0.0))
 

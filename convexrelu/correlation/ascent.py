@@ -8,19 +8,28 @@ ends at a local maximum or a saddle.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from convexrelu._typing import kernel
 from convexrelu.box_least_norm import copy_into, dot, least_norm
+from convexrelu.correlation.neighbours import sums_of_neighbours
 from convexrelu.correlation.zonotopes import Zonotopes
 
 __all__ = ["Maxima", "climb", "starting_directions"]
 
 _MAX_ROUNDS = 200  # activities repeat after a handful of rounds; this only guards against cycling by rounding
+# The exact step of the climb costs the square of the number of arms: beyond this many, neighbours are summed.
+_MOST_ARMS = 1000
+_SUMS = 250
+_MOST_WORK = 3e7  # multiplications of an exact step, some 30 milliseconds; beyond it, there are none
+_MOST_ENDS = 4  # from which gradient steps on all arms follow
+_MOST_ROUNDS_OF_ALL = 30
+_SHORTEST_STEP, _SMALLEST_GAIN = 1e-6, 1e-9  # relative; the search, not the climb, gives the last digits
 # On unit vectors: maxima closer than this are one (the kernel resolves them to about 1e-14).
 _SAME_DIRECTION = 1e-9
 
@@ -41,19 +50,71 @@ class Maxima:
     values: Float[np.ndarray, " k"]
 
 
-def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"]) -> Maxima:
-    """Return the distinct maxima with positive value reached from the starting directions."""
+def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"], *, seconds: float = np.inf) -> Maxima:
+    """Return the distinct maxima with positive value reached from the starting directions.
+
+    When time runs out, the remaining starts are left out (never the first). With very many arms, neighbours
+    are summed for the climb, and gradient steps on all arms follow from the best ends; in very high rank
+    there are gradient steps only. Maxima are then not resolved to the last digits.
+    """
+    deadline = time.monotonic() + seconds
+    P, Q = pair.positive, pair.negative
+    if max(len(P), len(Q)) > _MOST_ARMS:
+        P, Q = sums_of_neighbours(P, _SUMS), sums_of_neighbours(Q, _SUMS)
+    P, Q = np.ascontiguousarray(P), np.ascontiguousarray(Q)
     ends = np.ascontiguousarray(starts, dtype=np.float64).copy()
-    _climb(pair.positive, pair.negative, ends)
+    done = 0
+    while _work(P, Q) <= _MOST_WORK and done < len(ends) and (done == 0 or time.monotonic() < deadline):
+        _climb(P, Q, ends[done : done + 1])
+        done += 1
+    if done:
+        ends = ends[:done]
+    if done == 0 or len(P) + len(Q) < len(pair.positive) + len(pair.negative):
+        ends = ends[_distinct(ends, pair.values(ends), -np.inf)[:_MOST_ENDS]]
+        ends = np.array([_ascended(pair, end, deadline) for end in ends])
     values = pair.values(ends)
-    order = np.argsort(-values, kind="stable")
-    order = order[values[order] > pair.rounding]
-    kept: list[int] = []
-    for i in order:
-        near = [k for k in kept if np.linalg.norm(ends[k] - ends[i]) <= _SAME_DIRECTION]
-        if not near:
-            kept.append(int(i))
+    kept = _distinct(ends, values, pair.rounding)
     return Maxima(directions=ends[kept], values=values[kept])
+
+
+def _work(P: Float[np.ndarray, "k r"], Q: Float[np.ndarray, "m r"]) -> float:
+    """Return about how many multiplications one exact step takes."""
+    r = P.shape[1]
+    free = min(len(Q), r)
+    return float(len(P) * r + (len(Q) / 3 + free) * (len(Q) * r + free * free * r))
+
+
+def _distinct(
+    ends: Float[np.ndarray, "s r"], values: Float[np.ndarray, " s"], above: float
+) -> Int[np.ndarray, " k"]:
+    """Return the distinct ends with values above a level, the best first."""
+    order = np.argsort(-values, kind="stable")
+    order = order[values[order] > above]
+    kept: np.ndarray = order[_first_of_each(np.ascontiguousarray(ends[order]), _SAME_DIRECTION)]
+    return kept
+
+
+def _ascended(pair: Zonotopes, u: Float[np.ndarray, " r"], deadline: float) -> Float[np.ndarray, " r"]:
+    """Return the end of steps towards the gradient's direction (WP (12)), each halved until it gains."""
+    value, step = float(pair.values(u[None])[0]), 1.0
+    for _ in range(_MOST_ROUNDS_OF_ALL):
+        active, opposed = pair.positive @ u > 0, pair.negative @ u > 0
+        gradient = active @ pair.positive - opposed @ pair.negative
+        size = float(np.linalg.norm(gradient))
+        step = min(2 * step, 1.0)
+        while size > 0 and step > _SHORTEST_STEP and time.monotonic() < deadline:
+            trial = (1 - step) * u + step * gradient / size
+            trial = trial / max(float(np.linalg.norm(trial)), np.finfo(float).tiny)
+            reached = float(pair.values(trial[None])[0])
+            if reached > value:
+                break
+            step /= 2
+        else:
+            return u
+        gain, u, value = reached - value, trial, reached
+        if gain <= _SMALLEST_GAIN * value:
+            return u
+    return u
 
 
 def starting_directions(pair: Zonotopes, size: int, rng: np.random.Generator) -> Float[np.ndarray, "s r"]:
@@ -64,6 +125,24 @@ def starting_directions(pair: Zonotopes, size: int, rng: np.random.Generator) ->
     sizes = np.linalg.norm(starts, axis=1)
     directions: np.ndarray = starts[sizes > 0] / sizes[sizes > 0][:, None]
     return directions
+
+
+@kernel
+@no_type_check
+def _first_of_each(U, radius):
+    """Whether a row of U is farther than the radius from every row before it that is."""
+    first = np.ones(len(U), dtype=np.bool_)
+    for i in range(len(U)):
+        for k in range(i):
+            if not first[k]:
+                continue
+            distance = 0.0
+            for c in range(U.shape[1]):
+                distance += (U[i, c] - U[k, c]) ** 2
+            if distance <= radius * radius:
+                first[i] = False
+                break
+    return first
 
 
 @kernel

@@ -10,35 +10,45 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._parallel import count_workers
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_positive
-from convexrelu.arrangements import hyperplanes_of, is_spike_free, pattern_bound
+from convexrelu.arrangements import hyperplanes_of, pattern_bound
+from convexrelu.arrangements.hyperplanes import unit_rows
+from convexrelu.arrangements.structure import spike_bound
 from convexrelu.box_least_norm import box_least_norm
 from convexrelu.correlation.ascent import climb, starting_directions
 from convexrelu.correlation.cones import ConeSearch, search_cones
 from convexrelu.correlation.listing import search_cells
+from convexrelu.correlation.plane import sweep_plane
 from convexrelu.correlation.zonotopes import Zonotopes, zonotopes_of
 
 __all__ = ["Correlation", "DualNorm", "dual_norm", "maximize_correlation"]
 
-MAX_CELLS = 30_000_000
-"""Cells are listed up to this many (about a minute); beyond it, in high rank, there are only bounds."""
+LONGEST_LISTING = 60.0
+"""Cells are listed if that takes at most so many seconds on one thread; beyond it there are only bounds."""
 
-FEW_CELLS = 300_000
-"""Up to this many, cells are listed in any rank: that takes a fraction of a second."""
+SHORT_LISTING = 0.2
+"""Up to so many seconds, cells are listed without a look at cones."""
 
-MAX_CONES = 2_000_000
+MAX_CONES = 300_000
 """Cones searched at most."""
 
-CONE_RANK = 5
-"""Up to this rank the search over cones closes far fewer of them than there are cells."""
+CONE_RANK = 10
+"""Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
 
-# Half a million cells a second on one thread; it only decides whether a time limit leaves room for all.
-_CELLS_PER_SECOND = 2e5
+# Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
+_CELL, _CELL_PER_PRODUCT, _CONE = 2e-7, 1e-9, 3e-5
+_COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
+# Before cells are listed, cones get a tenth of that time: they finish first where many arms hardly matter
+# (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
+_CONE_SHARE = 0.1
+_ASCENT_SHARE = 0.3  # of the time, for the local phase
 _STARTS = 32
 _SEED = 11  # the oracle is deterministic: the starts of its local phase come from a fixed seed
 _PAIRWISE_ROWS = 4000  # the pairwise bound forms a matrix of this size at most
@@ -128,12 +138,33 @@ def maximize_correlation(
     >>> best.value, best.direction, best.exact
     (5.0, array([0.6, 0.8]), True)
     """
+    return _correlations(X, lam, (1.0,), tol, time_limit, search=True)[0]
+
+
+def _correlations(
+    X: ArrayLike,
+    lam: ArrayLike,
+    signs: tuple[float, ...],
+    tol: float,
+    time_limit: float | None,
+    *,
+    search: bool,
+    enough: float = np.inf,
+) -> list[Correlation]:
+    """Return the largest correlations of ``sign * lam``, each as far as the largest of all needs it."""
     matrix = as_matrix(X)
     weights = as_vector(lam, "lam", length=len(matrix))
     tolerance = check_positive(tol, "tol")
     seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
     scaled, scaled_weights, exponent = _rescaled(matrix, weights)
-    found = _maximize(scaled, scaled_weights, tolerance, float(seconds))
+    choices = [sign * scaled_weights for sign in signs]
+    with np.errstate(over="ignore"):
+        level = float(np.ldexp(float(enough), -exponent))
+    found = _maximize(scaled, choices, tolerance, float(seconds), search=search, enough=level)
+    return [_unscaled(correlation, exponent) for correlation in found]
+
+
+def _unscaled(found: Correlation, exponent: int) -> Correlation:
     upper = float(np.ldexp(found.upper_bound, exponent))
     return replace(
         found,
@@ -158,7 +189,13 @@ def _rescaled(
 
 
 def dual_norm(
-    X: ArrayLike, lam: ArrayLike, *, tol: float = 1e-9, time_limit: float | None = None
+    X: ArrayLike,
+    lam: ArrayLike,
+    *,
+    tol: float = 1e-9,
+    time_limit: float | None = None,
+    search: bool = True,
+    enough: float = np.inf,
 ) -> DualNorm:
     """Return ``h(lam) = max_{||u||<=1} |lam^T (X u)_+|``: the larger of the correlations of lam and -lam.
 
@@ -170,6 +207,11 @@ def dual_norm(
         Dual variable.
     tol, time_limit
         As in :func:`maximize_correlation`; the limit is shared by both signs.
+    search : bool, default True
+        Whether to search the directions for an exact answer. Without, the value is that of the best local
+        maximum met and the bound is what the structure of the rows proves: fast, and the same every time.
+    enough : float, default inf
+        The search ends once a correlation above it is found, for whoever only asks whether there is one.
 
     Returns
     -------
@@ -186,90 +228,179 @@ def dual_norm(
     >>> dual_norm([[1.0, 0.0], [0.0, 1.0]], [0.5, -2.0]).value
     2.0
     """
-    weights = as_vector(lam, "lam")
-    half = None if time_limit is None else check_positive(time_limit, "time_limit", finite=False) / 2
-    plus = maximize_correlation(X, weights, tol=tol, time_limit=half)
-    minus = maximize_correlation(X, -weights, tol=tol, time_limit=half)
+    plus, minus = _correlations(X, lam, (1.0, -1.0), tol, time_limit, search=search, enough=enough)
     best, sign = (plus, 1.0) if plus.value >= minus.value else (minus, -1.0)
-    upper = max(plus.upper_bound, minus.upper_bound)
-    exact = upper - best.value <= tol * best.value or (plus.exact and minus.exact)
-    return DualNorm(value=best.value, upper_bound=upper, exact=exact, direction=best.direction, sign=sign)
-
-
-def _maximize(
-    X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], tol: float, seconds: float
-) -> Correlation:
-    started = time.monotonic()
-    pair = zonotopes_of(X, lam)
-    if not len(pair.positive):
-        # a positive weight may have cancelled against a negative one of its ray, to rounding
-        upper = pair.rounding if (lam > 0).any() else 0.0
-        return Correlation(value=0.0, direction=np.zeros(X.shape[1]), upper_bound=upper, exact=True)
-    starts = starting_directions(pair, _STARTS, np.random.default_rng(_SEED))
-    maxima = climb(pair, starts)
-    value, inside = 0.0, np.zeros(pair.basis.shape[1])
-    if len(maxima.values):
-        value, inside = float(maxima.values[0]), maxima.directions[0]
-    upper, slack = _structural_bound(pair), 0.0
-    if upper - value > tol * value:
-        found = _search(pair, value, inside, tol, seconds - (time.monotonic() - started))
-        upper, inside, slack = min(upper, found.bound), found.direction, found.slack
-    return _evaluated(X, lam, pair, inside, upper, slack, tol)
-
-
-def _evaluated(
-    X: Float[np.ndarray, "n d"],
-    lam: Float[np.ndarray, " n"],
-    pair: Zonotopes,
-    inside: Float[np.ndarray, " r"],
-    upper: float,
-    slack: float,
-    tol: float,
-) -> Correlation:
-    """Return the answer in the data's coordinates: value recomputed there, bound rounded outwards."""
-    direction = pair.basis @ inside
-    size = float(np.linalg.norm(direction))
-    direction = direction / size if size > 0 else direction
-    value = float(np.maximum(X @ direction, 0) @ lam)
-    if value <= 0:
-        value, direction = 0.0, np.zeros(X.shape[1])
-    bound = max(upper, value) + pair.rounding
-    return Correlation(
-        value=value,
-        direction=direction,
-        upper_bound=bound,
-        exact=bool(bound - value <= tol * value or upper <= pair.rounding + slack),
+    return DualNorm(
+        value=best.value,
+        upper_bound=max(plus.upper_bound, minus.upper_bound),
+        exact=plus.exact and minus.exact,
+        direction=best.direction,
+        sign=sign,
     )
 
 
-def _search(
-    pair: Zonotopes, value: float, inside: Float[np.ndarray, " r"], tol: float, seconds: float
-) -> ConeSearch:
-    """Search all directions: the cells of the positive arms if they are few, else cones in low rank."""
-    lines = hyperplanes_of(pair.positive)
-    n_cells = pattern_bound(len(lines.normals), lines.rank)
-    listable = n_cells <= min(MAX_CELLS, max(seconds, 0.0) * _CELLS_PER_SECOND)
-    rank = pair.basis.shape[1]
-    if listable and (n_cells <= FEW_CELLS or rank > CONE_RANK):
-        return search_cells(pair, value, inside, seconds=seconds)
-    if rank > CONE_RANK:
-        return ConeSearch(value=value, direction=inside, bound=np.inf, slack=0.0, nodes=0, finished=False)
-    return search_cones(pair, value, inside, tol=0.1 * tol, seconds=seconds, max_nodes=MAX_CONES)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Side:
+    """What is known about the correlation of one choice of weights.
+
+    `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
+    perturbed arms; `settled` means that there is nothing to search.
+    """
+
+    lam: Float[np.ndarray, " n"]
+    pair: Zonotopes
+    value: float
+    inside: Float[np.ndarray, " r"]
+    upper: float
+    slack: float = 0.0
+    settled: bool = False
+
+    @cached_property
+    def listing(self) -> float:
+        """Seconds that a list of the cells of the positive arms takes on one thread, estimated."""
+        lines = hyperplanes_of(self.pair.positive)
+        n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
+        return n_cells * (_CELL + _CELL_PER_PRODUCT * len(self.pair.negative) ** 2)
+
+
+def _maximize(
+    X: Float[np.ndarray, "n d"],
+    choices: list[Float[np.ndarray, " n"]],
+    tol: float,
+    seconds: float,
+    *,
+    search: bool,
+    enough: float,
+) -> list[Correlation]:
+    """Return the largest correlation for each choice of weights, as far as the largest of all needs it."""
+    deadline = time.monotonic() + seconds
+    sides = [_first_look(X, lam, seconds * _ASCENT_SHARE / len(choices)) for lam in choices]
+    if search:
+        sides = _searched(sides, tol, deadline, enough)
+    return _evaluated(X, sides, tol)
+
+
+def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], seconds: float) -> _Side:
+    """Bounds without a search: local maxima from below, the structure of the rows from above."""
+    pair = zonotopes_of(X, lam)
+    nowhere = np.zeros(pair.basis.shape[1])
+    if not len(pair.positive):
+        # a positive weight may have cancelled against a negative one of its ray, to rounding
+        upper = pair.rounding if (lam > 0).any() else 0.0
+        return _Side(lam=lam, pair=pair, value=0.0, inside=nowhere, upper=upper, settled=True)
+    if pair.basis.shape[1] == 2:  # the sweep costs less than the local search
+        swept = sweep_plane(pair)
+        return _Side(
+            lam=lam,
+            pair=pair,
+            value=max(swept.value, 0.0),
+            inside=swept.direction,
+            upper=swept.bound,
+            slack=swept.slack,
+            settled=True,
+        )
+    maxima = climb(pair, starting_directions(pair, _STARTS, np.random.default_rng(_SEED)), seconds=seconds)
+    found = len(maxima.values) > 0
+    return _Side(
+        lam=lam,
+        pair=pair,
+        value=float(maxima.values[0]) if found else 0.0,
+        inside=maxima.directions[0] if found else nowhere,
+        upper=_structural_bound(pair),
+    )
+
+
+def _searched(sides: list[_Side], tol: float, deadline: float, enough: float) -> list[_Side]:
+    """Search each side for more than the best value of all, the easiest first, in an even share of time."""
+    floor = max(side.value for side in sides)
+    answers = list(sides)
+    todo = [k for k, side in enumerate(sides) if not side.settled and side.upper - floor > tol * floor]
+    todo.sort(key=lambda k: sides[k].listing)
+    for place, k in enumerate(todo):
+        if floor > enough:
+            break
+        side, left = sides[k], deadline - time.monotonic()
+        found = _search(side, floor, tol, left / (len(todo) - place), enough)
+        answers[k] = replace(side, upper=min(side.upper, found.bound), slack=found.slack)
+        if found.value > floor:
+            floor = found.value
+            answers[k] = replace(answers[k], value=floor, inside=found.direction)
+    return answers
+
+
+def _evaluated(X: Float[np.ndarray, "n d"], sides: list[_Side], tol: float) -> list[Correlation]:
+    """Return the answers in the data's coordinates: values recomputed there, bounds rounded outwards."""
+    attained = [_attained(X, side) for side in sides]
+    best = max(value for value, _ in attained)
+    answers = []
+    for side, (value, direction) in zip(sides, attained, strict=True):
+        # without positive arms the bound is rounding already
+        rounding = side.pair.rounding if len(side.pair.positive) else 0.0
+        bound = max(side.upper, value) + rounding
+        exact = bound - best <= tol * best or side.upper <= side.pair.rounding + side.slack
+        answers.append(Correlation(value=value, direction=direction, upper_bound=bound, exact=bool(exact)))
+    return answers
+
+
+def _attained(X: Float[np.ndarray, "n d"], side: _Side) -> tuple[float, Float[np.ndarray, " d"]]:
+    direction = side.pair.basis @ side.inside
+    size = float(np.linalg.norm(direction))
+    direction = direction / size if size > 0 else direction
+    value = float(np.maximum(X @ direction, 0) @ side.lam)
+    return (value, direction) if value > 0 else (0.0, np.zeros(X.shape[1]))
+
+
+def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float) -> ConeSearch:
+    """Search all directions for more than `floor`: the cells if that is short, else cones, then the cells."""
+    pair, deadline = side.pair, time.monotonic() + seconds
+    found = ConeSearch(
+        value=floor, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
+    )
+    listable = side.listing <= min(LONGEST_LISTING, max(seconds, 0.0) * count_workers())
+    if pair.basis.shape[1] <= CONE_RANK and not (listable and side.listing <= SHORT_LISTING):
+        share = _CONE_SHARE if listable else 1.0
+        found = search_cones(
+            pair,
+            floor,
+            side.inside,
+            tol=0.1 * tol,
+            seconds=share * seconds,
+            max_nodes=int(min(MAX_CONES, share * side.listing / _CONE)) if listable else MAX_CONES,
+            ceiling=side.upper,
+            enough=enough,
+        )
+    if found.finished or not listable or found.value > enough:
+        return found
+    left = deadline - time.monotonic()
+    return search_cells(pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough)
 
 
 def _structural_bound(pair: Zonotopes) -> float:
-    """Return the best bound that needs no cells: attained on orthogonally separable and on spike-free data.
+    """Return the best bound that needs no cells, in any rank.
 
-    Any u has ``sum (p_i^T u)_+ <= max_s ||sum_i s_i p_i|| <= sqrt(sum_ij (p_i^T p_j)_+)``: equality if no
-    product is negative and the sum's direction meets no negative arm. On spike-free rows ``(X u)_+ = X z``,
-    so f is the norm of a projection onto a cone.
+    Any u has ``sum (p_i^T u)_+ <= max_s ||sum_i s_i p_i|| <= sqrt(sum_ij (p_i^T p_j)_+)``: attained if no
+    product is negative and the sum's direction meets no negative arm, hence on orthogonally separable data.
     """
-    bound = float(np.linalg.norm(pair.positive, axis=1).sum())
-    if len(pair.positive) <= _PAIRWISE_ROWS:
-        bound = min(bound, float(np.sqrt(np.maximum(pair.positive @ pair.positive.T, 0).sum())))
+    P, rank = pair.positive, pair.basis.shape[1]
+    if rank == 1:
+        return float(pair.values(np.array([[1.0], [-1.0]])).max(initial=0.0))
+    bound = float(np.linalg.norm(P, axis=1).sum())
+    if len(P) <= _PAIRWISE_ROWS:
+        rounding = (rank + 20) * np.finfo(float).eps * bound**2  # of the products; their sum is pairwise
+        bound = min(bound, float(np.sqrt(np.maximum(P @ P.T, 0).sum() + rounding)))
+    return min(bound, _projection_bound(pair))
+
+
+def _projection_bound(pair: Zonotopes) -> float:
+    """Return the bound for independent rows, inf for others: attained on spike-free data.
+
+    ``(X u)_+ = X z`` gives ``lam^T (X u)_+ = lam^T X z <= ||z|| min_{t >= 0} ||X^T (lam + t)||``, X z being
+    non-negative. On spike-free rows ||z|| <= 1.
+    """
     rows = np.vstack([pair.positive, pair.negative])
-    if len(rows) <= rows.shape[1] and is_spike_free(rows):
-        weighted_sum = pair.positive.sum(axis=0) - pair.negative.sum(axis=0)
-        projection = box_least_norm(-rows, weighted_sum, np.full(len(rows), np.inf))
-        bound = min(bound, projection.norm)
-    return bound
+    excess = spike_bound(unit_rows(rows)) if len(rows) == pair.basis.shape[1] else np.inf
+    if np.isinf(excess):
+        return float("inf")
+    weighted_sum = pair.positive.sum(axis=0) - pair.negative.sum(axis=0)
+    projection = box_least_norm(-rows, weighted_sum, np.full(len(rows), np.inf))
+    return float(np.sqrt(1 + excess)) * projection.norm

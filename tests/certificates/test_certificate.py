@@ -8,16 +8,53 @@ import pytest
 
 from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
 from convexrelu.certificates import MultiClassCertificate, load_certificate
+from convexrelu.certificates.certificate import assess
+from convexrelu.correlation import dual_norm
+from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
+from convexrelu.solvers.problem import prepare
+from convexrelu.solvers.progress import Clock
+from convexrelu.solvers.semidefinite import semidefinite_bound
 
 X, Y = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1, -1])
 CLASSES = np.array([0, 1, 2, 0, 1, 2])
 POINTS = np.random.default_rng(0).normal(size=(6, 2))
 
 
+def relaxed(solution):
+    """A certificate that rests on a relaxation with a tree of branches."""
+    X, y, network = CROWD, CROWD_LABELS, solution.network
+    problem = prepare(X, y, np.inf)
+    found = semidefinite_bound(
+        problem,
+        np.ones(len(y)),
+        problem.neurons(network),
+        clock=Clock(limit=np.inf),
+        target=0.999 * network.objective() / problem.scale,
+    )
+    relaxation = Relaxation(leaves=tuple(sorted(found.relaxation.leaves, key=lambda leaf: -len(leaf.rows))))
+    assert len(relaxation.leaves[0].rows)
+    lam, nobody = problem.dual(found.mu), TwoLayerReLU(np.zeros((0, X.shape[1])), [])
+    norm = relaxed_norm(X, lam, relaxation)
+    assert norm.upper_bound < dual_norm(X, lam, search=False).upper_bound  # it is the relaxation that bounds
+    return assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=relaxation)
+
+
+def unsearched(solution):
+    """A certificate made in no time: the structure of the rows is all that bounds h(lam)."""
+    certificate = certify(CROWD, CROWD_LABELS, solution.network, CROWD_LABELS, time_limit=1e-6)
+    assert certificate.relaxation is not None
+    assert not certificate.relaxation.leaves
+    return certificate
+
+
+CROWD = np.random.default_rng(5).normal(size=(9, 3))
+CROWD_LABELS = np.array([1.0, -1.0, -1.0] * 3)
+
+
 def kinds():
     """Certificates of every kind, with their data."""
     poor = TwoLayerReLU.from_directions([[2.0, 0.0], [0.0, 2.0]], [1, -1])
-    optimum = solve_max_margin(X, Y)
+    optimum, crowd = solve_max_margin(X, Y), solve_max_margin(CROWD, CROWD_LABELS)
     return {
         "optimal": (optimum.certificate, X, Y),
         "huge data": (solve_max_margin(1e9 * X, Y).certificate, 1e9 * X, Y),  # P* is about 1e-9
@@ -28,6 +65,8 @@ def kinds():
         "better": (certify(X, Y, poor, better=optimum.network), X, Y),
         "soft": (solve_max_margin(POINTS, CLASSES == 1, C=0.4).certificate, POINTS, CLASSES == 1),
         "classes": (solve_max_margin(POINTS, CLASSES).certificate, POINTS, CLASSES),
+        "relaxed": (relaxed(crowd), CROWD, CROWD_LABELS),
+        "unsearched": (unsearched(crowd), CROWD, CROWD_LABELS),
         "text labels": (certify(X, ["yes", "no"], poor), X, ["yes", "no"]),
     }
 
@@ -96,8 +135,8 @@ def test_every_altered_number_is_refused(tmp_path, kind):
     document = json.loads(path.read_text())
     tried = 0
     for where, value in leaves(document):
-        if where[0] == "classes":
-            continue
+        if where[0] == "classes" or "relaxation" in where:
+            continue  # a relaxation is evaluated, never believed: see below
         # by class there are three times as many numbers, and each check does the other classes too
         for forged in forgeries(where[-1], value)[: 1 if kind == "classes" else None]:
             path.write_text(json.dumps(altered(document, where, forged)))
@@ -191,9 +230,13 @@ def test_every_field_of_another_type_is_refused(tmp_path, value):
     for field in document:
         if isinstance(document[field], bool) and value is True:
             continue  # "exact" is true already
+        if field == "relaxation" and value in (None, []):
+            continue  # there is none; one without leaves proves less, which is another test
         path.write_text(json.dumps(altered(document, (field,), value)))
         with pytest.raises(CertificateError):
             load_certificate(path).check(X, Y)
+        if field == "relaxation":
+            continue  # documents written before there were any lack it
         missing = {k: v for k, v in document.items() if k != field}
         path.write_text(json.dumps(missing))
         with pytest.raises(CertificateError):
@@ -259,3 +302,90 @@ def test_classes_are_checked_against_their_labels(tmp_path):
             MultiClassCertificate.from_document({**document, **lie}).check(POINTS, CLASSES)
     with pytest.raises(CertificateError):
         certificate.check(POINTS, CLASSES % 2)
+
+
+# Relaxations -----------------------------------------------------------------------------------------------
+
+
+def test_documents_without_a_relaxation_still_load():
+    certificate = KINDS["optimal"][0]
+    document = certificate.to_document()
+    assert document.pop("relaxation") is None
+    assert Certificate.from_document(document).check(X, Y)
+
+
+def test_a_relaxation_is_checked_without_a_search(monkeypatch):
+    certificate, points, labels = KINDS["relaxed"]
+
+    def searched(*arguments, search=True, **options):
+        assert not search
+        return dual_norm(*arguments, search=search, **options)
+
+    monkeypatch.setattr("convexrelu.certificates.certificate.dual_norm", searched)
+    monkeypatch.setattr("convexrelu.correlation.relaxation.dual_norm", searched)
+    assert certificate.check(points, labels)
+    with pytest.raises(AssertionError):
+        KINDS["optimal"][0].check(X, Y)  # the guard works
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 2.0, -1.0, 1e300])
+def test_an_altered_relaxation_is_evaluated_afresh(factor):
+    """What it then proves must be what is claimed; no alteration makes a lie pass."""
+    certificate, points, labels = KINDS["relaxed"]
+    document = certificate.to_document()
+    better = {"lower_bound": 1.01 * certificate.lower_bound}
+    refused = 0
+    for where, value in leaves({"relaxation": document["relaxation"]}):
+        if where[1] > 0 or where[2] not in ("T", "t0", "mu"):
+            continue  # one branch will do
+        forged = altered(document, where, factor * value + (factor == 0.0) * 1e-3)
+        with pytest.raises(CertificateError):
+            Certificate.from_document({**forged, **better}).check(points, labels)
+        try:
+            Certificate.from_document(forged).check(points, labels)
+        except CertificateError:
+            refused += 1
+    assert refused
+    for other in (None, []):  # without it the search, or the rows' structure, gives another bound
+        with pytest.raises(CertificateError):
+            Certificate.from_document({**document, "relaxation": other}).check(points, labels)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ((), "x"),
+        ((), {}),
+        ((0,), 1.0),
+        ((0,), {}),
+        ((0, "sign"), 0.0),
+        ((0, "sign"), None),
+        ((0, "rows"), [0.5]),
+        ((0, "rows"), [-1]),
+        ((0, "rows"), [10**12]),
+        ((0, "rows"), [8, 7]),
+        ((0, "rows"), [100]),
+        ((0, "rows"), [True]),
+        ((0, "sides"), [0.0]),
+        ((0, "sides"), []),
+        ((0, "T"), []),
+        ((0, "T"), [[1.0]]),
+        ((0, "T", 0), 1.0),
+        ((0, "T", 0, 0), HUGE),
+        ((0, "t0"), [1.0]),
+        ((0, "t0"), []),
+        ((0, "mu"), []),
+        ((0, "mu"), [1.0]),
+        ((0, "mu", 0), 0.0),
+        ((0, "mu", 0), "inf"),
+        ((1, "sides"), [1.0]),
+        ((2, "rows"), [1]),
+    ],
+)
+def test_malformed_relaxations_are_refused(tmp_path, where, value):
+    certificate, points, labels = KINDS["relaxed"]
+    path = tmp_path / "certificate.json"
+    certificate.save(path)
+    path.write_text(json.dumps(altered(json.loads(path.read_text()), ("relaxation", *where), value)))
+    with pytest.raises(CertificateError):
+        load_certificate(path).check(points, labels)

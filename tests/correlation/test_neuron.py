@@ -291,10 +291,10 @@ def test_the_bound_holds_where_rows_are_nearly_parallel(closeness):
 
 
 def bounds_only(X, lam, monkeypatch):
-    """The same call with no time at all, and with no cell allowed."""
+    """The same call with no time at all, and with no list of cells allowed."""
     yield maximize_correlation(X, lam, time_limit=1e-9)
     with monkeypatch.context() as patch:
-        patch.setattr(neuron, "MAX_CELLS", 0)
+        patch.setattr(neuron, "LONGEST_LISTING", 0.0)
         yield maximize_correlation(X, lam)
 
 
@@ -302,7 +302,7 @@ def test_without_time_both_bounds_still_bracket_the_truth(monkeypatch):
     rng = np.random.default_rng(2)
     inexact = 0
     for trial in range(40):
-        n, d = rng.integers(3, 7), rng.integers(2, 4)
+        n, d = rng.integers(3, 7), 3  # in the plane a sweep needs no time worth counting
         X = rng.integers(-2, 3, size=(n, d)).astype(float) if trial % 2 else rng.normal(size=(n, d))
         lam = rng.normal(size=n)
         truth = maximum(X, lam)
@@ -348,6 +348,57 @@ def test_the_answer_is_deterministic_and_the_arguments_stay():
     np.testing.assert_array_equal(first.direction, again.direction)
     np.testing.assert_array_equal(X, copies[0])
     np.testing.assert_array_equal(lam, copies[1])
+
+
+@pytest.mark.parametrize(("n", "d"), [(8, 3), (60, 5), (100, 9), (40, 60), (3000, 4)])
+def test_without_a_search_there_are_bounds_that_are_the_same_every_time(n, d):
+    rng = np.random.default_rng(n)
+    X, lam = rng.normal(size=(n, d)), rng.normal(size=n)
+    quick, again = dual_norm(X, lam, search=False), dual_norm(X, lam, search=False)
+    assert (quick.value, quick.upper_bound, quick.sign) == (again.value, again.upper_bound, again.sign)
+    assert quick.value == pytest.approx(quick.sign * correlations(X, lam, quick.direction[None])[0])
+    structural = max(
+        np.sqrt(np.maximum(arms @ arms.T, 0).sum())
+        for arms in ((lam * side)[lam * side > 0, None] * X[lam * side > 0] for side in (1, -1))
+    )
+    assert quick.value <= quick.upper_bound <= structural * (1 + ORACLE)  # the rounding that it contains
+    if n <= 60:
+        searched = dual_norm(X, lam, time_limit=5.0)
+        assert quick.value <= searched.value * (1 + ROUNDING)
+        assert searched.upper_bound <= quick.upper_bound * (1 + ROUNDING)
+
+
+@pytest.mark.parametrize("d", [3, 5, 8])
+def test_time_buys_a_better_bound_before_the_answer_is_exact(d):
+    rng = np.random.default_rng(d)
+    X, lam = rng.normal(size=(400, d)), np.sign(rng.normal(size=400))
+    quick, longer = dual_norm(X, lam, search=False), dual_norm(X, lam, time_limit=1.0)
+    assert longer.value >= quick.value * (1 - ROUNDING)
+    assert longer.upper_bound < 0.9 * quick.upper_bound
+
+
+@pytest.mark.parametrize(("n", "d"), [(300, 6), (20_000, 4), (300, 12)])
+def test_the_time_limit_holds(n, d):
+    rng = np.random.default_rng(n)
+    X, lam = rng.normal(size=(n, d)), rng.normal(size=n)
+    dual_norm(X[:50], lam[:50], time_limit=0.2)  # compile
+    # processor time of this thread and its workers, the machine may be busy: both cores for the whole limit
+    started = time.process_time()
+    dual_norm(X, lam, time_limit=0.4)
+    assert time.process_time() - started < 2 * (0.4 + 0.3)
+
+
+def test_the_signs_share_their_best_value():
+    """A dual norm needs no more than a proof that the weaker sign stays below the stronger one."""
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        X, lam = rng.normal(size=(30, 4)), rng.normal(size=30)
+        lam[lam < 0] *= 3
+        both = dual_norm(X, lam)
+        each = [maximize_correlation(X, sign * lam) for sign in (1, -1)]
+        assert both.exact
+        assert both.value == pytest.approx(max(e.value for e in each), rel=ORACLE)
+        assert both.upper_bound == pytest.approx(max(e.upper_bound for e in each), rel=2 * ORACLE)
 
 
 @given(problems())
@@ -403,3 +454,14 @@ def test_bad_input_is_refused(X, lam, settings):
     for call in (maximize_correlation, dual_norm):
         with pytest.raises(InvalidInputError):
             call(X, lam, **settings)
+
+
+@pytest.mark.parametrize("d", [3, 6])
+def test_a_search_that_has_found_enough_still_bounds(d):
+    rng = np.random.default_rng(d)
+    X, lam = rng.normal(size=(24, d)), rng.normal(size=24)
+    whole = dual_norm(X, lam)
+    for share in (0.5, 0.999, 2.0):
+        part = dual_norm(X, lam, enough=share * whole.value)
+        assert part.upper_bound >= whole.value * (1 - 1e-12)
+        assert part.value > share * whole.value or part.upper_bound <= whole.upper_bound * (1 + 1e-9)
