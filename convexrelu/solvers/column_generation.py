@@ -9,32 +9,42 @@ sparse vertex. "oracle": the exact maximisation of the correlation; a violator g
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from convexrelu.correlation import DualNorm, climb, dual_norm, starting_directions, zonotopes_of
 from convexrelu.errors import SolverError
-from convexrelu.solvers.master import Mix, mix
+from convexrelu.solvers.master import Master
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.progress import Clock
-from convexrelu.solvers.reduced import distinct_masks, own_masks, solve_reduced
+from convexrelu.solvers.reduced import ReducedProgram
 
-__all__ = ["FIRST_PENALTY", "Candidate", "generate", "refine", "unpriced"]
+__all__ = ["FIRST_PENALTY", "Candidate", "Generation", "Phase", "generate", "nothing", "unpriced"]
 
 _LOGGER = logging.getLogger("convexrelu")
 
+Phase = Literal["directions", "patterns", "oracle"]
+
 ROUGH = 1e-2  # violation at which the linear master hands over: later rounds of it crawl
-FINE = 1e-8  # violation at which the reduced program stops: what its interior-point solver resolves
+FINE = 1e-8  # least violation that counts: what the interior-point solver resolves
 FIRST_PENALTY = (
     1e3  # of artificial slack, on unit rows; raised while a multiplier reaches it, that is, while slack pays
 )
 LAST_PENALTY = 1e13  # beyond it float64 cannot tell the problem from an infeasible one
 MAX_ROUNDS = 60
+FEW_ROUNDS = 2
+EXPLORING = 8  # rounds of the linear master between two reduced programs
+CLOSE = 1e-4  # violation at which these end
 DROPPED = 0.1  # share of the tolerance that sparser multipliers may cost
-PER_ROUND = 12  # violated directions added at once, for each output sign
+FEW_ROWS = 60  # on so few the linear tail takes a moment
+POLISH_RANK = 5  # from this rank on sparse multipliers save the oracle more than the linear tail costs
+PER_ROUND = 30  # violated directions added at once, for each output sign
 STARTS = 24
+AROUND = 0.1  # spread of starts around a violator that the local search had missed
+MANY_STARTS = 250  # a dimension, before the local search is believed that nothing violates
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +68,10 @@ class Candidate:
     norm: DualNorm
     value: float
 
+    def bound(self, problem: Problem) -> float:
+        """Lower bound that the multipliers prove, given their dual norm (0 before the oracle has spoken)."""
+        return float(problem.demand @ self.mu) / max(self.norm.upper_bound, 1.0)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pricing:
@@ -70,23 +84,27 @@ class Pricing:
 
 def generate(
     problem: Problem,
-    start: Neurons,
+    start: Candidate | None = None,
     *,
     tol: float,
     clock: Clock,
     rng: np.random.Generator,
-    exact: bool = True,
+    until: Phase = "oracle",
 ) -> Candidate:
-    """Solve the problem by column generation from the given neurons.
+    """Solve the problem by column generation.
 
-    When the clock expires it stops, with what there is; without `exact`, as soon as the local search is
-    content.
+    When the clock expires it stops, with what there is; else after the phase named. A candidate to start from
+    is taken for the outcome of the first phase, and refined.
     """
     penalty = FIRST_PENALTY
-    directions = start.joined(_first_directions(problem)).normalized()
+    candidate = start or nothing(problem)
     while True:
-        rough = _directions_phase(problem, directions, penalty, clock, rng)
-        candidate = refine(problem, rough, penalty=penalty, tol=tol, clock=clock, rng=rng, exact=exact)
+        run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
+        if until == "directions" or not len(candidate.neurons) or penalty > FIRST_PENALTY:
+            directions = candidate.neurons.normalized().joined(_first_directions(problem))
+            candidate = run.directions(directions)
+        if until != "directions":
+            candidate = run.refine(candidate, exact=until == "oracle")
         cheap = problem.caps > penalty  # rows whose slack costs less here than in the problem
         if candidate.mu[cheap].max(initial=0.0) < 0.99 * penalty or clock.expired():
             return candidate
@@ -98,128 +116,188 @@ def generate(
                 f"the margins could not be met: at a price of {LAST_PENALTY:.0e} slack still pays; "
                 "the data is feasible only by margins that float64 does not resolve. Use a finite C."
             )
-        directions = directions.joined(candidate.neurons).normalized()
 
 
-def _polish(
-    problem: Problem,
-    neurons: Neurons,
-    mu: Float[np.ndarray, " k"],
-    *,
-    penalty: float,
-    tol: float,
-    clock: Clock,
-    rng: np.random.Generator,
-) -> Candidate:
-    """The linear tail: a sparse mix of the neurons' directions and of the maxima near mu.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generation:
+    """One run of the phases at one price of artificial slack.
 
-    Of the multipliers met on the way, those with the best bound.
+    Attributes
+    ----------
+    problem : Problem
+        What is solved.
+    penalty : float
+        Price of slack where the problem forbids it.
+    tol : float
+        Relative gap asked for.
+    clock : Clock
+        When it expires, every phase ends with what there is.
+    rng : Generator
+        Of the local search's starts.
     """
-    directions = neurons.normalized()
-    mu = np.minimum(mu, problem.caps)  # beyond its cap a multiplier only looks better
-    pricing = _price(problem, mu, directions, rng, at_least=1 - 1e-3)
-    best_mu, best_bound = mu, pricing.bound
-    directions = directions.joined(pricing.violators)
-    for _ in range(MAX_ROUNDS):
-        solution = mix(problem, directions, penalty=penalty)
-        mixed = _mixed(directions, solution)
-        pricing = _price(problem, solution.mu, directions, rng)
-        if _preferable(solution.mu, pricing.bound, best_mu, best_bound, tol):
-            best_mu, best_bound = _sparse(solution.mu, tol), pricing.bound
-        _note(clock, problem, "polish", solution, best_bound, len(directions))
-        if solution.value - pricing.bound <= DROPPED * tol * solution.value:
-            break
-        if not len(pricing.violators) or clock.expired():
-            break
-        directions = directions.joined(pricing.violators)
-    return Candidate(neurons=mixed, mu=best_mu, norm=unpriced(problem), value=solution.value)
 
+    problem: Problem
+    penalty: float
+    tol: float
+    clock: Clock
+    rng: np.random.Generator
 
-def _directions_phase(
-    problem: Problem, directions: Neurons, penalty: float, clock: Clock, rng: np.random.Generator
-) -> Candidate:
-    """Linear master and local pricing until the violation is small.
-
-    The neurons returned are the directions in use and the last violators.
-    """
-    for _ in range(MAX_ROUNDS):
-        solution = mix(problem, directions, penalty=penalty)
-        used = directions.kept(solution.weights > 0)
-        pricing = _price(problem, solution.mu, used, rng)
-        _note(clock, problem, "directions", solution, pricing.bound, len(directions))
-        if pricing.largest <= 1 + ROUGH or not len(pricing.violators) or clock.expired():
-            break
-        directions = directions.joined(pricing.violators)
-    neurons = used.joined(pricing.violators)
-    return Candidate(neurons=neurons, mu=solution.mu, norm=unpriced(problem), value=solution.value)
-
-
-def refine(
-    problem: Problem,
-    rough: Candidate,
-    *,
-    penalty: float,
-    tol: float,
-    clock: Clock,
-    rng: np.random.Generator,
-    exact: bool = True,
-) -> Candidate:
-    """Reduced programs, each followed by pricing.
-
-    When the local search finds nothing more, polish and ask the exact oracle; a violator goes back in.
-    """
-    neurons, mu, value = rough.neurons, rough.mu, rough.value
-    masks, signs = distinct_masks(own_masks(problem, neurons), neurons.signs)
-    while not clock.expired():
+    def directions(self, start: Neurons) -> Candidate:
+        """Linear master and local pricing until the violation is small."""
+        master = Master(self.problem, penalty=self.penalty)
+        master.add(start)
         for _ in range(MAX_ROUNDS):
-            if not len(signs):
+            solution = master.solve()
+            for starts in (STARTS, self._many):
+                pricing = _price(self.problem, solution.mu, solution.neurons, self.rng, starts=starts)
+                if pricing.largest > 1 + ROUGH:
+                    break
+            self._note("directions", solution.value, pricing.bound, len(master.directions))
+            if pricing.largest <= 1 + ROUGH or self.clock.expired():
+                break
+            master.add(pricing.violators)
+        return Candidate(
+            neurons=solution.neurons, mu=solution.mu, norm=unpriced(self.problem), value=solution.value
+        )
+
+    def refine(self, rough: Candidate, *, exact: bool = True) -> Candidate:
+        """Reduced programs until the local search is content, then the exact oracle; a violator goes back in.
+
+        In high rank the oracle's cost grows steeply with the number of multipliers: it is asked about sparser
+        ones, those of a linear tail; and where that tail costs nothing it gives the last digits.
+        """
+        program = ReducedProgram(self.problem)
+        program.add(rough.neurons)
+        program.add(_price(self.problem, rough.mu, rough.neurons, self.rng).violators)
+        candidate = replace(rough, value=self._value(rough.neurons))
+        k, r = self.problem.rows.shape
+        polish_first = r >= POLISH_RANK or k <= FEW_ROWS
+        while not self.clock.expired():
+            candidate = self._settled(program, candidate, exact=exact)
+            if not exact or self.clock.expired():
+                return candidate
+            enough = 1 + self.tol / 2
+            asked = self._asked(self._polished(candidate) if polish_first else candidate, enough=enough)
+            norm = asked.norm
+            if norm.value > enough and not program.add(self._around(asked)):
+                return self._asked(asked)
+            if norm.value <= enough:
+                if not polish_first and asked.bound(self.problem) < asked.value * (1 - self.tol / 2):
+                    return self._asked(self._polished(asked))
+                return asked
+            _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
+        return self._polished(candidate) if exact else candidate
+
+    def _settled(self, program: ReducedProgram, rough: Candidate, *, exact: bool) -> Candidate:
+        """Solve reduced programs, each followed by pricing, until no neuron with a new activity violates.
+
+        Without `exact` a few of them: rows are still missing, and matter more.
+        """
+        neurons, mu, value = rough.neurons, rough.mu, rough.value
+        fine = max(FINE, DROPPED * self.tol)
+        master = Master(self.problem, penalty=self.penalty)
+        for _ in range(MAX_ROUNDS if exact else FEW_ROUNDS):
+            if not len(program):
                 break
             try:
-                answer = solve_reduced(problem, masks, signs, penalty=penalty, size=value)
+                answer = program.solve(penalty=self.penalty, size=value)
             except SolverError as error:  # the linear tail goes on from what there is
                 _LOGGER.info("%s", error)
                 break
-            neurons, mu = answer.neurons, _sparse(answer.mu, tol)
-            pricing = _price(problem, mu, neurons, rng)
-            value = max(float(np.linalg.norm(neurons.U, axis=1).sum()), value * 1e-3)
-            clock.note(
-                "patterns",
-                objective=value * problem.scale,
-                bound=pricing.bound * problem.scale,
-                n_neurons=len(signs),
-            )
-            grown, grown_signs = distinct_masks(
-                np.vstack([masks, own_masks(problem, pricing.violators)]),
-                np.r_[signs, pricing.violators.signs],
-            )
-            stalled = len(grown) == len(masks)
-            masks, signs = grown, grown_signs
-            if pricing.largest <= 1 + FINE or stalled or clock.expired():
+            neurons, mu = answer.neurons, _sparse(answer.mu, self.tol)
+            value = max(self._value(neurons), value * 1e-3)
+            content = answer.settled
+            for starts in (STARTS, self._many) if content else (STARTS,):
+                pricing = _price(self.problem, mu, neurons, self.rng, starts=starts)
+                if pricing.largest > 1 + fine and program.add(pricing.violators):
+                    content = False
+                    break
+            self._note("patterns", value, pricing.bound, len(program))
+            if content or self.clock.expired():
                 break
-        candidate = _polish(problem, neurons, mu, penalty=penalty, tol=tol, clock=clock, rng=rng)
-        if clock.expired() or not exact:  # the certificate asks the oracle in any case
-            return candidate
-        norm = dual_norm(
-            problem.rows,
-            problem.y * candidate.mu,
-            time_limit=None if np.isinf(clock.limit) else max(clock.left, 1e-3),
-        )
-        candidate = Candidate(neurons=candidate.neurons, mu=candidate.mu, norm=norm, value=candidate.value)
-        bound = problem.demand @ candidate.mu / max(norm.upper_bound, 1.0)
-        clock.note(
-            "oracle",
-            objective=candidate.value * problem.scale,
-            bound=bound * problem.scale,
-            n_neurons=len(candidate.neurons),
-        )
-        violator = Neurons(U=norm.direction[None, :], signs=np.array([norm.sign]))
-        grown, grown_signs = distinct_masks(
-            np.vstack([masks, own_masks(problem, violator)]), np.r_[signs, norm.sign]
-        )
-        if norm.value <= 1 + tol / 2 or len(grown) == len(masks):
-            return candidate
-        masks, signs = grown, grown_signs
-    return _polish(problem, neurons, mu, penalty=penalty, tol=tol, clock=clock, rng=rng)
+            program.add(self._explored(master, neurons.joined(pricing.violators)))
+        return Candidate(neurons=neurons, mu=mu, norm=unpriced(self.problem), value=value)
+
+    def _explored(self, master: Master, neurons: Neurons) -> Neurons:
+        """Let the linear master and the local search play on from these neurons for a few cheap rounds.
+
+        The neurons of its last mix have the activities that the next reduced program will want.
+        """
+        master.add(neurons.normalized())
+        for _ in range(EXPLORING):
+            solution = master.solve()
+            pricing = _price(self.problem, solution.mu, solution.neurons, self.rng)
+            self._note("directions", solution.value, pricing.bound, len(master.directions))
+            if pricing.largest <= 1 + CLOSE or self.clock.expired():
+                break
+            master.add(pricing.violators)
+        return solution.neurons
+
+    def _value(self, neurons: Neurons) -> float:
+        """Return the objective of the neurons, slack included at the price it has here."""
+        shortfall = np.maximum(self.problem.demand - self.problem.outputs(neurons), 0)
+        slack = np.minimum(self.problem.caps, self.penalty) @ shortfall
+        return float(np.linalg.norm(neurons.U, axis=1).sum() + slack)
+
+    def _asked(self, candidate: Candidate, *, enough: float = np.inf) -> Candidate:
+        """Return the candidate with its dual norm, from the exact oracle; a value above `enough` will do.
+
+        It is asked about the data's own rows, so that the answer is the one that the certificate rests on.
+        """
+        problem, clock, norm = self.problem, self.clock, unpriced(self.problem)
+        with clock.interruption.ending():
+            norm = dual_norm(
+                problem.data,
+                problem.y * candidate.mu * problem.inverse_norms,
+                time_limit=None if np.isinf(clock.limit) else max(clock.left, 1e-3),
+                enough=enough,
+            )
+        priced = replace(candidate, norm=norm)
+        self._note("oracle", candidate.value, priced.bound(problem), len(candidate.neurons))
+        return priced
+
+    def _around(self, asked: Candidate) -> Neurons:
+        """Return the violator that the oracle found, and the local maxima near it."""
+        found = asked.norm.direction @ self.problem.basis
+        near = found + AROUND * self.rng.normal(size=(STARTS, len(found)))
+        neurons = Neurons(U=np.vstack([found, near]), signs=np.full(1 + STARTS, asked.norm.sign))
+        violator = neurons.kept(np.array([0]))
+        pricing = _price(self.problem, asked.mu, neurons, self.rng, starts=self._many)
+        return violator.joined(pricing.violators)
+
+    @property
+    def _many(self) -> int:
+        rank: int = self.problem.rows.shape[1]
+        return MANY_STARTS * (rank - 1)
+
+    def _polished(self, candidate: Candidate) -> Candidate:
+        """The linear tail: a sparse mix of the neurons' directions and of the maxima near mu.
+
+        Of the multipliers met on the way, those with the best bound.
+        """
+        problem = self.problem
+        mu = np.minimum(candidate.mu, problem.caps)  # beyond its cap a multiplier only looks better
+        directions = candidate.neurons.normalized()
+        pricing = _price(problem, mu, directions, self.rng, at_least=1 - 1e-3)
+        best_mu, best_bound = mu, pricing.bound
+        master = Master(problem, penalty=self.penalty)
+        master.add(directions.joined(pricing.violators))
+        for _ in range(MAX_ROUNDS):
+            solution = master.solve()
+            pricing = _price(problem, solution.mu, solution.neurons, self.rng)
+            if _preferable(solution.mu, pricing.bound, best_mu, best_bound, self.tol):
+                best_mu, best_bound = _sparse(solution.mu, self.tol), pricing.bound
+            self._note("polish", solution.value, best_bound, len(master.directions))
+            if solution.value - pricing.bound <= DROPPED * self.tol * solution.value:
+                break
+            if not len(pricing.violators) or self.clock.expired():
+                break
+            master.add(pricing.violators)
+        return Candidate(neurons=solution.neurons, mu=best_mu, norm=unpriced(problem), value=solution.value)
+
+    def _note(self, phase: str, value: float, bound: float, n_neurons: int) -> None:
+        scale = self.problem.scale
+        self.clock.note(phase, objective=value * scale, bound=bound * scale, n_neurons=n_neurons)
 
 
 def _price(
@@ -229,6 +307,7 @@ def _price(
     rng: np.random.Generator,
     *,
     at_least: float = 1 + 1e-12,
+    starts: int = STARTS,
 ) -> Pricing:
     """Local maxima above `at_least` of the correlation of +-lam, from `near` and from the oracle's starts."""
     found, largest = Neurons(U=np.zeros((0, problem.rows.shape[1])), signs=np.zeros(0)), 0.0
@@ -238,8 +317,8 @@ def _price(
             continue
         own = near.kept(near.signs == sign).U @ pair.basis
         sizes = np.linalg.norm(own, axis=1)
-        starts = np.vstack([own[sizes > 0] / sizes[sizes > 0, None], starting_directions(pair, STARTS, rng)])
-        maxima = climb(pair, starts)
+        near_by = own[sizes > 0] / sizes[sizes > 0, None]
+        maxima = climb(pair, np.vstack([near_by, starting_directions(pair, starts, rng)]))
         largest = max(largest, float(maxima.values.max(initial=0.0)))
         keep = np.flatnonzero(maxima.values > at_least)[:PER_ROUND]
         found = found.joined(
@@ -254,9 +333,7 @@ def _first_directions(problem: Problem) -> Neurons:
     rng = np.random.default_rng(0)
     uniform = np.full(len(problem.y), 1.0)
     scale = max(np.linalg.norm(problem.rows.sum(axis=0)), 1.0)
-    return _price(
-        problem, uniform / scale, Neurons(U=problem.rows[:0], signs=problem.y[:0]), rng, at_least=0.0
-    ).violators
+    return _price(problem, uniform / scale, nothing(problem).neurons, rng, at_least=0.0).violators
 
 
 def _preferable(
@@ -284,19 +361,14 @@ def _sparse(mu: Float[np.ndarray, " k"], tol: float) -> Float[np.ndarray, " k"]:
     return kept
 
 
-def _mixed(directions: Neurons, solution: Mix) -> Neurons:
-    used = solution.weights > 0
-    return Neurons(U=directions.U[used] * solution.weights[used, None], signs=directions.signs[used])
+def nothing(problem: Problem) -> Candidate:
+    """No neurons and no multipliers."""
+    nobody = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+    return Candidate(neurons=nobody, mu=np.zeros(len(problem.y)), norm=unpriced(problem), value=0.0)
 
 
 def unpriced(problem: Problem) -> DualNorm:
     """The dual norm of multipliers about which the oracle has not been asked."""
     return DualNorm(
         value=0.0, upper_bound=np.inf, exact=False, direction=np.zeros(problem.rows.shape[1]), sign=1.0
-    )
-
-
-def _note(clock: Clock, problem: Problem, phase: str, solution: Mix, bound: float, n_neurons: int) -> None:
-    clock.note(
-        phase, objective=solution.value * problem.scale, bound=bound * problem.scale, n_neurons=n_neurons
     )

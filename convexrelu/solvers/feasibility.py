@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import nnls
 
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
 from convexrelu.errors import InfeasibleError
+from convexrelu.solvers.hulls import least_vector
 
 __all__ = ["check_feasible"]
-
-# A convex combination of unit vectors this short counts as zero. Half-space margins below it put P* beyond
-# 1e11, which float64 cannot tell from infinity; rounding of the least-squares solution is about 1e-15.
-ZERO_COMBINATION = 1e-11
 
 
 def check_feasible(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
@@ -34,13 +30,12 @@ def check_feasible(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> N
 
 def _check_rays(lines: Hyperplanes, y: Float[np.ndarray, " n"], norms: Float[np.ndarray, " n"]) -> None:
     ray = 2 * lines.member + (lines.sign > 0)
-    positive, first_positive = np.unique(ray[y > 0], return_index=True)
-    negative, first_negative = np.unique(ray[y < 0], return_index=True)
-    both, a, b = np.intersect1d(positive, negative, return_indices=True)
-    if len(both):
-        pair = np.array(
-            [np.flatnonzero(y > 0)[first_positive[a[0]]], np.flatnonzero(y < 0)[first_negative[b[0]]]]
-        )
+    label = np.zeros(2 * len(lines.normals))
+    label[ray] = y  # of some row on the ray
+    other = np.flatnonzero(label[ray] != y)
+    if len(other):
+        same_ray = np.flatnonzero(ray == ray[other[0]])
+        pair = np.array([same_ray[y[same_ray] > 0][0], same_ray[y[same_ray] < 0][0]])
         raise _error("one ray with both labels: a network has one sign on a ray", y, pair, 1.0 / norms[pair])
 
 
@@ -55,35 +50,29 @@ def _check_antipodes(
     if len(pairs) < 2:
         return
     heads = X[pairs[:, 0]] * (y[pairs[:, 0]] / norms[pairs[:, 0]])[:, None]
-    system = np.vstack([heads.T, np.ones(len(heads))])
-    weights = nnls(system, np.r_[np.zeros(X.shape[1]), 1.0])[0]
-    if weights.sum() > 0:
-        weights /= weights.sum()
-        if np.linalg.norm(weights @ heads) <= ZERO_COMBINATION:
-            used = weights > 0
-            rows = pairs[used].ravel()
-            raise _error(
-                "antipodal rows with opposite labels whose differences f(x) - f(-x), linear in x, "
-                "contradict each other",
-                y,
-                rows,
-                np.repeat(weights[used], 2) / norms[rows],
-            )
+    found = least_vector(heads, np.ones(len(heads)))
+    if not found.exists:
+        used = found.mu > 0
+        rows = pairs[used].ravel()
+        raise _error(
+            "antipodal rows with opposite labels whose differences f(x) - f(-x), linear in x, "
+            "contradict each other",
+            y,
+            rows,
+            np.repeat(found.mu[used], 2) / norms[rows],
+        )
 
 
 def _opposite_pairs(lines: Hyperplanes, y: Float[np.ndarray, " n"]) -> Int[np.ndarray, "q 2"]:
     """One pair (row along its normal, row against it) for every line whose two rays carry opposite labels."""
-    forward = {
-        (int(m), float(v)): n
-        for n, (m, s, v) in enumerate(zip(lines.member, lines.sign, y, strict=True))
-        if s > 0
-    }
-    pairs = {
-        (int(m), float(v)): (forward[int(m), -float(v)], n)
-        for n, (m, s, v) in enumerate(zip(lines.member, lines.sign, y, strict=True))
-        if s < 0 and (int(m), -float(v)) in forward
-    }
-    return np.array(list(pairs.values()), dtype=np.int64).reshape(-1, 2)
+    n_lines = len(lines.normals)
+    along, against = np.full(n_lines, -1), np.full(n_lines, -1)
+    forward, backward = np.flatnonzero(lines.sign > 0), np.flatnonzero(lines.sign < 0)
+    along[lines.member[forward]] = forward
+    against[lines.member[backward]] = backward
+    both = np.flatnonzero((along >= 0) & (against >= 0))
+    both = both[y[along[both]] != y[against[both]]]
+    return np.column_stack([along[both], against[both]])
 
 
 def _error(

@@ -10,37 +10,51 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from convexrelu.solvers.column_generation import Candidate, generate
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.column_generation import Candidate, Phase, generate, nothing
+from convexrelu.solvers.problem import Problem
 from convexrelu.solvers.progress import Clock
 
-__all__ = ["generate_lazily"]
+__all__ = ["WHOLE", "generate_lazily"]
 
 WHOLE = 300  # problems of at most this many rows are solved whole
 FIRST = 150  # rows drawn for the first working set
 PER_ROUND = 150  # violated rows added at most in a round
+ROUGH = 1e-2  # relative shortfall that sends a row in while the linear master alone is asked
 SHORT = 1e-2  # of the tolerance: a relative shortfall below it costs the objective no more than that
+NEAR = 0.15  # rows of the working set with a relative margin above 1 + NEAR leave it once it is complete
 
 
 def generate_lazily(problem: Problem, *, tol: float, clock: Clock, rng: np.random.Generator) -> Candidate:
     """Solve the problem by column generation on as few of its rows as it takes."""
-    neurons = Neurons(U=problem.rows[:0], signs=problem.y[:0])
     if len(problem.y) <= WHOLE:
-        return generate(problem, neurons, tol=tol, clock=clock, rng=rng)
+        return generate(problem, tol=tol, clock=clock, rng=rng)
     working = _first_rows(problem, rng)
-    exact = False
+    until: Phase = "directions"
+    candidate = nothing(problem)
     while True:
-        candidate = generate(problem.subset(working), neurons, tol=tol, clock=clock, rng=rng, exact=exact)
-        neurons = candidate.neurons
-        violated = _violated(problem, neurons, working, SHORT * tol)
-        if clock.expired() or (exact and not len(violated)):
-            mu = np.zeros(len(problem.y))
-            mu[working] = candidate.mu
-            return replace(candidate, mu=mu)
-        exact = exact or not len(violated)
+        part = problem.subset(working)
+        start = replace(candidate, mu=candidate.mu[working])
+        candidate = _extended(
+            generate(part, start, tol=tol, clock=clock, rng=rng, until=until), problem, working
+        )
+        shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
+        violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol)
+        if clock.expired() or (until == "oracle" and not len(violated)):
+            return candidate
+        if until == "directions" and not len(violated):
+            working = working[(shortfall[working] > -NEAR) | (candidate.mu[working] > 0)]
+        if not len(violated):
+            until = "patterns" if until == "directions" else "oracle"
         working = np.union1d(working, violated)
+
+
+def _extended(candidate: Candidate, problem: Problem, working: Int[np.ndarray, " q"]) -> Candidate:
+    """Return the candidate of a part of the rows as one of all: the others' multipliers are zero."""
+    mu = np.zeros(len(problem.y))
+    mu[working] = candidate.mu
+    return replace(candidate, mu=mu)
 
 
 def _first_rows(problem: Problem, rng: np.random.Generator) -> Int[np.ndarray, " q"]:
@@ -53,12 +67,12 @@ def _first_rows(problem: Problem, rng: np.random.Generator) -> Int[np.ndarray, "
 
 
 def _violated(
-    problem: Problem, neurons: Neurons, working: Int[np.ndarray, " q"], share: float
+    shortfall: Float[np.ndarray, " k"], working: Int[np.ndarray, " q"], share: float
 ) -> Int[np.ndarray, " v"]:
     """Return the rows outside the working set whose margins fall short the most, relative to their demand."""
-    shortfall = 1 - problem.outputs(neurons) / problem.demand
-    shortfall[working] = 0.0
-    rows = np.flatnonzero(shortfall > share)
+    outside = shortfall.copy()
+    outside[working] = 0.0
+    rows = np.flatnonzero(outside > share)
     if len(rows) > PER_ROUND:
-        rows = rows[np.argpartition(-shortfall[rows], PER_ROUND)[:PER_ROUND]]
+        rows = rows[np.argpartition(-outside[rows], PER_ROUND)[:PER_ROUND]]
     return rows

@@ -2,33 +2,33 @@
 
 ``min sum_j c_j + sum_n caps_n xi_n  s.t.  sum_j c_j F_nj + xi_n >= demand_n,  c, xi >= 0``. Its dual
 variables mu satisfy the dual constraint at the given directions, and a vertex solution has at most as many
-neurons as there are rows.
+neurons as there are rows. Directions are added as columns, and HiGHS goes on from the last vertex.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+import highspy
 import numpy as np
 from jaxtyping import Float
 from scipy import sparse
-from scipy.optimize import linprog
 
 from convexrelu.errors import SolverError
 from convexrelu.solvers.problem import Neurons, Problem
 
-__all__ = ["Mix", "mix"]
+__all__ = ["Master", "Mix", "mix"]
 
-# Nearly equal directions make bases ill-conditioned: HiGHS then gives up on the tight tolerances, or on one
-# algorithm.
 _TIGHT = 1e-10
-_LOOSE = 1e-7  # HiGHS's own default
-_ATTEMPTS: list[tuple[Literal["highs-ds", "highs-ipm"], float]] = [
-    ("highs-ds", _TIGHT),
-    ("highs-ipm", _TIGHT),
-    ("highs-ds", _LOOSE),
-    ("highs-ipm", _LOOSE),
+# Nearly equal directions make bases ill-conditioned: HiGHS then gives up on the tight tolerances, or on one
+# algorithm. Tried in this order; 1e-7 is HiGHS's own default.
+_PRIMAL, _DUAL = 4, 1
+_ATTEMPTS = [
+    ("simplex", _PRIMAL, _TIGHT),
+    ("simplex", _DUAL, _TIGHT),
+    ("ipm", _DUAL, _TIGHT),
+    ("simplex", _DUAL, 1e-7),
+    ("ipm", _DUAL, 1e-7),
 ]
 
 
@@ -38,48 +38,113 @@ class Mix:
 
     Attributes
     ----------
-    weights : (q,) float array
-        The directions' sizes c_j.
+    neurons : Neurons
+        The directions in use, at their sizes c_j.
     mu : (k,) float array
         Multipliers of the margin constraints, non-negative.
     value : float
         The objective.
     """
 
-    weights: Float[np.ndarray, " q"]
+    neurons: Neurons
     mu: Float[np.ndarray, " k"]
     value: float
 
 
+class Master:
+    """A linear master that grows.
+
+    Parameters
+    ----------
+    problem : Problem
+        The rows, demands and caps.
+    penalty : float
+        Price of slack where the problem forbids it.
+
+    Attributes
+    ----------
+    directions : Neurons
+        Unit directions so far.
+    """
+
+    def __init__(self, problem: Problem, *, penalty: float) -> None:
+        self.problem = problem
+        self.directions = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+        # every row in units of its demand: HiGHS's tolerance is absolute, and demands span as many decades as
+        # the norms of the rows
+        k = len(problem.y)
+        self._features = np.zeros((k, 0))
+        self._highs = highspy.Highs()
+        self._highs.setOptionValue("output_flag", False)
+        self._highs.setOptionValue("threads", 1)
+        self._highs.setOptionValue("presolve", "off")  # it would lose the vertex
+        nothing = np.zeros(0)
+        self._highs.addRows(
+            k,
+            np.ones(k),
+            np.full(k, np.inf),
+            0,
+            np.zeros(k, dtype=np.int32),
+            nothing.astype(np.int32),
+            nothing,
+        )
+        slack_price = np.minimum(problem.caps, penalty) * problem.demand
+        self._add_columns(slack_price, sparse.eye_array(k, format="csc"))
+
+    def add(self, directions: Neurons) -> None:
+        """Add unit directions."""
+        features = self.problem.features(directions) / self.problem.demand[:, None]
+        self._add_columns(np.ones(len(directions)), sparse.csc_array(features))
+        self._features = np.hstack([self._features, features])
+        self.directions = self.directions.joined(directions)
+
+    def solve(self) -> Mix:
+        """Return the best mix of all directions so far."""
+        k = len(self.problem.y)
+        for solver, strategy, tolerance in _ATTEMPTS:
+            self._highs.setOptionValue("solver", solver)
+            self._highs.setOptionValue("simplex_strategy", strategy)
+            self._highs.setOptionValue("primal_feasibility_tolerance", tolerance)
+            self._highs.setOptionValue("dual_feasibility_tolerance", tolerance)
+            self._highs.run()
+            if self._highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+                break
+            self._highs.clearSolver()
+        else:
+            status = self._highs.modelStatusToString(self._highs.getModelStatus())
+            raise SolverError(f"the linear master over {len(self.directions)} directions failed: {status}")
+        solution = self._highs.getSolution()
+        duals = np.maximum(np.asarray(solution.row_dual), 0.0)
+        weights = np.maximum(np.asarray(solution.col_value)[k:], 0.0)
+        if not self.problem.soft:
+            weights = _refined(self._features, weights, duals)
+        used = weights > 0
+        sized = self.directions.U[used] * weights[used, None]
+        return Mix(
+            neurons=Neurons(U=sized, signs=self.directions.signs[used]),
+            mu=duals / self.problem.demand,
+            value=float(self._highs.getInfo().objective_function_value),
+        )
+
+    def _add_columns(self, cost: Float[np.ndarray, " q"], columns: sparse.csc_array) -> None:
+        q = len(cost)
+        self._highs.addCols(
+            q,
+            cost,
+            np.zeros(q),
+            np.full(q, np.inf),
+            columns.nnz,
+            columns.indptr[:-1].astype(np.int32),
+            columns.indices.astype(np.int32),
+            columns.data,
+        )
+
+
 def mix(problem: Problem, directions: Neurons, *, penalty: float) -> Mix:
     """Solve the linear master over unit directions; `penalty` prices slack where the problem forbids it."""
-    # every row in units of its demand: HiGHS's tolerance is absolute, and demands span as many decades as the
-    # norms of the rows
-    features = problem.features(directions) / problem.demand[:, None]
-    caps = np.minimum(problem.caps, penalty) * problem.demand
-    k, q = features.shape
-    matrix = sparse.hstack([sparse.csr_array(-features), -sparse.eye_array(k)], format="csr")
-    cost = np.r_[np.ones(q), caps]
-    for method, tolerance in _ATTEMPTS:
-        result = linprog(
-            cost,
-            A_ub=matrix,
-            b_ub=-np.ones(k),
-            bounds=(0, None),
-            method=method,
-            options={"primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance},
-        )
-        if result.status == 0 and result.x is not None and result.fun is not None:
-            break
-    else:
-        raise SolverError(f"the linear master over {q} directions failed: {result.message}")
-    duals = np.maximum(-result.ineqlin.marginals, 0.0)
-    weights = np.maximum(result.x[:q], 0.0)
-    return Mix(
-        weights=weights if problem.soft else _refined(features, weights, duals),
-        mu=duals / problem.demand,
-        value=float(result.fun),
-    )
+    master = Master(problem, penalty=penalty)
+    master.add(directions)
+    return master.solve()
 
 
 def _refined(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from itertools import product
-
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
     as_class_labels,
@@ -20,30 +18,23 @@ from convexrelu._validation import (
 )
 from convexrelu.arrangements import enumerate_patterns
 from convexrelu.certificates import MultiClassCertificate
-from convexrelu.certificates.bounds import best_rescaling, dual_scale, upper_bound
-from convexrelu.certificates.certificate import assess
-from convexrelu.correlation import dual_norm
-from convexrelu.errors import InvalidInputError, SolverError
-from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, refine, unpriced
+from convexrelu.errors import InvalidInputError
+from convexrelu.solvers.closed_forms import closed_form
+from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
 from convexrelu.solvers.feasibility import check_feasible
-from convexrelu.solvers.lazy import generate_lazily
-from convexrelu.solvers.problem import Neurons, Problem, prepare
+from convexrelu.solvers.finish import Task, finish
+from convexrelu.solvers.lazy import WHOLE, generate_lazily
+from convexrelu.solvers.plane import solve_plane
+from convexrelu.solvers.problem import Problem, prepare
 from convexrelu.solvers.program import solve_full
-from convexrelu.solvers.progress import Clock, show_rounds
-from convexrelu.solvers.reduced import resolved
+from convexrelu.solvers.progress import Clock, Interruption, show_rounds
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 
 __all__ = ["METHODS", "solve_max_margin"]
 
-_LAST_WORD = 0.2  # share of the time limit that the final certificate may take in any case
+_SOLVER_SHARE = 0.6  # of the time limit, after which the network is taken as it is and its bound is sought
 
-_TIDY_SHARE = 0.05  # share of the tolerance that merging neurons may cost
-_SAME_DIRECTION = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)  # on unit vectors, coarsest first
-
-_SMALL_SHARE = (1e-5, 1e-7, 1e-9)  # of sum ||u_i||
-
-METHODS = ("auto", "column-generation", "program")
+METHODS = ("auto", "closed-form", "column-generation", "program")
 
 
 def solve_max_margin(
@@ -73,9 +64,11 @@ def solve_max_margin(
         Penalty of slack: the objective is ``sum ||u_j|| + C sum xi_n``. A finite C is never infeasible.
     tol : float, default 1e-6
         Certified relative gap at which the status is "optimal".
-    method : {"auto", "column-generation", "program"}
-        "program" solves the full convex program over all patterns (small data); "column-generation", which
-        "auto" takes, only over those it needs.
+    method : {"auto", "closed-form", "column-generation", "program"}
+        "program" solves the full convex program over all patterns (small data), "column-generation" only over
+        those it needs. "closed-form" is for structured data: orthogonally separable, spike-free or of rank
+        one. "auto" takes the closed form where there is one, in the plane its own exact method, else column
+        generation.
     solver : {"CLARABEL", "ECOS", "SCS"}
         Conic solver of method "program"; its answer is verified and finished by the package.
     time_limit : float, optional
@@ -117,14 +110,17 @@ def solve_max_margin(
     if np.isinf(penalty):
         for labels in encoded.Y:
             check_feasible(matrix, labels)
-    share = float(seconds) / len(encoded.Y)
-    solutions: list[MaxMarginSolution] = []
-    with show_rounds(progress):
-        for labels in encoded.Y:
-            # one Ctrl-C ends all classes: the rest get the bounds of their first steps
-            clock = Clock(limit=share, interrupted=any(s.status == "interrupted" for s in solutions))
-            binary = _solve_binary(matrix, labels, penalty, tolerance, method, solver, clock, generator)
-            solutions.append(binary)
+    workers = min(len(encoded.Y), count_workers())
+    share = float(seconds) * workers / len(encoded.Y)
+    interruption = Interruption()
+    with show_rounds(progress), interruption.listening():
+        solutions = run_tasks(
+            _solve_binary,
+            [
+                (matrix, labels, penalty, tolerance, method, solver, share, interruption, source)
+                for labels, source in zip(encoded.Y, generator.spawn(len(encoded.Y)), strict=True)
+            ],
+        )
     if len(solutions) == 1:
         return solutions[0]
     certificate = MultiClassCertificate(
@@ -140,22 +136,49 @@ def _solve_binary(
     tol: float,
     method: str,
     solver: str,
-    clock: Clock,
+    seconds: float,
+    interruption: Interruption,
     rng: np.random.Generator,
 ) -> MaxMarginSolution:
-    problem = prepare(X, y, C)
-    nothing = Neurons(U=problem.rows[:0], signs=problem.y[:0])
-    if not len(problem.rows):  # every row is zero and has slack: the zero network is optimal, with lam = C y
-        return _finish(X, y, C, tol, problem, nothing, C * y, "closed-form", clock)
-    with clock.listening():
-        if method == "program":
-            candidate = _full_program(problem, tol, solver, clock, rng)
-        else:
-            candidate = generate_lazily(problem, tol=tol, clock=clock, rng=rng)
-    lam = problem.dual(candidate.mu)
-    lam[~X.any(axis=1)] = (C * y)[~X.any(axis=1)] if np.isfinite(C) else 0.0
-    name = "program" if method == "program" else "column-generation"
-    return _finish(X, y, C, tol, problem, candidate.neurons, lam, name, clock)
+    clock = Clock(limit=seconds, interruption=interruption)
+    task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C), clock=clock)
+    if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
+        return finish(task, nothing(task.problem), method="closed-form", known=False)
+    part = clock.until(_SOLVER_SHARE * seconds)
+    candidate, name = _candidate(task.problem, tol, method, solver, part, rng)
+    # column generation has asked the oracle about these very multipliers, unless there was no time
+    known = name in ("column-generation", "program")
+    return finish(task, candidate, method=name, known=known, hurried=part.expired())
+
+
+def _candidate(
+    problem: Problem, tol: float, method: str, solver: str, clock: Clock, rng: np.random.Generator
+) -> tuple[Candidate, str]:
+    """Solve the reduced problem; also returns what solved it."""
+    if method in ("auto", "closed-form"):
+        structured = closed_form(problem, tol=tol, clock=clock)
+        if structured is not None:
+            return structured, "closed-form"
+    if method == "closed-form":
+        k, r = problem.rows.shape
+        raise InvalidInputError(
+            "method 'closed-form' needs data that is orthogonally separable, spike-free or of rank one "
+            f"(with a finite C: of rank one), got {k} rows of rank {r} that are not, or not to the tolerance "
+            "asked for. Use method='auto'."
+        )
+    if method == "program":
+        return _full_program(problem, tol, solver, clock, rng), "program"
+    if method == "auto" and problem.rows.shape[1] == 2:
+        plane = solve_plane(problem, tol=tol, clock=clock)
+        # ties on the circle can stall it; on few rows the general method is worth asking then
+        closed = plane.bound(problem) >= plane.value * (1 - tol / 2)
+        if closed or clock.expired() or len(problem.rows) > WHOLE:
+            return plane, "plane"
+        general = generate_lazily(problem, tol=tol, clock=clock, rng=rng)
+        if plane.bound(problem) >= general.bound(problem):
+            return plane, "plane"
+        return general, "column-generation"
+    return generate_lazily(problem, tol=tol, clock=clock, rng=rng), "column-generation"
 
 
 def _full_program(
@@ -166,77 +189,5 @@ def _full_program(
     clock.note("program", objective=answer.value * problem.scale, bound=0.0, n_neurons=len(answer.neurons))
     rough = Candidate(neurons=answer.neurons, mu=answer.mu, norm=unpriced(problem), value=answer.value)
     penalty = max(FIRST_PENALTY, 1e2 * float(answer.mu.max()))
-    return refine(problem, rough, penalty=penalty, tol=tol, clock=clock, rng=rng)
-
-
-def _finish(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    C: float,
-    tol: float,
-    problem: Problem,
-    neurons: Neurons,
-    lam: Float[np.ndarray, " n"],
-    method: str,
-    clock: Clock,
-) -> MaxMarginSolution:
-    """Back to the data's coordinates, margin 1 and dual feasibility; then certify, trusting nothing."""
-    network = _tidied(X, y, problem, neurons, C, tol)
-    if np.isfinite(C):
-        network = best_rescaling(X, y, network, C)
-    elif network.n_neurons and network.margin(X, y) > 0:
-        network = network.rescaled_to_margin(X, y).balanced()
-    # the oracle may need as long again as the solver had: a certificate without it would say nothing
-    limit = (
-        max(clock.left, _LAST_WORD * clock.limit)
-        if np.isfinite(clock.limit)
-        else 1.0
-        if clock.interrupted
-        else None
-    )
-    norm = dual_norm(X, lam, time_limit=limit)
-    shrink = 1.0 / max(dual_scale(y, lam, norm.upper_bound, C), np.finfo(float).tiny)
-    norm = norm.scaled(shrink)
-    if not norm.exact and limit is None:
-        # where rounding is part of the bound, it must be that of the very numbers that are handed out
-        norm = dual_norm(X, shrink * lam)
-    nobody = TwoLayerReLU(np.zeros((0, X.shape[1])), np.zeros(0))
-    certificate = assess(X, y, network, shrink * lam, norm=norm, C=C, better=nobody)
-    status = "optimal" if certificate.gap <= tol else "time_limit" if clock.expired() else "bounded"
-    if clock.interrupted:
-        status = "interrupted"
-    return MaxMarginSolution(
-        network=network,
-        lam=certificate.lam,
-        status=status,
-        method=method,
-        patterns=network.W1 @ X.T > 0,
-        history=tuple(clock.rounds),
-        certificate=certificate,
-    )
-
-
-def _tidied(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    problem: Problem,
-    neurons: Neurons,
-    C: float,
-    tol: float,
-) -> TwoLayerReLU:
-    """Return the network of the fewest neurons whose objective is as good, up to a share of the tolerance.
-
-    The linear tail sees one neuron of the optimum as several directions that differ by the solvers' rounding;
-    the reduced program of their activities has one neuron for each of these.
-    """
-    network = problem.network(neurons)
-    allowed = upper_bound(X, y, network, C) * (1 + _TIDY_SHARE * tol)
-    sources = [network]
-    with suppress(SolverError):
-        sources.append(problem.network(resolved(problem, neurons).neurons))
-    candidates = [
-        source.merged(tol=same).pruned(tol=small)
-        for source, same, small in product(sources, _SAME_DIRECTION, _SMALL_SHARE)
-    ]
-    good = [part for part in candidates if upper_bound(X, y, part, C) <= allowed]
-    return min([network, *good], key=lambda part: part.n_neurons)
+    run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
+    return run.refine(rough)

@@ -62,6 +62,8 @@ class Problem:
     ----------
     rows : (k, r) float array
         Unit rows v_n in coordinates of the row space.
+    data : (k, d) float array
+        The same rows as they are in X.
     y : (k,) float array
         Their labels, +1 or -1.
     demand : (k,) float array
@@ -81,6 +83,7 @@ class Problem:
     """
 
     rows: Float[np.ndarray, "k r"]
+    data: Float[np.ndarray, "k d"]
     y: Float[np.ndarray, " k"]
     demand: Float[np.ndarray, " k"]
     caps: Float[np.ndarray, " k"]
@@ -100,6 +103,7 @@ class Problem:
         return replace(
             self,
             rows=np.ascontiguousarray(self.rows[chosen]),
+            data=self.data[chosen],
             y=self.y[chosen],
             demand=self.demand[chosen],
             caps=self.caps[chosen],
@@ -154,7 +158,8 @@ def prepare(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], C: float) -
     inverse = 1.0 / norms[index]
     scale = float(inverse.max(initial=0.0)) or 1.0
     return Problem(
-        rows=np.ascontiguousarray((X[index] * inverse[:, None]) @ lines.basis),
+        rows=(X[index] * inverse[:, None]) @ lines.basis,
+        data=X[index],
         y=y[index],
         demand=inverse / scale,
         caps=C * norms[index],
@@ -169,7 +174,10 @@ def prepare(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], C: float) -
 def _shortest_on_each_ray(
     lines: Hyperplanes, y: Float[np.ndarray, " n"], norms: Float[np.ndarray, " n"]
 ) -> Int[np.ndarray, " k"]:
-    ray = np.where(lines.sign != 0, 4 * lines.member + 2 * (lines.sign > 0) + (y > 0), -1)
-    order = np.lexsort((np.arange(len(y)), norms, ray))
-    first = np.r_[True, np.diff(ray[order]) != 0]
-    return np.sort(order[first & (ray[order] >= 0)])
+    rows = np.flatnonzero(lines.sign)
+    ray = 4 * lines.member[rows] + 2 * (lines.sign[rows] > 0) + (y[rows] > 0)
+    shared = np.bincount(ray)[ray] > 1
+    rows, ray, alone = rows[shared], ray[shared], rows[~shared]
+    order = np.lexsort((norms[rows], ray))  # stable: of equally short rows the first
+    first = np.diff(ray[order], prepend=-1) != 0
+    return np.sort(np.r_[alone, rows[order[first]]])

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
-__all__ = ["Clock", "Round", "show_rounds"]
+__all__ = ["Clock", "Interruption", "Round", "show_rounds"]
 
 _LOGGER = logging.getLogger("convexrelu")
 
@@ -23,16 +23,17 @@ class Round:
     Attributes
     ----------
     phase : str
-        "directions" (linear master), "patterns" (reduced program), "polish" (linear tail) or "oracle" (exact
-        pricing).
+        "directions" (linear master), "patterns" (reduced program), "polish" (linear tail), "oracle" (exact
+        pricing), "circle" (the plane's linear program and sweep), "closed form", "program" (all patterns) or
+        "relaxation" (semidefinite bound).
     objective : float
         Objective of the current mix, in the data's scale; an upper bound on P* once no artificial slack is
         left.
     bound : float
-        ``y^T lam`` over the largest correlation found: a lower bound on P* in the phase "oracle", an estimate
-        before it.
+        ``y^T lam`` over the largest correlation found: a lower bound on P* in the phases "oracle", "closed
+        form" and "relaxation", an estimate in the others.
     n_neurons : int
-        Neurons or patterns in the master.
+        Neurons or patterns in the master; branches of a relaxation.
     seconds : float
         Since the start.
     """
@@ -42,6 +43,55 @@ class Round:
     bound: float
     n_neurons: int
     seconds: float
+
+
+@dataclass(kw_only=True, eq=False)
+class Interruption:
+    """Whether Ctrl-C was pressed; shared by the clocks of all parts of a run.
+
+    Attributes
+    ----------
+    pressed : bool
+        Set by the first Ctrl-C while :meth:`listening`.
+    """
+
+    pressed: bool = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Turn the first Ctrl-C into an early end with the bounds so far.
+
+        A second one raises KeyboardInterrupt as usual.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals reach the main thread only
+            return
+
+        def note(_number: int, _frame: FrameType | None) -> None:
+            self.pressed = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """Let the first Ctrl-C end the block on the spot: for work of one piece, of which nothing is kept."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.pressed = True
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,14 +106,23 @@ class Clock:
         Start of the run on the monotonic clock.
     rounds : list of Round
         The record; :meth:`note` appends to it.
-    interrupted : bool
-        Whether Ctrl-C was pressed while :meth:`listening`.
+    interruption : Interruption
+        Whether Ctrl-C was pressed.
     """
 
     limit: float
     started: float = field(default_factory=time.monotonic)
     rounds: list[Round] = field(default_factory=list)
-    interrupted: bool = False
+    interruption: Interruption = field(default_factory=Interruption)
+
+    def until(self, elapsed: float) -> Clock:
+        """The same clock with another limit."""
+        return replace(self, limit=elapsed)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.interruption.pressed
 
     @property
     def elapsed(self) -> float:
@@ -78,27 +137,6 @@ class Clock:
     def expired(self) -> bool:
         """Whether the limit has passed, or the run was interrupted."""
         return self.interrupted or self.elapsed >= self.limit
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into an early end with the bounds so far.
-
-        A second one raises KeyboardInterrupt as usual.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals reach the main thread only
-            return
-
-        def note(_number: int, _frame: FrameType | None) -> None:
-            self.interrupted = True
-            signal.signal(signal.SIGINT, before)
-
-        before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def note(self, phase: str, *, objective: float, bound: float, n_neurons: int) -> None:
         """Record a round, and report it on the package's logger."""

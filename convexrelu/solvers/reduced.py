@@ -3,8 +3,11 @@
 A neuron of output sign s helps the rows of label s and hurts the others. If its activity on its own class is
 fixed to a mask D, then ``min sum ||u_i|| s.t. sum_i [ D_in v_n^T u_i on its own class, -(v_n^T u_i)_+ on the
 other ] >= demand_n`` is convex without any cone constraint, a restriction of the true problem (``(z)_+ >= D
-z``), and exact if D is the mask of an optimum. Hinge variables carry the second kind of term. Solved by
-Clarabel, on sparse arrays assembled here.
+z``), and exact if D is the mask of an optimum.
+
+Terms of the second kind are linear, ``-v_n^T u_i`` or 0, as long as the row keeps to its side of the neuron;
+both are bounds of the true one, so that a row which changed sides is noticed afterwards and gets a hinge
+variable. Few do. Solved by Clarabel, on sparse arrays assembled here.
 """
 
 from __future__ import annotations
@@ -19,20 +22,35 @@ from scipy import sparse
 from convexrelu.errors import SolverError
 from convexrelu.solvers.problem import Neurons, Problem
 
-__all__ = ["Reduced", "distinct_masks", "own_masks", "resolved", "solve_reduced"]
+__all__ = ["Reduced", "ReducedProgram", "own_masks", "resolved"]
 
 # Asked of the interior-point method; what it reached is measured by the caller, never assumed.
 _TOLERANCE = 1e-10
 _SLACK_PRICE = 1e4  # of slack where the problem forbids it, per unit of the objective
 _USABLE = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
+_NEAR = 0.02  # rows whose cosine with a neuron is below this may well change sides: they start with a hinge
+_CROSSED = 1e-9  # of a row's demand: a wrong side that costs less is the solver's rounding
+_MAX_CHECKS = 20  # rounds of noticing; almost always 1 to 3, and each only adds hinges
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reduced:
-    """The solver's answer, approximate and to be verified: neurons, and multipliers of the margins."""
+    """The solver's answer, approximate and to be verified.
+
+    Attributes
+    ----------
+    neurons : Neurons
+        One for each mask.
+    mu : (k,) float array
+        Multipliers of the margins.
+    settled : bool
+        Whether every row kept to the side of each neuron that was assumed; if not, the program was a
+        relaxation, and the next one has the hinges that were missing.
+    """
 
     neurons: Neurons
     mu: Float[np.ndarray, " k"]
+    settled: bool
 
 
 def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
@@ -41,51 +59,87 @@ def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
     return masks
 
 
-def distinct_masks(
-    masks: Bool[np.ndarray, "q k"], signs: Float[np.ndarray, " q"]
-) -> tuple[Bool[np.ndarray, "p k"], Float[np.ndarray, " p"]]:
-    """Each (mask, sign) once, in order of first appearance.
+class ReducedProgram:
+    """A growing set of neurons, each with its own-class mask, and the rows that have a hinge for it.
 
-    Neurons active on no row of their class are dropped.
+    Parameters
+    ----------
+    problem : Problem
+        The rows and labels.
     """
-    useful = masks.any(axis=1)
-    keyed = np.column_stack([masks[useful], signs[useful] > 0])
-    _, first = np.unique(keyed, axis=0, return_index=True)
-    first = np.sort(first)
-    return masks[useful][first], signs[useful][first]
 
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._directions = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+        self._masks = np.zeros((0, len(problem.y)), dtype=bool)
+        self._hinges = np.zeros((0, len(problem.y)), dtype=bool)
+        self._known: set[bytes] = set()
 
-def solve_reduced(
-    problem: Problem,
-    masks: Bool[np.ndarray, "q k"],
-    signs: Float[np.ndarray, " q"],
-    *,
-    penalty: float,
-    size: float,
-) -> Reduced:
-    """Solve the program of neurons with these own-class masks.
+    def __len__(self) -> int:
+        return len(self._masks)
 
-    `penalty` prices slack where the problem forbids it. `size` is an estimate of the optimal value: the
-    solver works in units of it, where its stopping rules mean what they say.
-    """
-    q, r = len(signs), problem.rows.shape[1]
-    k = len(problem.y)
-    other = np.argwhere(signs[:, None] != problem.y)  # (neuron, row) pairs that need a hinge
-    caps = np.minimum(problem.caps, penalty)
-    blocks = _constraints(problem, masks, signs, other)
-    n_sizes, n_hinges = q, len(other)
-    cost = np.r_[np.zeros(q * r), np.ones(n_sizes), np.zeros(n_hinges), caps]
-    rhs = np.r_[-problem.demand / size, np.zeros(2 * n_hinges + k + q * (r + 1))]
-    cones = [clarabel.NonnegativeConeT(k + 2 * n_hinges + k), *[clarabel.SecondOrderConeT(r + 1)] * q]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
-    linear = sparse.csc_matrix((len(cost), len(cost)))
-    answer = clarabel.DefaultSolver(linear, cost, blocks, rhs, cones, settings).solve()
-    if str(answer.status) not in _USABLE or not np.isfinite(answer.x).all():
-        raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
-    x, z = np.asarray(answer.x), np.asarray(answer.z)
-    return Reduced(neurons=Neurons(U=size * x[: q * r].reshape(q, r), signs=signs), mu=np.maximum(z[:k], 0.0))
+    def add(self, neurons: Neurons) -> int:
+        """Add the neurons that are active on their own class in a new way; returns how many these are."""
+        masks = own_masks(self.problem, neurons)
+        new = []
+        for i, mask in enumerate(masks):
+            key = np.packbits(np.r_[mask, neurons.signs[i] > 0]).tobytes()
+            if mask.any() and key not in self._known:
+                self._known.add(key)
+                new.append(i)
+        self._directions = self._directions.joined(neurons.kept(np.array(new, dtype=np.int64)).normalized())
+        self._masks = np.vstack([self._masks, masks[new]])
+        self._hinges = np.vstack([self._hinges, np.zeros((len(new), len(self.problem.y)), dtype=bool)])
+        return len(new)
+
+    def solve(self, *, penalty: float, size: float) -> Reduced:
+        """Solve the program of all neurons so far.
+
+        `penalty` prices slack where the problem forbids it. `size` is an estimate of the optimal value: the
+        solver works in units of it, where its stopping rules mean what they say.
+        """
+        rows, demand = self.problem.rows, self.problem.demand
+        opposite = self._directions.signs[:, None] != self.problem.y
+        heights = self._directions.U @ rows.T
+        self._hinges |= opposite & (np.abs(heights) <= _NEAR)
+        sides = np.where(opposite, -((heights > 0) & ~self._hinges).astype(float), self._masks)
+        neurons, mu = self._solve(sides, penalty, size)
+        self._turn(neurons)
+        reached = neurons.U @ rows.T
+        crossed = opposite & ~self._hinges & (np.where(sides < 0, -reached, reached) > _CROSSED * demand)
+        self._hinges |= crossed
+        return Reduced(neurons=neurons, mu=mu, settled=not crossed.any())
+
+    def _turn(self, neurons: Neurons) -> None:
+        """Remember where the neurons point now; one that vanished keeps its last direction."""
+        sizes = np.linalg.norm(neurons.U, axis=1)
+        live = sizes > 1e-7 * sizes.max(initial=0.0)
+        turned = self._directions.U.copy()
+        turned[live] = neurons.U[live] / sizes[live, None]
+        self._directions = Neurons(U=turned, signs=self._directions.signs)
+
+    def _solve(
+        self, sides: Float[np.ndarray, "q k"], penalty: float, size: float
+    ) -> tuple[Neurons, Float[np.ndarray, " k"]]:
+        """Return neurons and multipliers; ``sides`` are the factors of the linear terms."""
+        problem, q, r = self.problem, len(self), self.problem.rows.shape[1]
+        k = len(problem.y)
+        pairs = np.argwhere(self._hinges)
+        caps = np.minimum(problem.caps, penalty)
+        cost = np.r_[np.zeros(q * r), np.ones(q), np.zeros(len(pairs)), caps]
+        rhs = np.r_[-problem.demand / size, np.zeros(2 * len(pairs) + k + q * (r + 1))]
+        cones = [clarabel.NonnegativeConeT(2 * (k + len(pairs))), *[clarabel.SecondOrderConeT(r + 1)] * q]
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
+        blocks = _constraints(problem.rows, sides, pairs)
+        linear = sparse.csc_matrix((len(cost), len(cost)))
+        answer = clarabel.DefaultSolver(linear, cost, blocks, rhs, cones, settings).solve()
+        if str(answer.status) not in _USABLE or not np.isfinite(answer.x).all():
+            raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
+        x, z = np.asarray(answer.x), np.asarray(answer.z)
+        neurons = Neurons(U=size * x[: q * r].reshape(q, r), signs=self._directions.signs)
+        return neurons, np.maximum(z[:k], 0.0)
 
 
 def resolved(problem: Problem, neurons: Neurons) -> Reduced:
@@ -93,26 +147,36 @@ def resolved(problem: Problem, neurons: Neurons) -> Reduced:
 
     Raises SolverError if that fails, or no neuron is active on its own class.
     """
-    masks, signs = distinct_masks(own_masks(problem, neurons), neurons.signs)
+    program = ReducedProgram(problem)
     size = float(np.linalg.norm(neurons.U, axis=1).sum())
-    if not len(signs) or size == 0:
+    if size == 0 or program.add(neurons) == 0:
         raise SolverError("no neuron is active on its own class")
-    return solve_reduced(problem, masks, signs, penalty=_SLACK_PRICE * max(size, 1.0), size=size)
+    for _ in range(_MAX_CHECKS):
+        answer = program.solve(penalty=_SLACK_PRICE * max(size, 1.0), size=size)
+        if answer.settled:
+            return answer
+    raise SolverError(f"the reduced program of {len(program)} neurons kept changing sides")
 
 
 def _constraints(
-    problem: Problem, masks: Bool[np.ndarray, "q k"], signs: Float[np.ndarray, " q"], other: np.ndarray
+    rows: Float[np.ndarray, "k r"], sides: Float[np.ndarray, "q k"], pairs: np.ndarray
 ) -> sparse.csc_matrix:
     """The matrix A of ``A x + s = b``, s in the cones; columns: u (q r), sizes (q), hinges, slacks (k)."""
-    q, r = len(signs), problem.rows.shape[1]
-    k, n_hinges = len(problem.y), len(other)
-    neuron, row = other.T
-    own = (masks[:, :, None] * problem.rows).transpose(1, 0, 2).reshape(k, q * r)
+    (q, k), r = sides.shape, rows.shape[1]
+    n_hinges = len(pairs)
+    neuron, row = pairs.T
+    used_row, used_neuron = np.nonzero(sides.T)
+    linear = sparse.csr_array(
+        (
+            (sides[used_neuron, used_row, None] * rows[used_row]).ravel(),
+            (np.repeat(used_row, r), (used_neuron[:, None] * r + np.arange(r)).ravel()),
+        ),
+        shape=(k, q * r),
+    )
     hinge_of_row = sparse.csr_array((np.ones(n_hinges), (row, np.arange(n_hinges))), shape=(k, n_hinges))
     columns = neuron[:, None] * r + np.arange(r)
     through = sparse.csr_array(
-        (problem.rows[row].ravel(), (np.repeat(np.arange(n_hinges), r), columns.ravel())),
-        shape=(n_hinges, q * r),
+        (rows[row].ravel(), (np.repeat(np.arange(n_hinges), r), columns.ravel())), shape=(n_hinges, q * r)
     )
     identity = sparse.eye_array(n_hinges)
     cone_rows = np.arange(q * (r + 1)).reshape(q, r + 1)
@@ -121,7 +185,7 @@ def _constraints(
         (np.ones(q * r), (cone_rows[:, 1:].ravel(), np.arange(q * r))), shape=(q * (r + 1), q * r)
     )
     grid: list[list[sparse.sparray | None]] = [
-        [-sparse.csr_array(own), sparse.csr_array((k, q)), hinge_of_row, -sparse.eye_array(k)],  # margins
+        [-linear, sparse.csr_array((k, q)), hinge_of_row, -sparse.eye_array(k)],  # margins
         [None, None, -identity, None],  # hinge >= 0
         [through, None, -identity, None],  # hinge >= v^T u
         [None, None, None, -sparse.eye_array(k)],  # slack >= 0

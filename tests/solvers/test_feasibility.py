@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convexrelu import InfeasibleError, solve_max_margin
+from convexrelu.solvers import check_feasible
 
 TRIPLE = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]], dtype=float)
 TRIPLE_LABELS = np.array([1, -1, 1, -1, -1, 1])
@@ -117,3 +118,46 @@ def test_it_is_refused_within_a_second_on_large_data():
         solve_max_margin(X, y)
     assert time.process_time() - started < 2  # a second, on a machine that does nothing else
     assert set(caught.value.rows) == {77, 1234}
+
+
+@pytest.mark.parametrize("feasible", [True, False])
+def test_a_hundred_thousand_antipodal_pairs_are_decided_in_seconds(feasible):
+    rng = np.random.default_rng(0)
+    heads = rng.normal(size=(100_000, 3))
+    heads[:, 0] = np.abs(heads[:, 0]) + 0.01 if feasible else heads[:, 0]
+    X = np.vstack([heads, -heads * rng.uniform(0.5, 2, size=(len(heads), 1))])
+    y = np.r_[np.ones(len(heads)), -np.ones(len(heads))]
+    order = rng.permutation(len(y))
+    X, y = X[order], y[order]
+    started = time.process_time()
+    if feasible:
+        check_feasible(X, y)
+    else:
+        with pytest.raises(InfeasibleError) as caught:
+            check_feasible(X, y)
+        assert 4 <= len(caught.value.rows) <= 8  # at most d + 1 pairs: Caratheodory
+    assert time.process_time() - started < 5
+    if not feasible:
+        farkas = caught.value.farkas
+        assert (y * farkas >= 0).all()
+        assert y @ farkas > 0
+        used = np.flatnonzero(farkas)
+        U = np.vstack([rng.normal(size=(2000, 3)), X[used]])
+        total = np.linalg.norm(U, axis=1) * (np.abs(farkas) @ np.linalg.norm(X, axis=1))
+        assert (np.abs(np.maximum(U @ X[used].T, 0) @ farkas[used]) <= 1e-11 * total).all()
+
+
+@pytest.mark.parametrize("labels", [(1, -1), (-1, 1), (1, 1), (-1, -1)])
+def test_pairs_are_found_whichever_way_their_line_points(labels):
+    """Three differences f(x) - f(-x) whose rows sum to zero cannot all be positive; any other labels can."""
+    heads = np.array([[1.0, 0.0], [-1.0, 1.0], [0.0, -1.0]])
+    X = np.vstack([heads, -heads])
+    y = np.r_[np.ones(3), -np.ones(3)]
+    refused(X, y)
+    refused(-X, y)
+    refused(np.vstack([X, 2 * X, 3 * X]), np.tile(y, 3))
+    y[[0, 3]] = labels
+    if labels == (1, -1):
+        refused(X, y)
+    else:
+        check_feasible(X, y)

@@ -55,7 +55,9 @@ def interrupt_on():
         logger.addHandler(handlers[-1])
         logger.setLevel(logging.INFO)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start without it
     yield install
+    signal.signal(signal.SIGINT, before)
     logger.setLevel(level)
     for handler in handlers:
         logger.removeHandler(handler)

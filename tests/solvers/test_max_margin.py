@@ -4,6 +4,7 @@ import itertools
 import warnings
 
 import cvxpy as cp
+import joblib
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -480,3 +481,17 @@ def test_arguments_are_not_modified():
     solve_max_margin(X, y)
     np.testing.assert_array_equal(X, F1)
     np.testing.assert_array_equal(y, [1, -1])
+
+
+def test_classes_in_parallel_give_the_same_answer():
+    rng = np.random.default_rng(4)
+    X, labels = rng.normal(size=(24, 4)), rng.integers(0, 3, size=24)
+    answers = []
+    for n_jobs in (1, 2):
+        with joblib.parallel_config(n_jobs=n_jobs):
+            answers.append(solve_max_margin(X, labels, rng=7))
+    alone, together = answers
+    assert alone.objective == together.objective
+    for one, other in zip(alone.solutions, together.solutions, strict=True):
+        assert np.array_equal(one.lam, other.lam)
+        assert np.array_equal(one.network.W1, other.network.W1)
