@@ -94,13 +94,13 @@ def generate(
     """Solve the problem by column generation.
 
     When the clock expires it stops, with what there is; else after the phase named. A candidate to start from
-    is taken for the outcome of the first phase, and refined.
+    is taken for the outcome of the first phase if it has multipliers; else its neurons take part in it.
     """
     penalty = FIRST_PENALTY
     candidate = start or nothing(problem)
     while True:
         run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
-        if until == "directions" or not len(candidate.neurons) or penalty > FIRST_PENALTY:
+        if until == "directions" or not candidate.mu.any() or penalty > FIRST_PENALTY:
             directions = candidate.neurons.normalized().joined(_first_directions(problem))
             candidate = run.directions(directions)
         if until != "directions":

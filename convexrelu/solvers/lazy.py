@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu.solvers.column_generation import Candidate, Phase, generate, nothing
-from convexrelu.solvers.problem import Problem
+from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.progress import Clock
 
 __all__ = ["WHOLE", "generate_lazily"]
@@ -26,18 +26,23 @@ SHORT = 1e-2  # of the tolerance: a relative shortfall below it costs the object
 NEAR = 0.15  # rows of the working set with a relative margin above 1 + NEAR leave it once it is complete
 
 
-def generate_lazily(problem: Problem, *, tol: float, clock: Clock, rng: np.random.Generator) -> Candidate:
-    """Solve the problem by column generation on as few of its rows as it takes."""
+def generate_lazily(
+    problem: Problem, start: Neurons, *, tol: float, clock: Clock, rng: np.random.Generator
+) -> Candidate:
+    """Solve the problem by column generation on as few of its rows as it takes.
+
+    Begins with the neurons of `start`, if there are any.
+    """
+    candidate = replace(nothing(problem), neurons=start)
     if len(problem.y) <= WHOLE:
-        return generate(problem, tol=tol, clock=clock, rng=rng)
+        return generate(problem, candidate, tol=tol, clock=clock, rng=rng)
     working = _first_rows(problem, rng)
     until: Phase = "directions"
-    candidate = nothing(problem)
     while True:
         part = problem.subset(working)
-        start = replace(candidate, mu=candidate.mu[working])
+        so_far = replace(candidate, mu=candidate.mu[working])
         candidate = _extended(
-            generate(part, start, tol=tol, clock=clock, rng=rng, until=until), problem, working
+            generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until), problem, working
         )
         shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
         violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -19,6 +21,7 @@ from convexrelu._validation import (
 from convexrelu.arrangements import enumerate_patterns
 from convexrelu.certificates import MultiClassCertificate
 from convexrelu.errors import InvalidInputError
+from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
 from convexrelu.solvers.feasibility import check_feasible
@@ -45,6 +48,7 @@ def solve_max_margin(
     tol: float = 1e-6,
     method: str = "auto",
     solver: str = "CLARABEL",
+    start: TwoLayerReLU | Sequence[TwoLayerReLU] | None = None,
     time_limit: float | None = None,
     rng: RNGLike = None,
     progress: bool = False,
@@ -71,6 +75,8 @@ def solve_max_margin(
         generation.
     solver : {"CLARABEL", "ECOS", "SCS"}
         Conic solver of method "program"; its answer is verified and finished by the package.
+    start : TwoLayerReLU, or K of them for K > 2 classes, optional
+        Network to start column generation from; any will do, a good one saves time.
     time_limit : float, optional
         Seconds, for all classes together. The best bounds so far are returned with status "time_limit".
     rng : int, Generator or None
@@ -107,6 +113,7 @@ def solve_max_margin(
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
     generator = as_generator(0 if rng is None else rng)
+    starts = _starts(start, len(encoded.Y), matrix.shape[1])
     if np.isinf(penalty):
         for labels in encoded.Y:
             check_feasible(matrix, labels)
@@ -117,8 +124,10 @@ def solve_max_margin(
         solutions = run_tasks(
             _solve_binary,
             [
-                (matrix, labels, penalty, tolerance, method, solver, share, interruption, source)
-                for labels, source in zip(encoded.Y, generator.spawn(len(encoded.Y)), strict=True)
+                (matrix, labels, penalty, tolerance, method, solver, first, share, interruption, source)
+                for labels, first, source in zip(
+                    encoded.Y, starts, generator.spawn(len(encoded.Y)), strict=True
+                )
             ],
         )
     if len(solutions) == 1:
@@ -136,6 +145,7 @@ def _solve_binary(
     tol: float,
     method: str,
     solver: str,
+    start: TwoLayerReLU,
     seconds: float,
     interruption: Interruption,
     rng: np.random.Generator,
@@ -145,14 +155,35 @@ def _solve_binary(
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
         return finish(task, nothing(task.problem), method="closed-form", known=False)
     part = clock.until(_SOLVER_SHARE * seconds)
-    candidate, name = _candidate(task.problem, tol, method, solver, part, rng)
+    candidate, name = _candidate(task.problem, tol, method, solver, start, part, rng)
     # column generation has asked the oracle about these very multipliers, unless there was no time
     known = name in ("column-generation", "program")
     return finish(task, candidate, method=name, known=known, hurried=part.expired())
 
 
+def _starts(
+    start: TwoLayerReLU | Sequence[TwoLayerReLU] | None, n_problems: int, n_features: int
+) -> list[TwoLayerReLU]:
+    """Return one network for each binary problem; without neurons where none is given."""
+    if start is None:
+        return [TwoLayerReLU(np.zeros((0, n_features)), np.zeros(0))] * n_problems
+    networks = [start] if isinstance(start, TwoLayerReLU) else list(start)
+    if len(networks) != n_problems or any(part.n_features != n_features for part in networks):
+        inputs = ", ".join(str(part.n_features) for part in networks)
+        raise InvalidInputError(
+            f"start must be {n_problems} network(s) of {n_features} inputs, got {len(networks)} of {inputs}"
+        )
+    return networks
+
+
 def _candidate(
-    problem: Problem, tol: float, method: str, solver: str, clock: Clock, rng: np.random.Generator
+    problem: Problem,
+    tol: float,
+    method: str,
+    solver: str,
+    start: TwoLayerReLU,
+    clock: Clock,
+    rng: np.random.Generator,
 ) -> tuple[Candidate, str]:
     """Solve the reduced problem; also returns what solved it."""
     if method in ("auto", "closed-form"):
@@ -174,11 +205,11 @@ def _candidate(
         closed = plane.bound(problem) >= plane.value * (1 - tol / 2)
         if closed or clock.expired() or len(problem.rows) > WHOLE:
             return plane, "plane"
-        general = generate_lazily(problem, tol=tol, clock=clock, rng=rng)
-        if plane.bound(problem) >= general.bound(problem):
-            return plane, "plane"
-        return general, "column-generation"
-    return generate_lazily(problem, tol=tol, clock=clock, rng=rng), "column-generation"
+        general = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
+        better = general.bound(problem) > plane.bound(problem)
+        return (general, "column-generation") if better else (plane, "plane")
+    candidate = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
+    return candidate, "column-generation"
 
 
 def _full_program(

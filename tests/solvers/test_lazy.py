@@ -14,7 +14,10 @@ from convexrelu.solvers.progress import Clock
 def test_lazy_rows_agree_with_all_rows(n, d, C):
     X, y = cr.datasets.teacher(n, d, margin=0.2, rng=3)
     problem = prepare(np.asarray(X), np.asarray(y), C)
-    few = lazy.generate_lazily(problem, tol=1e-6, clock=Clock(limit=np.inf), rng=np.random.default_rng(0))
+    nobody = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+    few = lazy.generate_lazily(
+        problem, nobody, tol=1e-6, clock=Clock(limit=np.inf), rng=np.random.default_rng(0)
+    )
     all_rows = generate(problem, tol=1e-6, clock=Clock(limit=np.inf), rng=np.random.default_rng(0))
     assert few.value == pytest.approx(all_rows.value, rel=2e-6)
     assert (few.mu >= 0).all()

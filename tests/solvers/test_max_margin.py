@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from convexrelu import (
     InfeasibleError,
     InvalidInputError,
+    TwoLayerReLU,
     dual_program,
     enumerate_patterns,
     primal_program,
@@ -495,3 +496,19 @@ def test_classes_in_parallel_give_the_same_answer():
     for one, other in zip(alone.solutions, together.solutions, strict=True):
         assert np.array_equal(one.lam, other.lam)
         assert np.array_equal(one.network.W1, other.network.W1)
+
+
+def test_a_network_to_start_from_saves_rounds_and_changes_nothing():
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(40, 4)), rng.choice([1.0, -1.0], 40)
+    cold = solve_max_margin(X, y)
+    warm = solve_max_margin(X, y, start=cold.network)
+    assert warm.objective == pytest.approx(cold.objective, rel=PROMISE)
+    assert warm.gap <= PROMISE
+    assert len(warm.history) < len(cold.history)
+    poor = TwoLayerReLU(rng.normal(size=(3, 4)), np.array([1.0, -1.0, 1.0]))
+    assert solve_max_margin(X, y, start=poor).objective == pytest.approx(cold.objective, rel=PROMISE)
+    with pytest.raises(InvalidInputError, match="start must be 1 network"):
+        solve_max_margin(X, y, start=[poor, poor])
+    with pytest.raises(InvalidInputError, match="of 4 inputs"):
+        solve_max_margin(X, y, start=TwoLayerReLU([[1.0]], [1.0]))
