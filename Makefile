@@ -27,6 +27,9 @@ slow:
 
 bench:
 	$(PYTHON) benchmarks/run.py
+	$(PYTHON) benchmarks/arrangements.py
+	$(PYTHON) benchmarks/solver.py --quick
+	$(PYTHON) benchmarks/peers.py
 
 format:
 	$(PYTHON) -m ruff check --fix .
