@@ -177,7 +177,12 @@ class Generation:
             if not exact or self.clock.expired():
                 return candidate
             enough = 1 + self.tol / 2
-            asked = self._asked(self._polished(candidate) if polish_first else candidate, enough=enough)
+            if polish_first:
+                candidate = self._polished(candidate)
+                pricing = _price(self.problem, candidate.mu, candidate.neurons, self.rng, starts=self._many)
+                if pricing.largest > enough and program.add(pricing.violators):
+                    continue  # cheaper than to be told by the oracle
+            asked = self._asked(candidate, enough=enough)
             norm = asked.norm
             if norm.value > enough and not program.add(self._around(asked)):
                 return self._asked(asked)
