@@ -33,7 +33,7 @@ _TASKS = 32  # in a round; more than there are cores, so that a slow one does no
 _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _TASK_CONES = 64  # handed to a task at most
-_MOST_OPEN_BYTES = 2**28  # beyond this, the search goes for depth: that needs no more memory
+_MOST_OPEN_BYTES = 2**27  # beyond this, the search goes for depth: that needs no more memory
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 # Mixed arms of Z_- beyond this many share their multiplier t with their neighbours: that loosens a bound but
 # proves it just as well, and the kernel's time grows with the square of their number.
