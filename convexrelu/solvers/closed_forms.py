@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from convexrelu.arrangements import is_spike_free
-from convexrelu.correlation import dual_norm
 from convexrelu.errors import SolverError
 from convexrelu.solvers.column_generation import Candidate
 from convexrelu.solvers.hulls import least_vector
@@ -56,14 +55,8 @@ def _verified(
     problem: Problem, neurons: Neurons, mu: Float[np.ndarray, " k"], tol: float, clock: Clock
 ) -> Candidate | None:
     """Return the answer as a candidate if its own numbers prove it good enough."""
-    size = float(np.linalg.norm(neurons.U, axis=1).sum())
-    margins = problem.outputs(neurons)
-    if problem.soft:
-        upper = size + float(problem.caps @ np.maximum(problem.demand - margins, 0.0))
-    else:
-        reach = float((margins / problem.demand).min())
-        upper = size / reach if reach > 0 else np.inf
-    norm = dual_norm(problem.rows, problem.y * mu, search=False)
+    upper = problem.objective(neurons)
+    norm = problem.dual_norm(mu, search=False)
     lower = float(problem.demand @ mu) / max(norm.upper_bound, 1.0 if problem.soft else _EPS)
     if not upper - lower <= _SHARE * tol * upper < np.inf:
         return None

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.correlation import DualNorm, climb, dual_norm, starting_directions, zonotopes_of
+from convexrelu.correlation import DualNorm, climb, starting_directions, zonotopes_of
 from convexrelu.errors import SolverError
-from convexrelu.solvers.master import Master
+from convexrelu.solvers.master import Master, Mix
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.progress import Clock
 from convexrelu.solvers.reduced import ReducedProgram
@@ -146,19 +146,29 @@ class Generation:
         """Linear master and local pricing until the violation is small."""
         master = Master(self.problem, penalty=self.penalty)
         master.add(start)
-        for _ in range(MAX_ROUNDS):
-            solution = master.solve()
-            for starts in (STARTS, self._many):
-                pricing = _price(self.problem, solution.mu, solution.neurons, self.rng, starts=starts)
-                if pricing.largest > 1 + ROUGH:
-                    break
-            self._note("directions", solution.value, pricing.bound, len(master.directions))
-            if pricing.largest <= 1 + ROUGH or self.clock.expired():
-                break
-            master.add(pricing.violators)
+        solution = self._played(master, rounds=MAX_ROUNDS, violation=ROUGH, searches=(STARTS, self._many))
         return Candidate(
             neurons=solution.neurons, mu=solution.mu, norm=unpriced(self.problem), value=solution.value
         )
+
+    def _played(
+        self, master: Master, *, rounds: int, violation: float, searches: tuple[int, ...] = (STARTS,)
+    ) -> Mix:
+        """Let the linear master and the local search play on until the violation found is small.
+
+        `searches` are numbers of starts: the next is tried where the one before finds nothing larger.
+        """
+        for _ in range(rounds):
+            solution = master.solve()
+            for starts in searches:
+                pricing = _price(self.problem, solution.mu, solution.neurons, self.rng, starts=starts)
+                if pricing.largest > 1 + violation:
+                    break
+            self._note("directions", solution.value, pricing.bound, len(master.directions))
+            if pricing.largest <= 1 + violation or self.clock.expired():
+                break
+            master.add(pricing.violators)
+        return solution
 
     def refine(self, rough: Candidate, *, exact: bool = True) -> Candidate:
         """Reduced programs until the local search is content, then the exact oracle; a violator goes back in.
@@ -220,45 +230,24 @@ class Generation:
             self._note("patterns", value, pricing.bound, len(program))
             if content or self.clock.expired():
                 break
-            program.add(self._explored(master, neurons.joined(pricing.violators)))
+            # the neurons of a mix that has played on have the activities that the next program will want
+            master.add(neurons.joined(pricing.violators).normalized())
+            program.add(self._played(master, rounds=EXPLORING, violation=CLOSE).neurons)
         return Candidate(neurons=neurons, mu=mu, norm=unpriced(self.problem), value=value)
-
-    def _explored(self, master: Master, neurons: Neurons) -> Neurons:
-        """Let the linear master and the local search play on from these neurons for a few cheap rounds.
-
-        The neurons of its last mix have the activities that the next reduced program will want.
-        """
-        master.add(neurons.normalized())
-        for _ in range(EXPLORING):
-            solution = master.solve()
-            pricing = _price(self.problem, solution.mu, solution.neurons, self.rng)
-            self._note("directions", solution.value, pricing.bound, len(master.directions))
-            if pricing.largest <= 1 + CLOSE or self.clock.expired():
-                break
-            master.add(pricing.violators)
-        return solution.neurons
 
     def _value(self, neurons: Neurons) -> float:
         """Return the objective of the neurons, slack included at the price it has here."""
         shortfall = np.maximum(self.problem.demand - self.problem.outputs(neurons), 0)
-        slack = np.minimum(self.problem.caps, self.penalty) @ shortfall
-        return float(np.linalg.norm(neurons.U, axis=1).sum() + slack)
+        return neurons.size + float(np.minimum(self.problem.caps, self.penalty) @ shortfall)
 
     def _asked(self, candidate: Candidate, *, enough: float = np.inf) -> Candidate:
-        """Return the candidate with its dual norm, from the exact oracle; a value above `enough` will do.
-
-        It is asked about the data's own rows, so that the answer is the one that the certificate rests on.
-        """
-        problem, clock, norm = self.problem, self.clock, unpriced(self.problem)
+        """Return the candidate with its dual norm, from the exact oracle; a value above `enough` will do."""
+        clock, norm = self.clock, unpriced(self.problem)
         with clock.interruption.ending():
-            norm = dual_norm(
-                problem.data,
-                problem.y * candidate.mu * problem.inverse_norms,
-                time_limit=None if np.isinf(clock.limit) else max(clock.left, 1e-3),
-                enough=enough,
-            )
+            limit = None if np.isinf(clock.limit) else max(clock.left, 1e-3)
+            norm = self.problem.dual_norm(candidate.mu, time_limit=limit, enough=enough)
         priced = replace(candidate, norm=norm)
-        self._note("oracle", candidate.value, priced.bound(problem), len(candidate.neurons))
+        self._note("oracle", candidate.value, priced.bound(self.problem), len(candidate.neurons))
         return priced
 
     def _around(self, asked: Candidate) -> Neurons:
@@ -315,7 +304,7 @@ def _price(
     starts: int = STARTS,
 ) -> Pricing:
     """Local maxima above `at_least` of the correlation of +-lam, from `near` and from the oracle's starts."""
-    found, largest = Neurons(U=np.zeros((0, problem.rows.shape[1])), signs=np.zeros(0)), 0.0
+    found, largest = problem.nobody, 0.0
     for sign in (1.0, -1.0):
         pair = zonotopes_of(problem.rows, sign * problem.y * mu)
         if not len(pair.positive):
@@ -338,7 +327,7 @@ def _first_directions(problem: Problem) -> Neurons:
     rng = np.random.default_rng(0)
     uniform = np.full(len(problem.y), 1.0)
     scale = max(np.linalg.norm(problem.rows.sum(axis=0)), 1.0)
-    return _price(problem, uniform / scale, nothing(problem).neurons, rng, at_least=0.0).violators
+    return _price(problem, uniform / scale, problem.nobody, rng, at_least=0.0).violators
 
 
 def _preferable(
@@ -368,8 +357,7 @@ def _sparse(mu: Float[np.ndarray, " k"], tol: float) -> Float[np.ndarray, " k"]:
 
 def nothing(problem: Problem) -> Candidate:
     """No neurons and no multipliers."""
-    nobody = Neurons(U=problem.rows[:0], signs=problem.y[:0])
-    return Candidate(neurons=nobody, mu=np.zeros(len(problem.y)), norm=unpriced(problem), value=0.0)
+    return Candidate(neurons=problem.nobody, mu=np.zeros(len(problem.y)), norm=unpriced(problem), value=0.0)
 
 
 def unpriced(problem: Problem) -> DualNorm:

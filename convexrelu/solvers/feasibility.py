@@ -17,13 +17,18 @@ from convexrelu.solvers.hulls import least_vector
 __all__ = ["check_feasible"]
 
 
-def check_feasible(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
-    """Raise InfeasibleError, with its Farkas vector and rows, if no network without bias fits the labels."""
+def check_feasible(
+    X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], lines: Hyperplanes | None = None
+) -> None:
+    """Raise InfeasibleError, with its Farkas vector and rows, if no network without bias fits the labels.
+
+    `lines` are the hyperplanes of X, if they are known.
+    """
     norms = np.linalg.norm(X, axis=1)
     zero = np.flatnonzero(norms == 0)
     if len(zero):
         raise _error("a zero row: every network without bias is 0 there", y, zero[:1], np.ones(1))
-    lines = hyperplanes_of(X)
+    lines = hyperplanes_of(X) if lines is None else lines
     _check_rays(lines, y, norms)
     _check_antipodes(X, lines, y, norms)
 

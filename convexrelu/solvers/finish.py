@@ -20,7 +20,7 @@ from convexrelu.correlation import DualNorm, dual_norm
 from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.column_generation import Candidate, unpriced
+from convexrelu.solvers.column_generation import Candidate
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.progress import Clock
 from convexrelu.solvers.reduced import resolved
@@ -30,9 +30,9 @@ from convexrelu.solvers.solution import MaxMarginSolution
 __all__ = ["Task", "finish"]
 
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
-# Of what is left for it, for the oracle's search (less where it has failed before); the rest is the
-# semidefinite program's.
-_SEARCH_SHARE, _HOPELESS_SHARE = 0.5, 0.05
+# Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
+# will now; the rest is the semidefinite program's.
+_SEARCH_SHARE = 0.05
 _INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
 _RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
 _WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves
@@ -127,17 +127,14 @@ def _shrink(task: Task, lam: Float[np.ndarray, " n"], norm: DualNorm) -> float:
     return 1.0 / max(dual_scale(task.y, lam, norm.upper_bound, task.C), np.finfo(float).tiny)
 
 
-def finish(
-    task: Task, candidate: Candidate, *, method: str, known: bool, hurried: bool = False
-) -> MaxMarginSolution:
+def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = False) -> MaxMarginSolution:
     """Return the certified solution that a candidate amounts to.
 
-    `known`: the candidate's dual norm is what the oracle's search has said. `hurried`: there was no time left
-    for it, nor is there for tidying that takes long.
+    `hurried`: there is no time left for tidying that takes long.
     """
     clock = task.clock
     network = _at_margin(task, _network(task, candidate.neurons, method, hurried=hurried))
-    proof = _proven(task, candidate, objective=upper_bound(task.X, task.y, network, task.C), known=known)
+    proof = _proven(task, candidate, objective=upper_bound(task.X, task.y, network, task.C))
     nobody = TwoLayerReLU(np.zeros((0, task.X.shape[1])), np.zeros(0))
     certificate = assess(
         task.X,
@@ -171,12 +168,12 @@ def _at_margin(task: Task, network: TwoLayerReLU) -> TwoLayerReLU:
     return network
 
 
-def _proven(task: Task, candidate: Candidate, *, objective: float, known: bool) -> Proof:
+def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
     """Return the best bound: of the multipliers by the oracle's search, else by the semidefinite program."""
     clock = task.clock
     seconds = _INTERRUPTED if clock.interrupted else max(clock.left, _LAST_WORD * clock.limit)
     until = clock.elapsed + (_RELAXING if np.isinf(seconds) else seconds)
-    proof = _settled(task, candidate, seconds, known=known)
+    proof = _settled(task, candidate, seconds)
     if clock.interrupted or not relative_gap(objective, proof.value(task)) > max(task.tol, _WORTH_RELAXING):
         return proof
     problem = task.problem
@@ -189,11 +186,10 @@ def _proven(task: Task, candidate: Candidate, *, objective: float, known: bool) 
     return replace(best, unfinished=not found.finished)
 
 
-def _settled(task: Task, candidate: Candidate, seconds: float, *, known: bool) -> Proof:
+def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
     """Return what the oracle's search proves in so many seconds, else what the rows' structure does."""
-    lam = task.dual(candidate.mu)
-    norm = candidate.norm if known else unpriced(task.problem)
-    limit = None if np.isinf(seconds) else (_HOPELESS_SHARE if known else _SEARCH_SHARE) * seconds
+    lam, norm = task.dual(candidate.mu), candidate.norm
+    limit = None if np.isinf(seconds) else _SEARCH_SHARE * seconds
     if not norm.exact:
         with task.clock.interruption.ending():
             norm = dual_norm(task.X, lam, time_limit=limit)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu.box_least_norm import box_least_norm
+from convexrelu.solvers.problem import spread
 
 __all__ = ["ZERO_COMBINATION", "LeastVector", "least_vector"]
 
@@ -74,7 +75,7 @@ def least_vector(
         t, w = _on_working_set(V[working], demand[working], size)
         if np.linalg.norm(t @ V[working]) <= ZERO_COMBINATION * t.sum():
             weights = np.where(t > _TRACE * t.sum(), t / t.sum(), 0.0)
-            return LeastVector(w=np.zeros(V.shape[1]), mu=_spread(weights, working, len(V)), exists=False)
+            return LeastVector(w=np.zeros(V.shape[1]), mu=spread(weights, working, len(V)), exists=False)
         length = float(np.linalg.norm(w))
         if length > 10 * size:  # the residual loses as many digits: again, in better units
             size = length
@@ -88,7 +89,7 @@ def least_vector(
             working = working[t > 0]
         working = np.union1d(working, short[_lowest(-shortfall[short], _PER_ROUND)])
         size, longest = length, length
-    return LeastVector(w=w, mu=_spread(t, working, len(V)), exists=True)
+    return LeastVector(w=w, mu=spread(t, working, len(V)), exists=True)
 
 
 def _on_working_set(
@@ -119,12 +120,3 @@ def _on_working_set(
 def _lowest(values: Float[np.ndarray, " k"], size: int) -> Int[np.ndarray, " q"]:
     """Return where the lowest `size` values are."""
     return np.argpartition(values, size - 1)[:size] if size < len(values) else np.arange(len(values))
-
-
-def _spread(
-    values: Float[np.ndarray, " q"], index: Int[np.ndarray, " q"], length: int
-) -> Float[np.ndarray, " k"]:
-    """Return a vector with these values at an index, and zeros elsewhere."""
-    whole = np.zeros(length)
-    whole[index] = values
-    return whole

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu.solvers.column_generation import Candidate, Phase, generate, nothing
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.progress import Clock
 
 __all__ = ["WHOLE", "generate_lazily"]
@@ -41,9 +41,8 @@ def generate_lazily(
     while True:
         part = problem.subset(working)
         so_far = replace(candidate, mu=candidate.mu[working])
-        candidate = _extended(
-            generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until), problem, working
-        )
+        found = generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until)
+        candidate = replace(found, mu=spread(found.mu, working, len(problem.y)))
         shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
         violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol)
         if clock.expired() or (until == "oracle" and not len(violated)):
@@ -53,13 +52,6 @@ def generate_lazily(
         if not len(violated):
             until = "patterns" if until == "directions" else "oracle"
         working = np.union1d(working, violated)
-
-
-def _extended(candidate: Candidate, problem: Problem, working: Int[np.ndarray, " q"]) -> Candidate:
-    """Return the candidate of a part of the rows as one of all: the others' multipliers are zero."""
-    mu = np.zeros(len(problem.y))
-    mu[working] = candidate.mu
-    return replace(candidate, mu=mu)
 
 
 def _first_rows(problem: Problem, rng: np.random.Generator) -> Int[np.ndarray, " q"]:

@@ -17,7 +17,7 @@ from scipy import sparse
 from convexrelu.errors import SolverError
 from convexrelu.solvers.problem import Neurons, Problem
 
-__all__ = ["Master", "Mix", "mix"]
+__all__ = ["Master", "Mix"]
 
 _TIGHT = 1e-10
 # Nearly equal directions make bases ill-conditioned: HiGHS then gives up on the tight tolerances, or on one
@@ -69,7 +69,7 @@ class Master:
 
     def __init__(self, problem: Problem, *, penalty: float) -> None:
         self.problem = problem
-        self.directions = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+        self.directions = problem.nobody
         # every row in units of its demand: HiGHS's tolerance is absolute, and demands span as many decades as
         # the norms of the rows
         k = len(problem.y)
@@ -138,13 +138,6 @@ class Master:
             columns.indices.astype(np.int32),
             columns.data,
         )
-
-
-def mix(problem: Problem, directions: Neurons, *, penalty: float) -> Mix:
-    """Solve the linear master over unit directions; `penalty` prices slack where the problem forbids it."""
-    master = Master(problem, penalty=penalty)
-    master.add(directions)
-    return master.solve()
 
 
 def _refined(

@@ -18,7 +18,7 @@ from convexrelu._validation import (
     check_range,
     one_vs_rest,
 )
-from convexrelu.arrangements import enumerate_patterns
+from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
 from convexrelu.certificates import MultiClassCertificate
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
@@ -114,20 +114,21 @@ def solve_max_margin(
     seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
+    lines = hyperplanes_of(matrix)
     if np.isinf(penalty):
         for labels in encoded.Y:
-            check_feasible(matrix, labels)
+            check_feasible(matrix, labels, lines)
     workers = min(len(encoded.Y), count_workers())
     share = float(seconds) * workers / len(encoded.Y)
     interruption = Interruption()
+    shared = (penalty, tolerance, method, solver, share, interruption)
+    sources = generator.spawn(len(encoded.Y))
     with show_rounds(progress), interruption.listening():
         solutions = run_tasks(
             _solve_binary,
             [
-                (matrix, labels, penalty, tolerance, method, solver, first, share, interruption, source)
-                for labels, first, source in zip(
-                    encoded.Y, starts, generator.spawn(len(encoded.Y)), strict=True
-                )
+                (matrix, labels, lines, first, source, *shared)
+                for labels, first, source in zip(encoded.Y, starts, sources, strict=True)
             ],
         )
     if len(solutions) == 1:
@@ -141,24 +142,23 @@ def solve_max_margin(
 def _solve_binary(
     X: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, " n"],
+    lines: Hyperplanes,
+    start: TwoLayerReLU,
+    rng: np.random.Generator,
     C: float,
     tol: float,
     method: str,
     solver: str,
-    start: TwoLayerReLU,
     seconds: float,
     interruption: Interruption,
-    rng: np.random.Generator,
 ) -> MaxMarginSolution:
     clock = Clock(limit=seconds, interruption=interruption)
-    task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C), clock=clock)
+    task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C, lines), clock=clock)
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
-        return finish(task, nothing(task.problem), method="closed-form", known=False)
+        return finish(task, nothing(task.problem), method="closed-form")
     part = clock.until(_SOLVER_SHARE * seconds)
     candidate, name = _candidate(task.problem, tol, method, solver, start, part, rng)
-    # column generation has asked the oracle about these very multipliers, unless there was no time
-    known = name in ("column-generation", "program")
-    return finish(task, candidate, method=name, known=known, hurried=part.expired())
+    return finish(task, candidate, method=name, hurried=part.expired())
 
 
 def _starts(

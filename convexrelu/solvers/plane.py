@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu.correlation import dual_norm
+from convexrelu.certificates.bounds import relative_gap
 from convexrelu.correlation.plane import arc_maxima
 from convexrelu.errors import SolverError
 from convexrelu.solvers.circle import CircleProgram, circle_of
 from convexrelu.solvers.column_generation import Candidate
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.progress import Clock
 
 __all__ = ["solve_plane"]
@@ -59,9 +59,7 @@ class Bracket:
     @property
     def gap(self) -> float:
         """``(objective - bound)/objective``, at least 0; inf if the objective is."""
-        if np.isinf(self.objective):
-            return float("inf")
-        return max(1.0 - self.bound / self.objective, 0.0) if self.objective > 0 else 0.0
+        return max(relative_gap(self.objective, self.bound), 0.0)
 
     def better(self, other: Bracket) -> Bracket:
         """The better neurons and the better multipliers of two."""
@@ -77,16 +75,14 @@ def solve_plane(problem: Problem, *, tol: float, clock: Clock) -> Candidate:
     SolverError if not even the first linear program can be solved.
     """
     if problem.caps.sum() <= 1:  # |F| <= sum mu on unit rows: no neuron is worth its price
-        return _priced(problem, problem.caps.copy(), _nobody(problem), float(problem.caps @ problem.demand))
+        return _priced(problem, problem.caps.copy(), problem.nobody, float(problem.caps @ problem.demand))
     working = np.arange(len(problem.y)) if len(problem.y) <= WHOLE else _first_rows(problem)
-    cuts, wanted = _nobody(problem), max(tol, ROUGH) if len(working) < len(problem.y) else tol
+    cuts, wanted = problem.nobody, max(tol, ROUGH) if len(working) < len(problem.y) else tol
     while True:
         found, cuts = _solve_rows(problem.subset(working), cuts, wanted, clock)
         violated = _violated(problem, found.neurons, working, SHORT * wanted)
         if clock.expired() or (wanted <= tol and not len(violated)):
-            mu = np.zeros(len(problem.y))
-            mu[working] = found.mu
-            return _priced(problem, mu, found.neurons, found.objective)
+            return _priced(problem, spread(found.mu, working, len(problem.y)), found.neurons, found.objective)
         wanted = wanted if len(violated) else tol
         working = np.union1d(working, violated)
 
@@ -108,7 +104,7 @@ def _solve_rows(problem: Problem, cuts: Neurons, tol: float, clock: Clock) -> tu
         mu /= max(largest, 1.0)
         now = Bracket(
             neurons=neurons,
-            objective=_objective(problem, neurons),
+            objective=problem.objective(neurons),
             mu=mu,
             bound=float(problem.demand @ mu),
         )
@@ -130,9 +126,9 @@ def _first(problem: Problem) -> Bracket:
     """No neurons, and equal multipliers up to the caps: the lower bound is never zero."""
     mu = np.minimum(problem.caps, 1.0)
     mu /= max(_violators(problem, mu)[1], 1.0)
-    nobody = _nobody(problem)
+    nobody = problem.nobody
     return Bracket(
-        neurons=nobody, objective=_objective(problem, nobody), mu=mu, bound=float(problem.demand @ mu)
+        neurons=nobody, objective=problem.objective(nobody), mu=mu, bound=float(problem.demand @ mu)
     )
 
 
@@ -142,7 +138,7 @@ def _violators(problem: Problem, mu: Float[np.ndarray, " k"]) -> tuple[Neurons, 
     A maximum ``1/cos(w)`` inside an arc falls to 1 at the angles +-w beside it: those at half the way enter
     as well, so that the next violation is a sixteenth.
     """
-    found, largest = _nobody(problem), 0.0
+    found, largest = problem.nobody, 0.0
     for sign in (1.0, -1.0):
         maxima = arc_maxima(problem.rows, sign * problem.y * mu)
         largest = max(largest, maxima.bound)
@@ -154,22 +150,8 @@ def _violators(problem: Problem, mu: Float[np.ndarray, " k"]) -> tuple[Neurons, 
     return found, largest
 
 
-def _objective(problem: Problem, neurons: Neurons) -> float:
-    """The objective of the neurons: at slack's price, or rescaled to the margins."""
-    size = float(np.linalg.norm(neurons.U, axis=1).sum())
-    outputs = problem.outputs(neurons)
-    if problem.soft:
-        return size + float(problem.caps @ np.maximum(problem.demand - outputs, 0.0))
-    reached = float((outputs / problem.demand).min())
-    return size / reached if reached > 0 else float("inf")
-
-
 def _priced(problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, value: float) -> Candidate:
-    return Candidate(neurons=neurons, mu=mu, norm=dual_norm(problem.rows, problem.y * mu), value=value)
-
-
-def _nobody(problem: Problem) -> Neurons:
-    return Neurons(U=problem.rows[:0], signs=problem.y[:0])
+    return Candidate(neurons=neurons, mu=mu, norm=problem.dual_norm(mu), value=value)
 
 
 def _turned(U: Float[np.ndarray, "q 2"], angle: Float[np.ndarray, " q"]) -> Float[np.ndarray, "q 2"]:

@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
+from convexrelu.correlation import DualNorm, dual_norm
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["Neurons", "Problem", "prepare"]
+__all__ = ["Neurons", "Problem", "prepare", "spread"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +39,11 @@ class Neurons:
 
     def __len__(self) -> int:
         return len(self.U)
+
+    @property
+    def size(self) -> float:
+        """The sum of their norms: the objective without slack."""
+        return float(np.linalg.norm(self.U, axis=1).sum())
 
     def joined(self, other: Neurons) -> Neurons:
         """Both sets of neurons."""
@@ -98,6 +104,11 @@ class Problem:
         """Whether slack is allowed (C is finite)."""
         return bool(np.isfinite(self.caps).all())
 
+    @property
+    def nobody(self) -> Neurons:
+        """No neurons."""
+        return Neurons(U=self.rows[:0], signs=self.y[:0])
+
     def subset(self, chosen: Int[np.ndarray, " q"]) -> Problem:
         """The problem of these rows alone, in the same coordinates and scale."""
         return replace(
@@ -118,6 +129,17 @@ class Problem:
             total += sign * np.maximum(self.rows @ u, 0)
         return self.y * total
 
+    def objective(self, neurons: Neurons) -> float:
+        """The objective of the neurons: with slack at its price, or rescaled to the margins.
+
+        The latter is inf if they miss a margin's sign.
+        """
+        outputs = self.outputs(neurons)
+        if self.soft:
+            return neurons.size + float(self.caps @ np.maximum(self.demand - outputs, 0.0))
+        reached = float((outputs / self.demand).min())
+        return neurons.size / reached if reached > 0 else float("inf")
+
     def features(self, neurons: Neurons) -> Float[np.ndarray, "k q"]:
         """Signed margins ``y_n s_j (v_n^T u_j)_+`` of every row (one a line) and neuron."""
         margins: np.ndarray = self.y[:, None] * np.maximum(self.rows @ neurons.U.T, 0) * neurons.signs
@@ -134,9 +156,22 @@ class Problem:
 
     def dual(self, mu: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
         """The dual variable lam of the data from the multipliers mu >= 0 of the reduced rows."""
-        lam = np.zeros(self.n)
-        lam[self.index] = self.y * mu * self.inverse_norms
-        return lam
+        return spread(self.y * mu * self.inverse_norms, self.index, self.n)
+
+    def dual_norm(
+        self,
+        mu: Float[np.ndarray, " k"],
+        *,
+        time_limit: float | None = None,
+        search: bool = True,
+        enough: float = np.inf,
+    ) -> DualNorm:
+        """The dual norm of the multipliers, by the oracle (:func:`convexrelu.correlation.dual_norm`).
+
+        It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
+        """
+        lam = self.y * mu * self.inverse_norms
+        return dual_norm(self.data, lam, time_limit=time_limit, search=search, enough=enough)
 
     def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
         """The inverse of :meth:`dual` on the rows kept."""
@@ -144,13 +179,27 @@ class Problem:
         return mu
 
 
-def prepare(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], C: float) -> Problem:
-    """Return the reduced problem of feasible data.
+def spread(
+    values: Float[np.ndarray, " q"], index: Int[np.ndarray, " q"], length: int
+) -> Float[np.ndarray, " k"]:
+    """Return a vector with these values at an index, and zeros elsewhere."""
+    whole = np.zeros(length)
+    whole[index] = values
+    return whole
+
+
+def prepare(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    C: float,
+    lines: Hyperplanes | None = None,
+) -> Problem:
+    """Return the reduced problem of feasible data; `lines` are the hyperplanes of X, if they are known.
 
     Feasible: as :func:`convexrelu.solvers.feasibility.check_feasible` has it. Hard margin: of the rows with
     one label on one ray only the shortest can bind. Soft margin: every non-zero row has slack of its own.
     """
-    lines = hyperplanes_of(X)
+    lines = hyperplanes_of(X) if lines is None else lines
     norms = np.linalg.norm(X, axis=1)
     index = np.flatnonzero(norms > 0)
     if np.isinf(C):

@@ -70,7 +70,7 @@ class ReducedProgram:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._directions = Neurons(U=problem.rows[:0], signs=problem.y[:0])
+        self._directions = problem.nobody
         self._masks = np.zeros((0, len(problem.y)), dtype=bool)
         self._hinges = np.zeros((0, len(problem.y)), dtype=bool)
         self._known: set[bytes] = set()
@@ -148,7 +148,7 @@ def resolved(problem: Problem, neurons: Neurons) -> Reduced:
     Raises SolverError if that fails, or no neuron is active on its own class.
     """
     program = ReducedProgram(problem)
-    size = float(np.linalg.norm(neurons.U, axis=1).sum())
+    size = neurons.size
     if size == 0 or program.add(neurons) == 0:
         raise SolverError("no neuron is active on its own class")
     for _ in range(_MAX_CHECKS):

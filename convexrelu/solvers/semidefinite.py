@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
 from convexrelu.correlation.relaxation import Leaf, Relaxation, relaxed_bound
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.progress import Clock
 from convexrelu.solvers.relaxed_block import Block, Point, Tree
 from convexrelu.solvers.relaxed_program import Answer, solve_jointly
@@ -162,8 +162,7 @@ def _proven(
     problem: Problem, rows: Int[np.ndarray, " q"], blocks: Sequence[Block], answer: Answer
 ) -> SemidefiniteBound:
     """The answer as a proof: evaluated afresh, scaled to feasibility."""
-    mu = np.zeros(len(problem.y))
-    mu[rows] = answer.lam
+    mu = spread(answer.lam, rows, len(problem.y))
     inside = Relaxation(
         leaves=tuple(
             _leaf(block, point, answer.lam, rows) for block, point in zip(blocks, answer.points, strict=True)
