@@ -1,8 +1,8 @@
 """Listing all cells of an arrangement: ours, the rays of NumPy, and linear programs, side by side.
 
 `python benchmarks/arrangements.py` prints tables and writes `benchmarks/results/arrangements.json`. Seconds
-are processor time, of all threads together; the best of three for ours, after a warm-up that compiles the
-kernels.
+are processor time, of all threads together, of the fastest of up to three calls, after a warm-up that
+compiles the kernels.
 
 * rays: every choice of d - 1 rows gives a ray, the 2^(d-1) cells around each are formed at once with NumPy,
   and what comes several times is removed. Complete in general position only.
@@ -12,15 +12,10 @@ kernels.
 """
 
 import itertools
-import json
 import math
-import os
-import platform
-import time
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+import record
 from scipy.optimize import linprog
 
 import convexrelu as cr
@@ -32,21 +27,16 @@ SIDE_BY_SIDE = [(12, 3), (14, 4), (40, 4), (60, 4), (40, 5), (24, 6)]
 MOST_FOR_PROGRAMS = 1000  # cells
 PASSES = [(100, 4), (100, 5), (100, 6), (1000, 3), (2000, 3)]
 PASS_CELLS = 2**16
-REPEATS = 3
-RESULTS = Path(__file__).parent / "results" / "arrangements.json"
+RESULTS = record.RESULTS / "arrangements.json"
 
 
 def data(n, d):
     return np.random.default_rng([n, d]).normal(size=(n, d))
 
 
-def seconds(call, repeats=1):
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        answer = call()
-        times.append(time.process_time() - start)
-    return min(times), answer
+def seconds(call):
+    _, spent, _, answer = record.measure(call)
+    return spent, answer
 
 
 def cells_by_rays(X, lot=4096):
@@ -110,7 +100,7 @@ def same(packed, other):
 
 def compare(n, d):
     X = data(n, d)
-    ours, found = seconds(lambda: cr.enumerate_patterns(X), REPEATS)
+    ours, found = seconds(lambda: cr.enumerate_patterns(X))
     rays, others = seconds(lambda: cells_by_rays(X))
     row = {
         "n": n,
@@ -140,7 +130,7 @@ def one_pass(n, d):
         block = Block.empty(PASS_CELLS, n, d)
         return GeneralPass(decided.lines, 0.0).fill(block)
 
-    spent, clear = seconds(fill, REPEATS)
+    spent, clear = seconds(fill)
     return {"n": n, "d": d, "cells": PASS_CELLS, "cells_per_second": PASS_CELLS / spent, "clear": clear}
 
 
@@ -187,25 +177,19 @@ def famous():
 
 
 def table(title, rows):
-    print(f"\n{title}")
-    for row in rows:
-        print(
-            "  " + ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
-        )
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    record.print_table(title, columns, ([in_short(row.get(key, "")) for key in columns] for row in rows))
+
+
+def in_short(value):
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def main():
     for warm_up in (data(8, 3), np.eye(3), np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]])):
         cr.enumerate_patterns(warm_up)
         cr.count_patterns(warm_up)
-    document = {
-        "machine": {
-            "processor": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "versions": {name: version(name) for name in ("convexrelu", "numpy", "scipy", "numba")},
-    }
+    document = record.circumstances("numpy", "scipy", "numba")
     for key, title, rows in (
         (
             "passes",
@@ -217,10 +201,7 @@ def main():
     ):
         document[key] = list(rows)
         table(title, document[key])
-    RESULTS.parent.mkdir(exist_ok=True)
-    draft = RESULTS.with_suffix(".tmp")
-    draft.write_text(json.dumps(document, indent=1) + "\n")
-    draft.replace(RESULTS)
+    record.write(RESULTS, document)
 
 
 if __name__ == "__main__":
