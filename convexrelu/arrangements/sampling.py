@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, check_count
@@ -60,9 +60,9 @@ def sample_patterns(X: ArrayLike, size: int, *, method: str = "gaussian", rng: R
     4
     """
     decided = decide(X)
-    patterns, witnesses, margins = _distinct(decided, _directions(decided, size, method, rng))[:3]
+    packed, witnesses, margins = _distinct(decided, _directions(decided, size, method, rng))[:3]
     return Arrangement(
-        packed=np.packbits(patterns, axis=1),
+        packed=packed,
         n_rows=len(decided.matrix),
         n_hyperplanes=len(decided.lines.normals),
         rank=decided.lines.rank,
@@ -157,8 +157,10 @@ def _beside_rays(decided: Decided, size: int, rng: np.random.Generator) -> Float
 
 def _distinct(
     decided: Decided, lots: Iterator[tuple[int, Float[np.ndarray, "p d"]]]
-) -> tuple[Bool[np.ndarray, "p n"], Float[np.ndarray, "p d"], Float[np.ndarray, " p"], Int[np.ndarray, " p"]]:
-    """Return distinct patterns, a point and a margin for each, and the number of the draw that met it first.
+) -> tuple[
+    UInt8[np.ndarray, "p b"], Float[np.ndarray, "p d"], Float[np.ndarray, " p"], Int[np.ndarray, " p"]
+]:
+    """Return distinct patterns as bits, a point and a margin of each, and the number of its first draw.
 
     A direction within rounding of a hyperplane counts for nothing.
     """
@@ -174,9 +176,8 @@ def _distinct(
             seen.setdefault(packed[k].tobytes(), (directions[k], float(margins[k]), drawn + int(k)))
         drawn += draws
     n, d = decided.matrix.shape
-    keys = np.frombuffer(b"".join(seen), dtype=np.uint8).reshape(len(seen), -(-n // 8))
     return (
-        np.unpackbits(keys, axis=1, count=n).view(np.bool_),
+        np.frombuffer(bytearray().join(seen), dtype=np.uint8).reshape(len(seen), -(-n // 8)),
         np.array([point for point, _, _ in seen.values()]).reshape(len(seen), d),
         np.array([margin for _, margin, _ in seen.values()]),
         np.array([first for _, _, first in seen.values()], dtype=np.int64),

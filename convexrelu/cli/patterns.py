@@ -53,37 +53,30 @@ def patterns(
     _check_options(count, out, sample)
     dataset = resolve(data, label=label)
     n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
-    document: dict[str, object] = {"n": n, "rank": rank, "bound": pattern_bound(n, rank)}
+    bound = pattern_bound(n, rank)
+    arrangement = None
     with working("going through the cells"):
         if count:
-            found, kind, arrangement = count_patterns(dataset.X), "exact", None
+            found = count_patterns(dataset.X)
         else:
             arrangement = (
                 enumerate_patterns(dataset.X)
                 if sample is None
                 else sample_patterns(dataset.X, sample, method=method, rng=seed)
             )
-            found, kind = len(arrangement), "exact" if arrangement.complete else "sample"
+            found = len(arrangement)
     if out is not None and arrangement is not None:
         _write(out, arrangement)
     if json:
-        document |= {"count": found, "complete": kind == "exact"}
-        if arrangement is not None:
-            document |= {
-                "coverage_at_least": arrangement.coverage,
-                "least_margin": arrangement.margins.min(initial=np.inf),
-                "decided_exactly": arrangement.exact,
-            }
-        emit_json(document)
+        document = {"n": n, "rank": rank, "bound": bound, "count": found, "complete": sample is None}
+        emit_json(document | _numbers(arrangement))
         return
     what = (
         "patterns"
-        if kind == "exact"
+        if sample is None
         else f"distinct patterns met by {sample} random directions (not all there are)"
     )
-    typer.echo(
-        f"{dataset}\n\n{found} {what}; n = {n}, rank {rank}: at most {document['bound']} (Cover's count)"
-    )
+    typer.echo(f"{dataset}\n\n{found} {what}; n = {n}, rank {rank}: at most {bound} (Cover's count)")
     if arrangement is not None:
         typer.echo(_listing(arrangement))
         typer.echo(_quality(arrangement))
@@ -106,6 +99,17 @@ def _listing(arrangement: Arrangement) -> str:
         lines.append(f"  {bits}{'...' if len(pattern) > _MOST_COLUMNS else ''}")
     more = len(arrangement) - _SHOWN
     return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
+
+
+def _numbers(arrangement: Arrangement | None) -> dict[str, object]:
+    """What the list is worth, for programs."""
+    if arrangement is None:
+        return {}
+    return {
+        "coverage_at_least": arrangement.coverage,
+        "least_margin": arrangement.margins.min(initial=float("inf")),
+        "decided_exactly": arrangement.exact,
+    }
 
 
 def _quality(arrangement: Arrangement) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,6 +27,7 @@ __all__ = [
     "NamedFigure",
     "direction_marker",
     "entitle",
+    "labelled",
     "legend_below",
     "log_axis",
     "new_figure",
@@ -128,10 +130,15 @@ def entitle(ax: Axes, text: str) -> None:
     ax.set_title(text, fontsize=10)
 
 
+def labelled(ax: Axes) -> dict[str, Artist]:
+    """Return what a legend of `ax` shows: one handle for each label."""
+    handles, labels = ax.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
+
+
 def legend_below(figure: Figure, ax: Axes, *, columns: int = 2) -> None:
     """Put the legend of `ax` under the whole figure, where it hides nothing; each label once."""
-    handles, labels = ax.get_legend_handles_labels()
-    unique = dict(zip(labels, handles, strict=True))
+    unique = labelled(ax)
     figure.legend(
         list(unique.values()),
         list(unique),

@@ -21,6 +21,7 @@ from convexrelu.plotting.style import (
     MUTED,
     NamedFigure,
     entitle,
+    labelled,
     legend_below,
     log_axis,
     new_figure,
@@ -118,46 +119,7 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
         )
     figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5))
     for trajectory in trajectories:
-        late = trajectory.times >= 1  # a logarithmic axis has no place for step 0
-        times, objective = np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
-        bounds = training_bounds(trajectory)
-        proven = np.maximum(bounds.times, 1.0)
-        left.plot(
-            times,
-            np.where(np.isfinite(objective), objective, np.nan),
-            color=INK,
-            linewidth=1.1,
-            alpha=0.75,
-            label="objective at margin 1 (upper bound)",
-        )
-        left.plot(
-            proven,
-            bounds.lower_bound,
-            color=BOUND,
-            marker="o",
-            markersize=3.5,
-            linewidth=1.1,
-            alpha=0.85,
-            label="lower bound from the run's own loss weights",
-        )
-        right.plot(
-            times,
-            _gap(objective, optimum),
-            color=INK,
-            linewidth=1.1,
-            alpha=0.75,
-            label=r"(objective $-\,P^*$) / objective",
-        )
-        right.plot(
-            proven,
-            _gap(bounds.objective, bounds.lower_bound),
-            color=BOUND,
-            marker="o",
-            markersize=3.5,
-            linewidth=1.1,
-            alpha=0.85,
-            label="gap that the run certifies itself",
-        )
+        _draw_run(left, right, trajectory, optimum)
     left.axhline(
         optimum,
         color=MUTED,
@@ -174,21 +136,64 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
         right.text(0.5, 0.5, "no run fits the data", transform=right.transAxes, ha="center", va="center")
     right.set_ylabel("relative gap")
     for ax in (left, right):
-        log_axis(ax.xaxis)
-        ax.set_xlabel("step")
-        ax.grid(color=GRID, linewidth=0.6)
-        handles, labels = ax.get_legend_handles_labels()
-        unique = dict(zip(labels, handles, strict=True))
-        ax.legend(
-            unique.values(),
-            unique,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-            fontsize=8,
-            frameon=False,
-        )
+        _against_steps(ax)
     figure.suptitle(title, fontsize=11)
     return figure
+
+
+def _draw_run(left: Axes, right: Axes, trajectory: Trajectory, optimum: float) -> None:
+    """Draw one run: both bounds on the left, distance to the optimum and self-certified gap on the right."""
+    late = trajectory.times >= 1  # a logarithmic axis has no place for step 0
+    times, objective = np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
+    bounds = training_bounds(trajectory)
+    proven = np.maximum(bounds.times, 1.0)
+    left.plot(
+        times,
+        np.where(np.isfinite(objective), objective, np.nan),
+        color=INK,
+        linewidth=1.1,
+        alpha=0.75,
+        label="objective at margin 1 (upper bound)",
+    )
+    left.plot(
+        proven,
+        bounds.lower_bound,
+        color=BOUND,
+        marker="o",
+        markersize=3.5,
+        linewidth=1.1,
+        alpha=0.85,
+        label="lower bound from the run's own loss weights",
+    )
+    right.plot(
+        times,
+        _gap(objective, optimum),
+        color=INK,
+        linewidth=1.1,
+        alpha=0.75,
+        label=r"(objective $-\,P^*$) / objective",
+    )
+    right.plot(
+        proven,
+        _gap(bounds.objective, bounds.lower_bound),
+        color=BOUND,
+        marker="o",
+        markersize=3.5,
+        linewidth=1.1,
+        alpha=0.85,
+        label="gap that the run certifies itself",
+    )
+
+
+def _against_steps(ax: Axes) -> None:
+    """Finish a panel over training: a logarithmic axis of steps, and the legend below it."""
+    log_axis(ax.xaxis)
+    ax.set_xlabel("step")
+    ax.grid(color=GRID, linewidth=0.6)
+    unique = labelled(ax)
+    ax.legend(
+        unique.values(), unique, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, frameon=False
+    )
 
 
 def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
