@@ -1,5 +1,22 @@
-"""Networks: two-layer ReLU, what the convex programs are about."""
+"""Networks: two-layer ReLU, what the convex programs are about, and feed-forward ones of any depth."""
 
+from convexrelu.networks.activations import GELU, RELU, Activation, PowerLeakyReLU, Tanh, homogeneous
+from convexrelu.networks.feed_forward import FeedForward
+from convexrelu.networks.layers import Layers, Pass, forward, pack, unpack
 from convexrelu.networks.two_layer import TwoLayerReLU
 
-__all__ = ["TwoLayerReLU"]
+__all__ = [
+    "GELU",
+    "RELU",
+    "Activation",
+    "FeedForward",
+    "Layers",
+    "Pass",
+    "PowerLeakyReLU",
+    "Tanh",
+    "TwoLayerReLU",
+    "forward",
+    "homogeneous",
+    "pack",
+    "unpack",
+]

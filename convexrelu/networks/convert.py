@@ -7,6 +7,7 @@ but this column: weights ``(0, .., 0, sqrt|b|)`` and output weight ``sign(b) sqr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,19 @@ from convexrelu._validation import as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.neurons import Weights
 
-__all__ = ["sklearn_weights", "torch_module", "torch_weights"]
+__all__ = [
+    "feed_forward_module",
+    "feed_forward_weights",
+    "sklearn_weights",
+    "torch_module",
+    "torch_weights",
+]
 
 _SKLEARN_NEED = "needs a fitted MLPClassifier with one hidden layer, activation='relu' and two classes"
 _TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, 1))"
+_DEEP_NEED = (
+    "needs nn.Sequential of nn.Linear without bias, with the same nn.ReLU or nn.LeakyReLU between them"
+)
 
 
 def sklearn_weights(mlp: Any) -> Weights:
@@ -68,23 +78,49 @@ def torch_weights(module: Any) -> Weights:
 
 def torch_module(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> Any:
     """``nn.Sequential(Linear, ReLU, Linear)`` without biases, in double precision."""
+    if len(w2) == 0:
+        raise InvalidInputError("to_torch needs a network of at least one neuron, got 0 neurons")
+    return feed_forward_module([W1, w2[None, :]], 0.0)
+
+
+def feed_forward_module(weights: Sequence[Float[np.ndarray, "k j"]], alpha: float) -> Any:
+    """``nn.Sequential(Linear, (Leaky)ReLU, ..., Linear)`` without biases, in double precision."""
     try:
         import torch
     except ImportError as error:
         raise ImportError(
             "to_torch needs PyTorch, which is not installed: pip install 'convexrelu[torch]'"
         ) from error
-    if len(w2) == 0:
-        raise InvalidInputError("to_torch needs a network of at least one neuron, got 0 neurons")
-    module = torch.nn.Sequential(
-        torch.nn.Linear(W1.shape[1], len(W1), bias=False, dtype=torch.float64),
-        torch.nn.ReLU(),
-        torch.nn.Linear(len(W1), 1, bias=False, dtype=torch.float64),
-    )
-    with torch.no_grad():
-        module[0].weight.copy_(torch.tensor(np.array(W1)))
-        module[2].weight.copy_(torch.tensor(np.array(w2[None, :])))
-    return module
+    parts: list[Any] = []
+    for W in weights:
+        if parts:
+            parts.append(torch.nn.ReLU() if alpha == 0 else torch.nn.LeakyReLU(alpha))
+        linear = torch.nn.Linear(W.shape[1], W.shape[0], bias=False, dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(np.array(W)))
+        parts.append(linear)
+    return torch.nn.Sequential(*parts)
+
+
+def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "k j"]], float]:
+    """Weights of the linear layers and slope on the negative side, of what `feed_forward_module` makes."""
+    if type(module).__name__ != "Sequential":
+        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got a {type(module).__name__}")
+    layers = list(module)
+    got = [type(layer).__name__ for layer in layers]
+    linear, between = layers[::2], layers[1::2]
+    if (
+        len(layers) % 2 == 0
+        or {type(layer).__name__ for layer in linear} != {"Linear"}
+        or not {type(layer).__name__ for layer in between} <= {"ReLU", "LeakyReLU"}
+    ):
+        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got Sequential({', '.join(got)})")
+    if any(layer.bias is not None for layer in linear):
+        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got a layer with a bias")
+    slopes = {float(getattr(layer, "negative_slope", 0.0)) for layer in between}
+    if len(slopes) > 1:
+        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got slopes {sorted(slopes)}")
+    return [_to_numpy(layer.weight) for layer in linear], slopes.pop() if slopes else 0.0
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +15,28 @@ from convexrelu._validation import as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.neurons import Weights
 
-__all__ = ["read_json", "read_weights", "write_json", "write_weights"]
+__all__ = [
+    "StoredLayers",
+    "read_json",
+    "read_layers",
+    "read_weights",
+    "write_json",
+    "write_layers",
+    "write_weights",
+]
 
 _FORMAT = "convexrelu.TwoLayerReLU"
+_DEEP_FORMAT = "convexrelu.FeedForward"
 _VERSION = 1
+
+
+class StoredLayers(NamedTuple):
+    """What a file of a feed-forward network holds, not yet checked."""
+
+    weights: list[Any]
+    trainable: list[Any]
+    alpha: Any
+    power: Any
 
 
 def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
@@ -115,3 +134,29 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
         return Weights(W1, as_vector(document["w2"], "w2", length=len(W1)))
     except InvalidInputError as error:
         raise InvalidInputError(f"{path} does not hold a network: {error}") from error
+
+
+def write_layers(
+    path: str | os.PathLike[str],
+    weights: Sequence[np.ndarray],
+    trainable: Sequence[np.ndarray],
+    *,
+    alpha: float,
+    power: int,
+) -> None:
+    """Write a feed-forward network to the file; see :func:`write_json`."""
+    document = {"format": _DEEP_FORMAT, "version": _VERSION, "alpha": alpha, "power": power}
+    layers = {"weights": [W.tolist() for W in weights], "trainable": [mask.tolist() for mask in trainable]}
+    write_json(path, {**document, **layers})
+
+
+def read_layers(path: str | os.PathLike[str]) -> StoredLayers:
+    """Return what :func:`write_layers` wrote, to the last bit, or raise InvalidInputError."""
+    document = read_json(path, kind=_DEEP_FORMAT, version=_VERSION)
+    missing = [field for field in StoredLayers._fields if field not in document]
+    if missing:
+        raise InvalidInputError(f"{path} must hold {', '.join(StoredLayers._fields)}, it lacks {missing}")
+    lists = document["weights"], document["trainable"]
+    if not all(isinstance(layers, list) for layers in lists):
+        raise InvalidInputError(f"{path} must hold lists of layers as weights and trainable")
+    return StoredLayers(*lists, alpha=document["alpha"], power=document["power"])

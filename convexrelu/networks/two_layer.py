@@ -16,7 +16,9 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegative, check_positive
 from convexrelu.errors import InvalidInputError
+from convexrelu.networks.activations import RELU
 from convexrelu.networks.convert import sklearn_weights, torch_module, torch_weights
+from convexrelu.networks.layers import forward
 from convexrelu.networks.neurons import Weights, balance, describe, merge, row_norms
 from convexrelu.networks.storage import read_weights, write_weights
 
@@ -115,7 +117,7 @@ class TwoLayerReLU:
             raise InvalidInputError(
                 f"X must have {self.n_features} columns, as the network has, got shape {matrix.shape}{hint}"
             )
-        return np.asarray(np.maximum(matrix @ self.W1.T, 0.0) @ self.w2)
+        return forward([self.W1, self.w2[None, :]], RELU, matrix).outputs[:, 0]
 
     def predict_margin(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the network's values on the rows of X; the same as calling it.
