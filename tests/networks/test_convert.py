@@ -7,7 +7,7 @@ import pytest
 
 from convexrelu.datasets import with_bias
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
@@ -127,6 +127,26 @@ def test_torch_round_trip():
         TwoLayerReLU.from_torch(
             torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
         )
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 1.0, -0.5])
+def test_deep_torch_round_trip(alpha):
+    torch = pytest.importorskip("torch")
+    layers = [RNG.normal(size=shape) for shape in [(5, 3), (4, 5), (2, 4)]]
+    network = FeedForward(layers, PowerLeakyReLU(alpha))
+    net = network.to_torch()
+    np.testing.assert_allclose(net(torch.tensor(X)).detach().numpy(), network(X), rtol=1e-12)
+    again = FeedForward.from_torch(net)
+    assert again.activation == network.activation
+    assert all(np.array_equal(a, b) for a, b in zip(again.weights, layers, strict=True))
+    biased = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    with pytest.raises(InvalidInputError, match="bias"):
+        FeedForward.from_torch(biased)
+
+
+def test_powers_have_no_torch_module():
+    with pytest.raises(InvalidInputError, match="power 1"):
+        FeedForward([[[1.0]], [[1.0]]], PowerLeakyReLU(0.0, 2)).to_torch()
 
 
 def classifier(labels=Y, **options):
