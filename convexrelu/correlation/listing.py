@@ -3,8 +3,9 @@
 Make one arm the hyperplane at infinity. Every cell of the affine arrangement that is left and bounded below,
 for a generic linear functional, has one lowest vertex, and every vertex is the lowest of one cell; cells
 unbounded below are the cells of the arrangement at infinity, of one dimension less. So each cell is met once,
-as a set of at most r - 1 arms, without a list of those seen. Each gives a vertex of Z_+, whose distance to
-Z_- is one call of the box least-norm kernel, mostly abandoned early.
+as a set of at most r - 1 arms, without a list of those seen. Each gives a vertex of Z_+, which is ruled out
+by any point of Z_- near enough: that of a guess (:mod:`convexrelu.correlation.guesses`), mostly, else of
+coordinate descent from there. For the few that are left the box least-norm kernel has the distance to Z_-.
 
 Arms are perturbed so that they are in general position. The cells met are then exactly those of arms that
 differ by `PERTURBATION`; the correlation moves by no more than the sum of the differences, which goes into
@@ -24,8 +25,9 @@ from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of, pattern_bound
 from convexrelu.arrangements.tableau import cell_above, new_tableau
 from convexrelu.arrangements.vertices import choice_at, generic_frame, next_choice
-from convexrelu.box_least_norm import dot, least_norm
+from convexrelu.box_least_norm import copy_into, dot, least_norm
 from convexrelu.correlation.cones import ConeSearch
+from convexrelu.correlation.guesses import learnt_guess
 from convexrelu.correlation.zonotopes import Zonotopes
 
 __all__ = ["PERTURBATION", "search_cells"]
@@ -35,13 +37,11 @@ PERTURBATION = 1e-12
 
 _SEED = 3
 _TASKS = 32  # in a round; what they found is shared between rounds only
-_TASK_CELLS = 20_000  # with their opposites: some 50 ms
+_TASK_CELLS = 20_000  # with their opposites: some 15 ms
 _SWEEPS = 12  # of coordinate descent before the exact kernel is asked
-_MOST_SWEPT = 1000  # arms of Z_- whose products are tabulated for that: 8 MB
-# Sums are formed afresh after so many additions: until then squared distances are off by as many roundings of
-# the squared sum of the lengths of all arms, and two more for each difference of such squares.
-_MOST_FLIPS = 2000
-_DRIFT = 1e-12
+# Of a squared distance: so much for each arm, in units of the square of their total length.
+_ROUNDING = 4 * float(np.finfo(float).eps)
+_MOST_AT_ONCE = 2000  # cells whose activities are kept
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 
 
@@ -63,6 +63,8 @@ def search_cells(
     arms = _generic(pair.positive @ hyperplanes_of(pair.positive).basis, rng)
     total = pattern_bound(*arms.shape) // 2  # a visit meets a cell and its opposite
     visited, finished = 0, False
+    in_time = value <= enough and time.time() < deadline
+    guess = learnt_guess(arms, pair, total if in_time else 0, value, rng)
     while not finished and value <= enough and time.time() < deadline:
         starts = range(visited, total, _TASK_CELLS)[: _TASKS if visited else 1]
         found = run_tasks(
@@ -72,6 +74,7 @@ def search_cells(
                     arms,
                     pair.positive,
                     pair.negative,
+                    guess,
                     choice_at(start, *arms.shape),
                     value,
                     direction,
@@ -99,6 +102,7 @@ def _work(
     arms: Float[np.ndarray, "h rank"],
     P: Float[np.ndarray, "k r"],
     Q: Float[np.ndarray, "l r"],
+    guess: Float[np.ndarray, "k1 _"],
     position: Int[np.ndarray, " p"],
     value: float,
     direction: Float[np.ndarray, " r"],
@@ -109,16 +113,28 @@ def _work(
     The deadline is one of time.time().
     """
     best, state, place = direction.copy(), np.array([value]), position.copy()
-    at_once = int(np.clip(_SLICE_WORK / (P.shape[1] * (len(P) + 4 * len(Q)) + 1), 1, _TASK_CELLS))
-    columns, sizes = np.ascontiguousarray(arms.T), np.linalg.norm(Q, axis=1)
-    units = Q / np.where(sizes > 0, sizes, 1.0)[:, None]
-    cross, gram = P @ units.T, units @ units.T if len(Q) <= _MOST_SWEPT else np.empty((0, 0))
-    drift = _DRIFT * float(np.linalg.norm(P, axis=1).sum() + sizes.sum()) ** 2
-    left, last = _TASK_CELLS, False
-    while left > 0 and not last and time.time() < deadline:
-        last = bool(_search(columns, P, Q, cross, gram, sizes, drift, place, state, best, min(at_once, left)))
+    columns, squares, (k, r) = np.ascontiguousarray(arms.T), (Q * Q).sum(axis=1), P.shape
+    at_once = int(np.clip(_SLICE_WORK / (r * (k + 4 * len(Q)) + 1), 1, _MOST_AT_ONCE))
+    # what each arm adds to the vertex of Z_+ and to the guess; before any there is the guess's constant part
+    rows, start = np.hstack([P, guess[1:]]), np.concatenate([np.zeros(r), guess[0]])
+    both = 2 * start + rows.sum(axis=0)
+    sizes = float(np.linalg.norm(P, axis=1).sum() + np.sqrt(squares).sum())
+    rounding = _ROUNDING * (k + len(Q)) * sizes**2
+    tableau, activities = new_tableau(*columns.shape), np.empty((at_once, k))
+    left, more = _TASK_CELLS, True
+    while left > 0 and more and time.time() < deadline:
+        n_met, more = _visit(columns, tableau, place, activities[: min(at_once, left)])
         left -= at_once
-    return float(state[0]), best, last or left <= 0
+        sums = activities[:n_met] @ rows
+        sums += start
+        for side in (True, False):
+            vertices, t = sums[:, :r], np.clip(sums[:, r:], 0.0, 1.0)
+            open_ones = np.arange(n_met)
+            if t.shape[1]:
+                open_ones = np.flatnonzero(np.square(vertices - t @ Q).sum(axis=1) > state[0] ** 2 - rounding)
+            _examine(P, Q, squares, activities, side, vertices, t, open_ones, rounding, state, best)
+            np.subtract(both, sums, out=sums)
+    return float(state[0]), best, not more or left <= 0
 
 
 def _generic(arms: Float[np.ndarray, "k r"], rng: np.random.Generator) -> Float[np.ndarray, "k r"]:
@@ -131,121 +147,74 @@ def _generic(arms: Float[np.ndarray, "k r"], rng: np.random.Generator) -> Float[
 
 @kernel
 @no_type_check
-def _search(columns, P, Q, cross, gram, sizes, drift, position, state, best, budget):
-    """Visit up to `budget` cells and their opposites from `position` on; True once all have been visited."""
-    rank, h = columns.shape
-    r, m = P.shape[1], len(Q)
-    tableau, heights = new_tableau(rank, h), np.empty(h)
-    active, flips = np.zeros(h, dtype=np.bool_), _MOST_FLIPS
-    # of all arms together, and in two rows of the active arms and of the others
-    total, all_products, slopes = np.zeros(r), np.zeros(m), np.empty(m)
-    vertices, products = np.empty((2, r)), np.empty((2, m))
-    multipliers, own = np.zeros((2, m)), np.zeros((2, m))
-    for i in range(h):
-        _add(1.0, i, P, cross, total, all_products)
-    for _ in range(budget):
+def _visit(columns, tableau, position, activities):
+    """Fill in the activities of the cells from `position` on; returns how many, and if there are more."""
+    h, n_met = columns.shape[1], 0
+    heights = np.empty(h)
+    for _ in range(len(activities)):
         if cell_above(columns, position, tableau, heights):
-            if flips >= _MOST_FLIPS:  # begin the sums anew: no drift
-                flips = 0
-                for i in range(h):
-                    active[i] = False
-                for c in range(r):
-                    vertices[0, c] = 0.0
-                for j in range(m):
-                    products[0, j] = 0.0
-                for side in range(2):
-                    _refresh(gram, multipliers[side], own[side])
             for i in range(h):
-                if (heights[i] > 0.0) != active[i]:
-                    active[i] = not active[i]
-                    flips += 1
-                    _add(1.0 if active[i] else -1.0, i, P, cross, vertices[0], products[0])
-            for c in range(r):
-                vertices[1, c] = total[c] - vertices[0, c]
-            for j in range(m):
-                products[1, j] = all_products[j] - products[0, j]
-            for side in range(2):
-                t, limit = multipliers[side], state[0] * state[0] - drift
-                if not _ruled_out(vertices[side], products[side], gram, sizes, t, own[side], slopes, limit):
-                    _try_vertex(P, Q, sizes, active, side == 0, t, state, best)
-                    _refresh(gram, t, own[side])
+                activities[n_met, i] = heights[i] > 0.0
+            n_met += 1
         if not next_choice(position, h):
-            return True
-    return False
+            return n_met, False
+    return n_met, True
 
 
 @kernel
 @no_type_check
-def _add(sign, i, P, cross, vertex, products):
-    """Add or remove an arm of Z_+: in the vertex, and in its products with the arms of Z_-."""
-    for c in range(len(vertex)):
-        vertex[c] += sign * P[i, c]
-    for j in range(len(products)):
-        products[j] += sign * cross[i, j]
+def _examine(P, Q, squares, activities, side, vertices, guesses, which, rounding, state, best):
+    """Raise the incumbent if one of these vertices of Z_+ lies farther from Z_-.
 
-
-@kernel
-@no_type_check
-def _refresh(gram, t, own):
-    """Form the products of the point of Z_- with multipliers t with the unit arms of Z_- anew."""
-    for i in range(len(own)):
-        own[i] = 0.0
-    for j in range(len(gram)):
-        if t[j] != 0.0:
-            for i in range(len(gram)):
-                own[i] += t[j] * gram[j, i]
-
-
-@kernel
-@no_type_check
-def _ruled_out(vertex, products, gram, sizes, t, own, slopes, limit):
-    """Whether a point of Z_- is found within the limit (a squared distance) of this vertex of Z_+.
-
-    The search begins at the point found for the vertex before, a neighbour, and goes on by coordinate descent
-    in terms of products with the unit arms of Z_-: those of the vertex, of the point, and their differences.
+    Each starts from its guess; without guesses, from the point found for the one before, a neighbour.
     """
-    norm = dot(vertex, vertex)
-    if norm <= limit:
-        return True
-    for j in range(len(gram)):
-        slopes[j] = products[j] - own[j]
-    for j in range(len(gram)):
-        norm -= t[j] * (products[j] + slopes[j])
-    if norm <= limit:
-        return True
+    t = np.zeros(len(Q))
+    for k in which:
+        if guesses.shape[1] > 0:
+            copy_into(t, guesses[k])
+        if not _ruled_out(vertices[k], Q, squares, state[0] * state[0] - rounding, t):
+            _try_vertex(P, Q, activities[k], side, t, state, best)
+
+
+@kernel
+@no_type_check
+def _ruled_out(vertex, Q, squares, limit, t):
+    """Whether coordinate descent from t finds a point of Z_- within the limit, a squared distance."""
+    m, r = Q.shape
+    residual = vertex.copy()
+    for j in range(m):
+        for c in range(r):
+            residual[c] -= t[j] * Q[j, c]
+    norm = dot(residual, residual)
     for sweep in range(_SWEEPS):
+        if norm <= limit:
+            return True
         before = norm
-        for j in range(len(gram)):
-            change = min(max(t[j] + slopes[j], 0.0), sizes[j]) - t[j]
-            if change == 0.0:
+        for j in range(m):
+            if squares[j] == 0.0:
                 continue
-            t[j] += change
-            norm -= change * (2 * slopes[j] - change)
-            for i in range(len(gram)):
-                slopes[i] -= change * gram[j, i]
-            if norm <= limit:
-                break
-        # the steps become smaller and smaller
-        if norm <= limit or (before - norm) * (_SWEEPS - sweep - 1) < norm - limit:
+            change = min(max(t[j] + dot(Q[j], residual) / squares[j], 0.0), 1.0) - t[j]
+            if change != 0.0:
+                t[j] += change
+                for c in range(r):
+                    residual[c] -= change * Q[j, c]
+        norm = dot(residual, residual)
+        if (before - norm) * (_SWEEPS - sweep - 1) < norm - limit:  # the steps become smaller and smaller
             break
-    for j in range(len(gram)):
-        own[j] = products[j] - slopes[j]
     return norm <= limit
 
 
 @kernel
 @no_type_check
-def _try_vertex(P, Q, sizes, active, side, t, state, best):
+def _try_vertex(P, Q, active, side, t, state, best):
     """Raise the incumbent if this vertex of Z_+ lies farther from Z_-, by the exact kernel."""
     vertex = np.zeros(P.shape[1])
     for i in range(len(P)):
-        if active[i] == side:
+        if (active[i] > 0.0) == side:
             for c in range(len(vertex)):
                 vertex[c] += P[i, c]
     residual = vertex.copy()
     norm, _ = least_norm(Q, vertex, np.ones(len(Q)), state[0], t, residual)
-    for j in range(len(Q)):
-        t[j] *= sizes[j]  # for the next vertex, of unit arms
     if norm > state[0]:
         state[0] = norm
         for c in range(len(best)):

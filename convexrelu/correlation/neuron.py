@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
 from convexrelu._parallel import count_workers
 from convexrelu._typing import ArrayLike
@@ -43,7 +44,7 @@ CONE_RANK = 10
 """Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
 
 # Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
-_CELL, _CELL_PER_PRODUCT, _CONE = 2e-7, 1e-9, 3e-5
+_CELL, _CELL_PER_ARM, _CONE = 2e-7, 4e-9, 3e-5
 _COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
 # Before cells are listed, cones get a tenth of that time: they finish first where many arms hardly matter
 # (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
@@ -260,7 +261,7 @@ class _Side:
         """Seconds that a list of the cells of the positive arms takes on one thread, estimated."""
         lines = hyperplanes_of(self.pair.positive)
         n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
-        return n_cells * (_CELL + _CELL_PER_PRODUCT * len(self.pair.negative) ** 2)
+        return n_cells * (_CELL + _CELL_PER_ARM * len(self.pair.negative))
 
 
 def _maximize(
@@ -372,7 +373,10 @@ def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float
     if found.finished or not listable or found.value > enough:
         return found
     left = deadline - time.monotonic()
-    return search_cells(pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough)
+    with threadpool_limits(limits=1, user_api="blas"):  # tasks run side by side, on small matrices
+        return search_cells(
+            pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough
+        )
 
 
 def _structural_bound(pair: Zonotopes) -> float:

@@ -23,7 +23,7 @@ FIRST = 150  # rows drawn for the first working set
 PER_ROUND = 150  # violated rows added at most in a round
 ROUGH = 1e-2  # relative shortfall that sends a row in while the linear master alone is asked
 SHORT = 1e-2  # of the tolerance: a relative shortfall below it costs the objective no more than that
-NEAR = 0.15  # rows of the working set with a relative margin above 1 + NEAR leave it once it is complete
+NEAR = 0.05  # rows of the working set with a relative margin above 1 + NEAR leave it once it is complete
 
 
 def generate_lazily(

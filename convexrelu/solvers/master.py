@@ -2,7 +2,9 @@
 
 ``min sum_j c_j + sum_n caps_n xi_n  s.t.  sum_j c_j F_nj + xi_n >= demand_n,  c, xi >= 0``. Its dual
 variables mu satisfy the dual constraint at the given directions, and a vertex solution has at most as many
-neurons as there are rows. Directions are added as columns, and HiGHS goes on from the last vertex.
+neurons as there are rows. HiGHS is given the dual, ``max sum_n demand_n mu_n  s.t.  sum_n F_nj mu_n <= c_j,
+0 <= mu <= caps``: there directions are added as rows, and the dual simplex method goes on from the last
+vertex, in half the time that the primal one takes with columns.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _TIGHT = 1e-10
 # algorithm. Tried in this order; 1e-7 is HiGHS's own default.
 _PRIMAL, _DUAL = 4, 1
 _ATTEMPTS = [
-    ("simplex", _PRIMAL, _TIGHT),
     ("simplex", _DUAL, _TIGHT),
+    ("simplex", _PRIMAL, _TIGHT),
     ("ipm", _DUAL, _TIGHT),
     ("simplex", _DUAL, 1e-7),
     ("ipm", _DUAL, 1e-7),
@@ -78,29 +80,22 @@ class Master:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("presolve", "off")  # it would lose the vertex
-        nothing = np.zeros(0)
-        self._highs.addRows(
-            k,
-            np.ones(k),
-            np.full(k, np.inf),
-            0,
-            np.zeros(k, dtype=np.int32),
-            nothing.astype(np.int32),
-            nothing,
-        )
-        slack_price = np.minimum(problem.caps, penalty) * problem.demand
-        self._add_columns(slack_price, sparse.eye_array(k, format="csc"))
+        prices = np.minimum(problem.caps, penalty) * problem.demand
+        none = np.zeros(0)
+        empty = (0, np.zeros(k, dtype=np.int32), none.astype(np.int32), none)
+        self._highs.addCols(k, -np.ones(k), np.zeros(k), prices, *empty)
 
     def add(self, directions: Neurons) -> None:
         """Add unit directions."""
         features = self.problem.features(directions) / self.problem.demand[:, None]
-        self._add_columns(np.ones(len(directions)), sparse.csc_array(features))
+        rows, q = sparse.csr_array(features.T), len(directions)
+        entries = (rows.nnz, rows.indptr[:-1].astype(np.int32), rows.indices.astype(np.int32), rows.data)
+        self._highs.addRows(q, np.full(q, -np.inf), np.ones(q), *entries)
         self._features = np.hstack([self._features, features])
         self.directions = self.directions.joined(directions)
 
     def solve(self) -> Mix:
         """Return the best mix of all directions so far."""
-        k = len(self.problem.y)
         for solver, strategy, tolerance in _ATTEMPTS:
             self._highs.setOptionValue("solver", solver)
             self._highs.setOptionValue("simplex_strategy", strategy)
@@ -114,8 +109,8 @@ class Master:
             status = self._highs.modelStatusToString(self._highs.getModelStatus())
             raise SolverError(f"the linear master over {len(self.directions)} directions failed: {status}")
         solution = self._highs.getSolution()
-        duals = np.maximum(np.asarray(solution.row_dual), 0.0)
-        weights = np.maximum(np.asarray(solution.col_value)[k:], 0.0)
+        duals = np.maximum(np.asarray(solution.col_value), 0.0)
+        weights = np.maximum(-np.asarray(solution.row_dual), 0.0)
         if not self.problem.soft:
             weights = _refined(self._features, weights, duals)
         used = weights > 0
@@ -123,20 +118,7 @@ class Master:
         return Mix(
             neurons=Neurons(U=sized, signs=self.directions.signs[used]),
             mu=duals / self.problem.demand,
-            value=float(self._highs.getInfo().objective_function_value),
-        )
-
-    def _add_columns(self, cost: Float[np.ndarray, " q"], columns: sparse.csc_array) -> None:
-        q = len(cost)
-        self._highs.addCols(
-            q,
-            cost,
-            np.zeros(q),
-            np.full(q, np.inf),
-            columns.nnz,
-            columns.indptr[:-1].astype(np.int32),
-            columns.indices.astype(np.int32),
-            columns.data,
+            value=-float(self._highs.getInfo().objective_function_value),
         )
 
 
