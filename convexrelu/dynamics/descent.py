@@ -1,23 +1,36 @@
-"""Gradient descent on the summed loss: plain steps, and normalised ones that reach the limit."""
+"""Gradient descent on the summed loss: plain steps, and normalised or growing ones that reach the limit."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._typing import ArrayLike
-from convexrelu._validation import check_count, check_positive
+from convexrelu._parallel import run_tasks
+from convexrelu._typing import ArrayLike, RNGLike
+from convexrelu._validation import as_generator, check_count, check_positive
+from convexrelu.dynamics.stopping import StoppingRule
 from convexrelu.dynamics.trajectory import Trajectory, check_training_problem
 from convexrelu.errors import InvalidInputError
-from convexrelu.losses import get_loss
+from convexrelu.losses import Loss, get_loss
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["gradient_descent"]
+__all__ = ["gradient_descent", "gradient_descents"]
 
 _WORK_BETWEEN_CHECKS = 20_000_000
 """Multiplications between two looks at the clock and the keyboard: some hundredths of a second."""
+
+_ORDERS_AT_ONCE = 100_000
+"""Samples whose order is drawn at once: whole epochs, whatever is recorded, so that a seed is one run."""
+
+_RUNS_A_ROUND = 64
+"""Runs handed out between two advances of the progress bar, and kept when Ctrl-C ends the next ones."""
 
 
 def gradient_descent(
@@ -29,7 +42,11 @@ def gradient_descent(
     n_steps: int,
     loss: str = "logistic",
     normalized: bool = False,
+    growth: float = 1.0,
+    batch_size: int | None = None,
+    rng: RNGLike = None,
     record: int | ArrayLike = 200,
+    stop: StoppingRule | Sequence[Any] = (),
     time_limit: float | None = None,
 ) -> Trajectory:
     """Return the trajectory of gradient descent on the loss summed over the samples.
@@ -42,6 +59,11 @@ def gradient_descent(
     almost as well as those that stay. The subgradient of the ReLU at 0 is 0 (the choice of WP section
     4).
 
+    Growing steps (``growth > 1``) start as plain ones. After a step that did not raise the loss, the step
+    size is multiplied by `growth`; a step that raised it is taken back, and the step size halved. The loss
+    falls at every step that is kept, and as L falls the step size grows like 1/L, carried as a logarithm:
+    this reaches the limit, too, without knowing ``max_n ||x_n||``.
+
     Parameters
     ----------
     X : array_like
@@ -53,14 +75,25 @@ def gradient_descent(
     step_size : float
         The step size. Normalised steps of 0.1 to 0.5 are safe for the logistic and the exponential loss.
     n_steps : int
-        The number of steps.
+        The number of steps; growing steps that are taken back count.
     loss : str
         "logistic", "exponential" or "square".
     normalized : bool
         Whether steps are normalised.
+    growth : float, default 1
+        What a successful step multiplies the step size by; 1 for steps that do not grow. 1.1 is usual.
+    batch_size : int or None
+        How many samples a step sees, None for all. Every epoch goes through all samples once in an order
+        drawn anew, and its last batch has the rest. A step moves along ``n / size`` times the batch's
+        gradient. Plain steps only: normalised by its own loss, every batch would weigh the same, and the
+        limit would be another.
+    rng : int, Generator, SeedSequence or None
+        The source of the orders; the same seed gives the same run.
     record : int or array_like
         Which steps are stored: that many, spaced evenly in the logarithm of the step, or the steps
         themselves. Step 0 and the last step taken are always stored.
+    stop : StoppingRule or sequence of them, default ()
+        Rules of :mod:`convexrelu.dynamics.stopping`, checked at the stored steps.
     time_limit : float or None
         Seconds after which to stop.
 
@@ -69,14 +102,16 @@ def gradient_descent(
     Trajectory
         With the step indices as ``times`` and the status "finished"; "converged" when a step changed no bit
         of the weights (so that no later one would: a stationary point, or a gradient below the rounding of
-        the weights); "diverged" when a step led to weights or a loss beyond float64 (the step size is too
-        large; the last finite state is kept); "time_limit"; or "interrupted" (Ctrl-C; what there is is
-        returned).
+        the weights; of batches, a whole epoch); "diverged" when a step led to weights or a loss beyond
+        float64 (the step size is too large; the last finite state is kept); the name of the stopping rule
+        that held ("direction_change", "certified_gap", "kkt_residual"); "time_limit"; or "interrupted"
+        (Ctrl-C; what there is is returned).
 
     Raises
     ------
     InvalidInputError
-        If an argument is malformed or the network has another number of inputs than X has columns.
+        If an argument is malformed, the network has another number of inputs than X has columns, or two of
+        `growth`, `normalized` and `batch_size` are asked for together.
 
     Examples
     --------
@@ -88,17 +123,170 @@ def gradient_descent(
     1.283
     """
     X, y = check_training_problem(X, y, network)
-    rule = get_loss(loss)
-    step_size = check_positive(step_size, "step_size")
-    n_steps = check_count(n_steps, "n_steps")
-    wanted = _recorded_steps(record, n_steps)
-    seconds = check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False)
-    largest = float(np.square(X).sum(axis=1).max())
-    rate = step_size / (largest or 1.0) if normalized else step_size
-    steps, W1, w2, status = _descend(X, y, network, wanted, rule.code, rate, bool(normalized), seconds)
-    return Trajectory(
-        X=X, y=y, times=steps, W1=W1, w2=w2, rule=rule, status=status, kind="descent", events=()
+    plan = _plan(
+        X,
+        step_size=step_size,
+        n_steps=n_steps,
+        loss=loss,
+        normalized=normalized,
+        growth=growth,
+        batch_size=batch_size,
+        record=record,
+        stop=stop,
     )
+    return _descend(X, y, network, plan, as_generator(rng), _deadline(time_limit))
+
+
+def gradient_descents(
+    X: ArrayLike,
+    y: ArrayLike,
+    networks: Sequence[TwoLayerReLU],
+    *,
+    step_size: float,
+    n_steps: int,
+    loss: str = "logistic",
+    normalized: bool = False,
+    growth: float = 1.0,
+    batch_size: int | None = None,
+    rng: RNGLike = None,
+    record: int | ArrayLike = 200,
+    stop: StoppingRule | Sequence[Any] = (),
+    time_limit: float | None = None,
+    progress: bool = False,
+) -> tuple[Trajectory, ...]:
+    """Return the trajectories of gradient descent from many starts, run in parallel.
+
+    Every run is that of :func:`gradient_descent`, bit for bit and for any number of workers. With batches,
+    run i draws its orders from the i-th generator spawned from `rng`.
+
+    Parameters
+    ----------
+    X : array_like
+        (n, d) data.
+    y : array_like
+        (n,) binary labels.
+    networks : sequence of TwoLayerReLU
+        Where to start; widths may differ.
+    step_size, n_steps, loss, normalized, growth, batch_size, record, stop
+        As for :func:`gradient_descent`.
+    rng : int, Generator, SeedSequence or None
+        The source of the batches' orders.
+    time_limit : float or None
+        Seconds for all runs together; runs that have not begun by then consist of their start.
+    progress : bool, default False
+        Show a progress bar on the terminal.
+
+    Returns
+    -------
+    tuple of Trajectory
+        One for each start. After Ctrl-C, runs that had not finished consist of their start, with the status
+        "interrupted".
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is malformed.
+    """
+    if not len(networks):
+        raise InvalidInputError("networks must hold at least one network")
+    problems = [check_training_problem(X, y, network) for network in networks]
+    X, y = problems[0]
+    plan = _plan(
+        X,
+        step_size=step_size,
+        n_steps=n_steps,
+        loss=loss,
+        normalized=normalized,
+        growth=growth,
+        batch_size=batch_size,
+        record=record,
+        stop=stop,
+    )
+    generators = as_generator(rng).spawn(len(networks))
+    deadline = _deadline(time_limit)
+    tasks = [(X, y, network, plan, one, deadline) for network, one in zip(networks, generators, strict=True)]
+    done: list[Trajectory] = []
+    try:
+        with _bar(progress, len(tasks)) as advance:
+            for k in range(0, len(tasks), _RUNS_A_ROUND):
+                done += run_tasks(_descend, tasks[k : k + _RUNS_A_ROUND])
+                advance(len(done))
+    except KeyboardInterrupt:
+        rest = networks[len(done) :]
+        done += [_trajectory(X, y, plan.rule, [(0, n.W1.copy(), n.w2.copy())], "interrupted") for n in rest]
+    return tuple(done)
+
+
+@contextmanager
+def _bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar's function to tell how many are done, or a function that does nothing."""
+    if not show:
+        yield lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("descent", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """What kind of steps to take, which to store, and when to stop."""
+
+    rule: Loss
+    kind: int
+    step_size: float
+    growth: float
+    batch_size: int
+    wanted: Int[np.ndarray, " t"]
+    stop: tuple[StoppingRule, ...]
+
+
+def _plan(
+    X: Float[np.ndarray, "n d"],
+    *,
+    step_size: float,
+    n_steps: int,
+    loss: str,
+    normalized: bool,
+    growth: float,
+    batch_size: int | None,
+    record: int | ArrayLike,
+    stop: StoppingRule | Sequence[Any],
+) -> _Plan:
+    """Check the options of descent."""
+    from convexrelu.dynamics._kernels import GROWING, NORMALIZED, PLAIN
+
+    rule = get_loss(loss)
+    rate = check_positive(step_size, "step_size")
+    wanted = _recorded_steps(record, check_count(n_steps, "n_steps"))
+    factor = check_positive(growth, "growth")
+    if factor < 1.0:
+        raise InvalidInputError(f"growth must be at least 1, got {growth}")
+    if (factor > 1.0) + bool(normalized) + (batch_size is not None) > 1:
+        raise InvalidInputError(
+            "growth, normalized and batch_size exclude each other, "
+            f"got growth = {growth}, normalized = {normalized}, batch_size = {batch_size}"
+        )
+    size = len(X) if batch_size is None else check_count(batch_size, "batch_size")
+    if size > len(X):
+        raise InvalidInputError(f"batch_size must be at most {len(X)}, the rows of X, got {batch_size}")
+    rules = (stop,) if isinstance(stop, StoppingRule) else tuple(stop)
+    if not all(isinstance(one, StoppingRule) for one in rules):
+        raise InvalidInputError(f"stop must hold stopping rules, got {stop!r}")
+    if normalized:
+        rate /= float(np.square(X).sum(axis=1).max()) or 1.0
+    kind = NORMALIZED if normalized else GROWING if factor > 1.0 else PLAIN
+    return _Plan(
+        rule=rule, kind=kind, step_size=rate, growth=factor, batch_size=size, wanted=wanted, stop=rules
+    )
+
+
+def _deadline(time_limit: float | None) -> float:
+    seconds = np.inf if time_limit is None else time_limit
+    return time.perf_counter() + check_positive(seconds, "time_limit", finite=False)
 
 
 def _recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:
@@ -123,42 +311,132 @@ def _recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " 
     return np.unique(np.concatenate([[0], steps, [n_steps]]))
 
 
+class _Descent:
+    """One run: the weights it has reached, and how it goes on from there."""
+
+    def __init__(
+        self,
+        X: Float[np.ndarray, "n d"],
+        y: Float[np.ndarray, " n"],
+        network: TwoLayerReLU,
+        plan: _Plan,
+        generator: np.random.Generator,
+    ) -> None:
+        from convexrelu.dynamics import _kernels
+
+        self.kernels, self.plan, self.generator = _kernels, plan, generator
+        self.form = _kernels.Padded.of(X, y, network.W1, network.w2)
+        self.step, self.state, self.idle = 0, _kernels.RUNNING, 0
+        self.log_step = math.log(plan.step_size)
+        n, _, m = self.form.shape
+        self.chunk = max(1, _WORK_BETWEEN_CHECKS // (2 * plan.batch_size * self.form.W1.shape[1] * m))
+        a_epoch = -(-n // plan.batch_size)
+        self.epochs = max(1, _ORDERS_AT_ONCE // n)
+        self.between_orders = self.epochs * a_epoch
+        self.orders = np.zeros((0, n), dtype=np.int64)
+
+    @property
+    def running(self) -> bool:
+        return bool(self.state == self.kernels.RUNNING)
+
+    def advance(self, target: int) -> None:
+        """Take some steps, up to `target` at most."""
+        form, plan, n = self.form, self.plan, self.form.shape[0]
+        count = min(self.chunk, target - self.step)
+        if plan.batch_size == n:
+            taken, self.state, self.log_step = self.kernels.run_steps(
+                form.XT,
+                form.y,
+                n,
+                form.W1,
+                form.w2,
+                plan.rule.code,
+                plan.kind,
+                plan.step_size,
+                plan.growth,
+                self.log_step,
+                count,
+            )
+        else:
+            first = self.step % self.between_orders
+            if first == 0:
+                self.orders = self.generator.permuted(np.tile(np.arange(n), (self.epochs, 1)), axis=1)
+            count = min(count, self.between_orders - first)
+            taken, self.state, self.idle = self.kernels.run_batches(
+                form.XT,
+                form.y,
+                n,
+                self.orders,
+                first,
+                plan.batch_size,
+                form.W1,
+                form.w2,
+                plan.rule.code,
+                plan.step_size,
+                count,
+                self.idle,
+            )
+        self.step += taken
+
+    def end(self) -> str:
+        """The status, as far as the steps themselves decide it."""
+        names = {self.kernels.CONVERGED: "converged", self.kernels.DIVERGED: "diverged"}
+        return names.get(self.state, "finished")
+
+
 def _descend(
     X: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, " n"],
     network: TwoLayerReLU,
-    wanted: Int[np.ndarray, " t"],
-    code: int,
-    rate: float,
-    normalized: bool,
-    seconds: float,
-) -> tuple[Int[np.ndarray, " s"], Float[np.ndarray, "s m d"], Float[np.ndarray, "s m"], str]:
-    """Return the steps stored, the weights there and the status."""
-    from convexrelu.dynamics._kernels import CONVERGED, DIVERGED, RUNNING, run_steps
-
-    X, W1, w2 = np.ascontiguousarray(X), np.array(network.W1, order="C"), np.array(network.w2, order="C")
-    XT = np.ascontiguousarray(X.T)
-    chunk = max(1, _WORK_BETWEEN_CHECKS // (2 * X.size * len(w2)))
-    deadline = time.perf_counter() + seconds
-    step, state, status = 0, RUNNING, "finished"
+    plan: _Plan,
+    generator: np.random.Generator,
+    deadline: float,
+) -> Trajectory:
+    """Follow a plan to its end."""
+    run = _Descent(X, y, network, plan, generator)
     stored: list[tuple[int, np.ndarray, np.ndarray]] = []
+    ended = ""
     try:
-        for target in wanted:
-            while step < target and state == RUNNING and status == "finished":
-                taken, state = run_steps(
-                    X, XT, y, W1, w2, code, rate, normalized, min(chunk, int(target) - step)
-                )
-                step += taken
-                if time.perf_counter() > deadline and step < wanted[-1]:
-                    status = "time_limit"
-            stored.append((step, W1.copy(), w2.copy()))
-            if state != RUNNING or status != "finished":
+        for target in plan.wanted.tolist():
+            while run.step < target and run.running and not ended:
+                run.advance(target)
+                if time.perf_counter() > deadline and run.step < plan.wanted[-1] and run.running:
+                    ended = "time_limit"
+            stored.append((run.step, *run.form.weights()))
+            if ended or not run.running:
+                break
+            ended = _first_to_hold(plan.stop, _trajectory(X, y, plan.rule, stored[-2:], ""))
+            if ended:
                 break
     except KeyboardInterrupt:
-        status = "interrupted"
-        stored.append((step, W1.copy(), w2.copy()))
-    status = {CONVERGED: "converged", DIVERGED: "diverged"}.get(state, status)
+        ended = "interrupted"
+        stored.append((run.step, *run.form.weights()))
     if len(stored) > 1 and stored[-1][0] == stored[-2][0]:
         stored.pop()
-    steps, firsts, seconds_ = zip(*stored, strict=True)
-    return np.array(steps, dtype=np.int64), np.array(firsts), np.array(seconds_), status
+    return _trajectory(X, y, plan.rule, stored, ended or run.end())
+
+
+def _first_to_hold(rules: tuple[StoppingRule, ...], path: Trajectory) -> str:
+    """The name of the first rule that holds at the end of a path, or an empty one."""
+    return next((rule.name for rule in rules if rule.holds(path)), "")
+
+
+def _trajectory(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    rule: Loss,
+    stored: list[tuple[int, np.ndarray, np.ndarray]],
+    status: str,
+) -> Trajectory:
+    steps, W1, w2 = zip(*stored, strict=True)
+    return Trajectory(
+        X=X,
+        y=y,
+        times=np.array(steps, dtype=np.int64),
+        W1=np.array(W1),
+        w2=np.array(w2),
+        rule=rule,
+        status=status,
+        kind="descent",
+        events=(),
+    )

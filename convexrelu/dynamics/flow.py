@@ -4,47 +4,55 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.integrate import DOP853
-from scipy.optimize import brentq
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count, check_positive
-from convexrelu.dynamics._field import Field
-from convexrelu.dynamics.trajectory import FlowEvent, Trajectory, check_training_problem
+from convexrelu.dynamics._field import Field, Slide
+from convexrelu.dynamics._flow_events import ENDED, TURNED, advance
+from convexrelu.dynamics._flow_landing import Change, is_watched, land, rare_change, shoot
+from convexrelu.dynamics._flow_step import DEGREE, project
+from convexrelu.dynamics._flow_ties import NoSolutionError
+from convexrelu.dynamics.trajectory import FlowEvent, FlowTrajectory, check_training_problem, log_of_clock
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import get_loss
 from convexrelu.networks import TwoLayerReLU
 
 __all__ = ["gradient_flow"]
 
-VIOLATION = 1e-12
-"""A pattern changes when a slack is this far below 0: nearer, it may be the rounding of the change before."""
+_SMALLEST_RTOL = 1e-13
+"""Below it an integrator in float64 only chases its own rounding."""
 
 STILL = 1e-13
 """The flow has converged when the remaining time, at its velocity, moves no neuron by this part of the
 largest one."""
 
-_SMALLEST_RTOL = 1e-13
-"""Below it an integrator in float64 only chases its own rounding."""
-
-_LOCATE = 1e-14
-"""Accuracy of the root finder, as a part of the step."""
-
 _RESTS = 50
 """Changes of pattern in a row without progress (and four more for each neuron, since equal neurons change
 together) after which the run is given up as stalled."""
+
+_PROGRESS = 1e-9
+"""A change after less than this part of the step that accuracy allows counts as no progress."""
 
 _SHORTEST = 1e-2
 """After a change of pattern the next step is twice the way to it, so that steps are about as long as the
 pieces, but at least this part of the last step."""
 
+_EARLIEST = -700.0
+"""Logarithm of the earliest end: log(1 + t) = t must be a normal float64 number."""
 
-class _OutOfTimeError(Exception):
-    """Raised inside the right-hand side when the time limit has passed."""
+_CHUNK = 64
+"""Steps between two looks at the clock and for Ctrl-C, fewer where a step is long."""
+
+_FIRST_STEP = 0.01
+"""The first step moves no entry of the state by more; the step control takes over from there."""
+
+_LARGEST_EXPONENT = 700.0  # exp of it is still a float
+
+_CHUNK_WORK = 10**7
+"""Products of neurons, rows and inputs between two looks: about a second at 17 evaluations a step."""
 
 
 def gradient_flow(
@@ -52,21 +60,24 @@ def gradient_flow(
     y: ArrayLike,
     network: TwoLayerReLU,
     *,
-    t_max: float,
+    t_max: float | None = None,
+    log_t_max: float | None = None,
     loss: str = "logistic",
+    selection: str = "clarke",
+    form: str = "polar",
     time_limit: float = 60.0,
     rtol: float = 1e-10,
     n_records: int = 200,
-) -> Trajectory:
+) -> FlowTrajectory:
     """Return the trajectory of the subgradient flow on the summed loss in true time (WP eq. (18) and (22)).
 
     ``w1_i' = w2_i g_i, w2_i' = w1_i^T g_i`` with ``g_i`` the sum of ``lam_n x_n`` over the rows active for
     the neuron. Between changes of the activation patterns this is a smooth system: it is integrated by an
-    explicit Runge-Kutta method of order 8 up to the first hyperplane met, located by a root finder. There the
-    neuron crosses, or, where both sides lead back, slides along the hyperplane with the least-norm Clarke
-    velocity. Rows at zero at the start count as inactive unless the velocity says otherwise. ``||w1_i||^2 -
-    w2_i^2`` (WP Lemma 1) is conserved by construction. A row that a neuron leaves and meets again within one
-    step of the integrator is not seen.
+    explicit Runge-Kutta method of order 8 up to the first hyperplane met, located by a root finder that
+    misses no root of the step's polynomial. There the neuron crosses, or, where both sides lead back, slides
+    along the hyperplane with the least-norm Clarke velocity, until the row's multiplier reaches 0 or 1. Rows
+    at zero at the start count as inactive unless the velocity says otherwise. ``||w1_i||^2 - w2_i^2`` (WP
+    Lemma 1) is conserved by construction in polar form. docs/gradient_flow.md says how accurate all this is.
 
     Parameters
     ----------
@@ -76,10 +87,22 @@ def gradient_flow(
         (n,) binary labels.
     network : TwoLayerReLU
         Where to start.
-    t_max : float
-        The true time at which to stop.
+    t_max : float, optional
+        The true time at which to stop; either this or `log_t_max`.
+    log_t_max : float, optional
+        Its logarithm, for times that float64 cannot hold: 1000 stands for ``t = e^1000``.
     loss : str
         "logistic", "exponential" or "square".
+    selection : str
+        What holds where a neuron is on the hyperplane of a row: "clarke", the least-norm element of Clarke's
+        subdifferential, or "zero_at_ties", WP's choice of 0 as the derivative of the ReLU at 0. The two
+        differ where a neuron would slide (with the latter the flow has no absolutely continuous solution
+        there, and the run ends with the status "no_solution") and where one starts on a hyperplane to which
+        its velocity, with that row left out, is parallel (it stays there for ever).
+    form : str
+        How neurons are integrated: "polar", as ``e^r (v, b)`` with ``||v||^2 + b^2 = 1``, which conserves the
+        balance to rounding; or "cartesian", as (w1, w2), which conserves it to the integrator's accuracy only
+        and serves as a check.
     time_limit : float
         Seconds after which the trajectory so far is returned.
     rtol : float
@@ -91,15 +114,16 @@ def gradient_flow(
 
     Returns
     -------
-    Trajectory
-        With true times, the pattern changes as ``events``, and the status "finished" (at ``t_max``),
-        "converged" (the remaining time would move nothing), "time_limit", "interrupted" (Ctrl-C), or
-        "stalled" (no step, or no change of pattern, made progress).
+    FlowTrajectory
+        With true times and their logarithms, the pattern changes as ``events``, and the status "finished" (at
+        ``t_max``), "converged" (the remaining time would move nothing), "time_limit", "interrupted" (Ctrl-C),
+        "no_solution" (see `selection`), or "stalled" (no step, or no change of pattern, made progress).
 
     Raises
     ------
     InvalidInputError
-        If an argument is malformed or the network has another number of inputs than X has columns.
+        If an argument is malformed, not exactly one of `t_max` and `log_t_max` is given, or the network has
+        another number of inputs than X has columns.
 
     Examples
     --------
@@ -108,194 +132,223 @@ def gradient_flow(
     >>> path = cr.gradient_flow([[1.0, 0.5]], [1], start, t_max=5.0)
     >>> path.status, float(path.times[-1])
     ('finished', 5.0)
+
+    At t = e^1000 the margin is about 1000, and the direction that of the max-margin neuron:
+
+    >>> path = cr.gradient_flow([[1.0, 0.5]], [1], start, log_t_max=1000.0)
+    >>> print(f"{path.log_times[-1]:.1f} {path.margin[-1]:.1f} {path.directions[-1, 0].round(2)}")
+    1000.0 1007.7 [0.9 0.45]
     """
     X, y = check_training_problem(X, y, network)
     rule = get_loss(loss)
-    t_max = check_positive(t_max, "t_max")
+    log_end = _log_end(t_max, log_t_max)
     seconds = check_positive(time_limit, "time_limit", finite=False)
     rtol = check_positive(rtol, "rtol")
     if not _SMALLEST_RTOL <= rtol < 1.0:
         raise InvalidInputError(f"rtol must be from {_SMALLEST_RTOL} to 1, got {rtol}")
     n_records = check_count(n_records, "n_records")
-    field = Field.of(X, y, rule, network.W1, network.w2)
-    run = _Run(
-        field, field.start(network.W1, network.w2), math.log1p(t_max), rtol, max(n_records, 2), seconds
-    )
-    status = run.follow()
+    polar = _choose(form, "form", "polar", "cartesian")
+    zero_at_ties = _choose(selection, "selection", "zero_at_ties", "clarke")
+    field = Field.of(X, y, rule, network.W1, network.w2, polar=polar, zero_at_ties=zero_at_ties)
+    run = _Run(field, field.start(network.W1, network.w2), float(np.logaddexp(0.0, log_end)), rtol, n_records)
+    status = run.follow(seconds)
     states = run.selected()
-    times = np.expm1(states[:, -1])
-    if status == "finished":
-        times[-1] = t_max
-    weights = [field.weights(state) for state in states]
-    W1, w2 = np.array([pair[0] for pair in weights]), np.array([pair[1] for pair in weights])
+    W1, w2 = field.weights(states)
     W1[0], w2[0] = network.W1, network.w2
-    return Trajectory(
-        X=X, y=y, times=times, W1=W1, w2=w2, rule=rule, status=status, kind="flow", events=tuple(run.events)
+    log_times = log_of_clock(states[:, -1])
+    with np.errstate(over="ignore"):
+        times = np.expm1(states[:, -1])
+    if status == "finished":
+        log_times[-1] = log_end
+        times[-1] = times[-1] if t_max is None else float(t_max)
+    return FlowTrajectory(
+        X=X,
+        y=y,
+        times=times,
+        log_times=log_times,
+        W1=W1,
+        w2=w2,
+        rule=rule,
+        status=status,
+        kind="flow",
+        events=tuple(run.events),
     )
+
+
+def _log_end(t_max: float | None, log_t_max: float | None) -> float:
+    """Return the logarithm of the time at which to stop."""
+    if (t_max is None) == (log_t_max is None):
+        raise InvalidInputError(
+            f"exactly one of t_max and log_t_max must be given, got t_max={t_max} and log_t_max={log_t_max}"
+        )
+    if t_max is not None:
+        return math.log(check_positive(t_max, "t_max"))
+    try:
+        log_end = float(log_t_max)  # type: ignore[arg-type]  # None is refused above
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"log_t_max must be a number, got {log_t_max!r}") from error
+    if not _EARLIEST <= log_end < math.inf:
+        raise InvalidInputError(f"log_t_max must be finite and at least {_EARLIEST:g}, got {log_t_max!r}")
+    return log_end
+
+
+def _choose(value: str, name: str, chosen: str, other: str) -> bool:
+    """Whether an option has the first of its two values."""
+    if value not in (chosen, other):
+        raise InvalidInputError(f"{name} must be {chosen!r} or {other!r}, got {value!r}")
+    return value == chosen
 
 
 class _Run:
     """One integration: the state and mode it has reached, and what it has recorded."""
 
     def __init__(
-        self,
-        field: Field,
-        state: Float[np.ndarray, " s"],
-        end: float,
-        rtol: float,
-        n_records: int,
-        seconds: float,
+        self, field: Field, state: Float[np.ndarray, " s"], end: float, rtol: float, n_records: int
     ) -> None:
-        self.field, self.end, self.rtol, self.n_records = field, end, rtol, n_records
-        self.deadline = time.perf_counter() + seconds
-        self.mode = field.initial_mode(state)
-        for slide in self.mode.slides:
-            state = field.snap(state, slide.neuron, slide.planes)
+        self.field, self.end, self.rtol, self.n_records = field, end, rtol, max(n_records, 2)
         self.state = state
-        self.records = [self.state]
+        self.slides: tuple[Slide, ...] = ()
+        self.records = [state]
         self.events: list[FlowEvent] = []
         self.rests = 0
         self.step = 0.0
+        self.mode = field.mode_of(np.zeros((len(field.neurons(state)), len(field.lead)), dtype=np.int64), ())
+        work = max(field.problem.XT.size * len(self.mode.sides), 1)
+        self.room = np.empty((min(max(_CHUNK_WORK // work, 1), _CHUNK), len(state)))
+        self.polynomial = np.empty(DEGREE + 1)
+        self._advance(0)  # compiles, before the time limit runs
 
-    def follow(self) -> str:
+    def follow(self, seconds: float) -> str:
         """Integrate to the end; the status."""
+        deadline = time.perf_counter() + seconds
         try:
-            if self._is_still(self._velocity(0.0, self.state)):
-                return "converged"
-            while True:
-                status = self._follow_mode(self._solver())
+            self._begin()
+            while time.perf_counter() < deadline:
+                status = self._follow_mode()
                 if status:
                     return status
-        except _OutOfTimeError:
-            return "time_limit"
+        except NoSolutionError:
+            return "no_solution"
         except KeyboardInterrupt:
             return "interrupted"
+        return "time_limit"
 
     def selected(self) -> Float[np.ndarray, "T s"]:
         """At most n_records of the recorded states, the first and the last among them."""
         kept = np.unique(np.linspace(0, len(self.records) - 1, self.n_records).round().astype(np.int64))
         return np.array([self.records[index] for index in kept])
 
-    def _velocity(self, _s: float, state: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:
-        if time.perf_counter() > self.deadline:
-            raise _OutOfTimeError
-        return self.field.velocity(state, self.mode)
+    def _begin(self) -> None:
+        """Enter the first mode, with neurons that slide from the start exactly on their hyperplanes."""
+        self._enter(self.field.initial_sides(self.state))
+        for slide in self.slides:
+            self.state = self.field.snap(self.state, self.mode, slide.neuron, slide.planes)
+        self.records = [self.state]
 
-    def _solver(self) -> DOP853:
-        v, b, r = self.field.split(self.state)
-        size = np.linalg.norm(v, axis=1)
-        # an unbalanced neuron's smaller weight is resolved too, down to 1e-6 of its size
-        small = [
-            np.repeat(np.maximum(size, 1e-6), v.shape[1]),
-            np.maximum(np.abs(b), 1e-6),
-            np.ones(len(r) + 1),
-        ]
-        return DOP853(
-            self._velocity,
-            0.0,
+    def _advance(self, n_steps: int) -> tuple[int, float, float, float, Change]:
+        """Follow the mode for some steps; their number, the last, the next, when in it what happens."""
+        count, taken, step, part, kind, first, second = advance(
+            self.field.problem,
+            self.mode,
             self.state,
-            np.inf,
-            rtol=self.rtol,
-            atol=self.rtol * np.concatenate(small),  # type: ignore[arg-type]  # the stubs know no vectors here
-            first_step=self.step or None,
+            self.step,
+            self.rtol,
+            self.end,
+            self.room[:n_steps],
+            self.polynomial,
         )
+        return count, taken, step, part, Change(kind=kind, first=first, second=second)
 
-    def _follow_mode(self, solver: DOP853) -> str:
-        """Step until the mode changes ("") or the run ends (its status)."""
-        while True:
-            begin = float(solver.t)
-            solver.step()
-            if solver.status == "failed":
-                return "stalled"
-            change = self._first_change(solver, begin)
-            if change is not None:
-                s, neuron, plane = change
-                self.state = self.field.project(solver.dense_output()(s))
-                if neuron < 0:
-                    self._record()
-                    return "finished"
-                full = float(solver.t) - begin
-                self.step = max(2.0 * (s - begin), _SHORTEST * full) if s > begin else full
-                self.rests = 0 if s > begin else self.rests + 1
-                if self.rests > _RESTS + 4 * len(self.mode.sides):
-                    return "stalled"
-                self._switch(neuron, plane)
-                return ""
-            self.rests = 0
-            # after every step, because a fading neuron magnifies what its imbalance has gathered in rounding
-            self.state = solver.y = self.field.project(solver.y)
-            solver.f = self._velocity(solver.t, solver.y)
-            self._record()
-            if self._is_still(solver.f):
-                return "converged"
+    def _follow_mode(self) -> str:
+        """Follow the mode to its next change, or for some steps; the status if the run ends, else ""."""
+        rate = self.field.velocity(self.state, self.mode)
+        if self._is_still(rate):
+            return "converged"
+        self.step = self.step or _FIRST_STEP / float(np.abs(rate).max())
+        problem, mode, start = self.field.problem, self.mode, self.state
+        watched = is_watched(problem, mode)
+        self.state = start.copy()
+        count, taken, step, part, change = self._advance(1 if watched else len(self.room))
+        way = part * step if part <= 1.0 else 0.0
+        if watched:
+            rare = rare_change(problem, mode, start, taken or way)
+            if rare is not None:
+                self.state = shoot(problem, mode, start, rare[0])
+                project(problem, mode, self.state)
+                return self._change(rare[1], rare[0], max(taken, step))
+        for state in self.room[:count]:
+            self._record(state.copy())
+        if step == 0.0:
+            return "stalled"
+        if part > 1.0:
+            self.step, self.rests = step, 0
+            return ""
+        self.state, way = land(problem, mode, self.state, step, part, self.polynomial, change, self.end)
+        if change.kind == ENDED:
+            self._record(self.state)
+            return "finished"
+        self.rests = 0 if count else self.rests
+        return self._change(change, way, step)
 
-    def _first_change(self, solver: DOP853, begin: float) -> tuple[float, int, int] | None:
-        """Return when, by which neuron and hyperplane, the mode first ended in a step (-1: end)."""
-        field, mode = self.field, self.mode
-        below = np.argwhere(field.heights(solver.y, mode) < -VIOLATION).tolist()
-        tight = np.flatnonzero(field.rooms(solver.y, mode) < -VIOLATION).tolist()
-        finished = solver.y[-1] >= self.end
-        if not below and not tight and not finished:
-            return None
-        dense = solver.dense_output()
+    def _change(self, change: Change, way: float, step: float) -> str:
+        """Change the mode after a part of a step, and choose the next step; the status if the run stalls."""
+        self.rests = 0 if way > _PROGRESS * step else self.rests + 1
+        if self.rests > _RESTS + 4 * len(self.mode.sides):
+            return "stalled"
+        self.step = max(2.0 * way, _SHORTEST * step) if way > 0.0 else step
+        self._switch(change)
+        return ""
 
-        def height(i: int, h: int) -> Callable[[float], float]:
-            normal = mode.sides[i, h] * field.normals[h]
-
-            def sine(s: float) -> float:
-                v = field.split(dense(s))[0][i]
-                return float(v @ normal / (np.linalg.norm(v) or 1.0)) + VIOLATION
-
-            return sine
-
-        def room(k: int) -> Callable[[float], float]:
-            return lambda s: float(field.rooms(dense(s), mode)[k]) + VIOLATION
-
-        slots = [(slide.neuron, int(h)) for slide in mode.slides for h in slide.planes]
-        changes = [(height(i, h), i, h) for i, h in below] + [(room(k), *slots[k]) for k in tight]
-        if finished:
-            changes.append((lambda s: self.end - float(dense(s)[-1]), -1, -1))
-        found = [(_root(slack, begin, float(solver.t)), i, h) for slack, i, h in changes]
-        return min(found, key=lambda change: change[0])
-
-    def _switch(self, neuron: int, plane: int) -> None:
+    def _switch(self, change: Change) -> None:
         """Change the mode where a neuron met a hyperplane, or where it can no longer slide along it."""
-        before = self.mode.sides
+        neuron, plane = change.place(self.mode)
+        known = self.slides
+        if change.kind == TURNED:
+            self.field.neurons(self.state)[neuron, -2] = 0.0
+            known = tuple(slide for slide in known if slide.neuron != neuron)
         planes = self.field.met_by(self.state, self.mode, neuron, plane)
         # the rounding with which it was located must not count as the next change
-        self.state = self.field.snap(self.state, neuron, planes)
-        sides = self.field.resolve(self.state, before, neuron, planes)
-        self.mode = self.field.mode_of(self.state, sides, self.mode.slides)
-        self._note(before, sides)
-        self._record()
+        self.state = self.field.snap(self.state, self.mode, neuron, planes)
+        self._record(self.state)
+        sides = self.mode.sides.copy()
+        sides[neuron] = self.field.settle(self.state, self.mode, neuron, planes)
+        self._note(self.mode.sides, sides)
+        self._enter(sides, known)
+
+    def _is_still(self, rate: Float[np.ndarray, " s"]) -> bool:
+        """Whether the remaining time would, at this velocity, move nothing."""
+        neurons, rates = self.field.neurons(self.state), np.abs(self.field.neurons(rate))
+        sizes = np.exp(neurons[:, -1])
+        largest = float((sizes * np.linalg.norm(neurons[:, :-1], axis=1)).max())
+        left = math.expm1(min(self.end - float(self.state[-1]), _LARGEST_EXPONENT)) / float(rate[-1])
+        return float((sizes * rates.sum(axis=1)).max()) * left <= STILL * largest
+
+    def _enter(self, sides: Int[np.ndarray, "m h"], known: tuple[Slide, ...] = ()) -> None:
+        self.slides = self.field.slides_of(self.state, sides, known)
+        self.mode = self.field.mode_of(sides, self.slides)
 
     def _note(self, before: Int[np.ndarray, "m h"], after: Int[np.ndarray, "m h"]) -> None:
         """Append the events of a change of sides."""
-        moment = math.expm1(self.state[-1])
+        log_moment = float(log_of_clock(self.state[-1:])[0])
+        with np.errstate(over="ignore"):
+            moment = float(np.expm1(self.state[-1]))
         for i, h in np.argwhere(before != after):
-            side = int(after[i, h])
-            kind = "slide" if side == 0 else "on" if side > 0 else "off"
-            self.events.append(FlowEvent(time=moment, neuron=int(i), row=int(self.field.lead[h]), kind=kind))
+            self.events.append(
+                FlowEvent(
+                    time=moment,
+                    log_time=log_moment,
+                    neuron=int(i),
+                    row=int(self.field.lead[h]),
+                    before=_KINDS[int(before[i, h])],
+                    kind=_KINDS[int(after[i, h])],
+                )
+            )
 
-    def _record(self) -> None:
-        if self.state[-1] > self.records[-1][-1]:
-            self.records.append(self.state)
+    def _record(self, state: Float[np.ndarray, " s"]) -> None:
+        if state[-1] > self.records[-1][-1]:
+            self.records.append(state)
             if len(self.records) > 8 * self.n_records:
                 self.records = [*self.records[:-1:2], self.records[-1]]
 
-    def _is_still(self, velocity: Float[np.ndarray, " s"]) -> bool:
-        """Whether the remaining time would, at this velocity, move nothing."""
-        v_dot, b_dot, r_dot = self.field.split(velocity)
-        sizes = np.exp(self.field.split(self.state)[2])
-        speed = sizes * (np.linalg.norm(v_dot, axis=1) + np.abs(b_dot) + np.abs(r_dot))
-        left = math.expm1(min(self.end - self.state[-1], 700.0)) / velocity[-1]
-        return bool(speed.max() * left <= STILL * sizes.max())
 
-
-def _root(slack: Callable[[float], float], begin: float, end: float) -> float:
-    """Return where between begin and end a slack that is negative at the end first is not positive."""
-    if slack(end) >= 0.0:
-        return end
-    if slack(begin) <= 0.0:
-        return begin
-    return float(brentq(slack, begin, end, xtol=_LOCATE * (end - begin), rtol=4 * np.finfo(np.float64).eps))
+_KINDS = {-1: "off", 0: "slide", 1: "on"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["FlowEvent", "Trajectory", "check_training_problem"]
+__all__ = ["FlowEvent", "FlowTrajectory", "Trajectory", "check_training_problem", "log_of_clock"]
 
 NEGLIGIBLE_WEIGHT = 1e-15
 """Relative loss weights below it are left out of the certified bound. Any lam gives a valid bound, so
@@ -33,20 +33,31 @@ class FlowEvent:
     Attributes
     ----------
     time : float
-        The true time.
+        The true time, inf where float64 cannot hold it.
+    log_time : float
+        Its logarithm.
     neuron : int
         The neuron's index.
     row : int
         The row whose hyperplane ``x_n^T w1 = 0`` it meets (of parallel rows, the first).
+    before : str
+        What the row was for the neuron until then: "on" (active), "off" (inactive), or "slide": the neuron
+        moved along its hyperplane.
     kind : str
-        "on" and "off": the row becomes active or inactive for the neuron; "slide": the neuron starts to move
-        along the hyperplane.
+        What it is from then on, of the same three: from "on" to "off" the neuron crosses the hyperplane, to
+        "slide" it starts to slide along it, from "slide" it leaves it.
     """
 
     time: float
+    log_time: float
     neuron: int
     row: int
+    before: str
     kind: str
+
+    def __str__(self) -> str:
+        moment = f"t = {self.time:.6g}" if math.isfinite(self.time) else f"log t = {self.log_time:.6g}"
+        return f"{moment}: row {self.row} of neuron {self.neuron}, {self.before} -> {self.kind}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,8 +77,8 @@ class Trajectory:
     rule : Loss
         The loss that was minimised.
     status : str
-        "finished", "converged", "time_limit", "interrupted", "diverged" or "stalled"; the function that
-        made it says when.
+        "finished", "converged", "time_limit", "interrupted", "diverged", "no_solution" or "stalled"; the
+        function that made it says when.
     kind : str
         "descent" or "flow".
     events : tuple of FlowEvent
@@ -100,6 +111,30 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    @cached_property
+    def log_times(self) -> Float[np.ndarray, " T"]:
+        """The logarithms of the times; -inf at time 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(np.asarray(self.times, dtype=np.float64))
+
+    @cached_property
+    def radius(self) -> Float[np.ndarray, "T m"]:
+        """Each neuron's size on a log scale, ``log ||w1_i||`` (r in polar form); -inf for a zero neuron."""
+        # scaled first, so that tiny weights do not vanish in their squares
+        largest = np.abs(self.W1).max(axis=2)
+        safe = np.where(largest > 0, largest, 1.0)
+        with np.errstate(divide="ignore"):
+            scaled = np.linalg.norm(self.W1 / safe[:, :, None], axis=2)
+            return np.asarray(np.log(largest) + np.log(np.maximum(scaled, 1.0)))
+
+    @cached_property
+    def directions(self) -> Float[np.ndarray, "T m d"]:
+        """Each neuron's unit vector ``w1_i/||w1_i||``, u in WP's polar form; zero for a zero neuron."""
+        largest = np.abs(self.W1).max(axis=2, keepdims=True)
+        scaled = self.W1 / np.where(largest > 0, largest, 1.0)
+        length = np.linalg.norm(scaled, axis=2, keepdims=True)
+        return np.asarray(scaled / np.where(length > 0, length, 1.0))
 
     def network_at(self, index: int = -1) -> TwoLayerReLU:
         """Return the network at a recorded point, the last one unless said otherwise."""
@@ -206,6 +241,35 @@ class Trajectory:
 
     def __repr__(self) -> str:
         return f"<Trajectory of {len(self)} points: {self}>"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FlowTrajectory(Trajectory):
+    """The recorded points of a gradient flow, in times beyond the range of float64.
+
+    Attributes
+    ----------
+    log_times : (T,) float array
+        The logarithms of the true times, -inf at the start. ``times`` is inf where float64 cannot hold
+        ``exp(log_times)``.
+    """
+
+    log_times: Float[np.ndarray, " T"] = field()  # a recorded one takes the place of the property
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.log_times.setflags(write=False)
+
+    def __str__(self) -> str:
+        if math.isfinite(self.times[-1]):
+            return super().__str__()
+        return super().__str__().replace("t = inf", f"log t = {self.log_times[-1]:.6g}")
+
+
+def log_of_clock(clock: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+    """Return log t for ``log(1 + t)``, -inf for 0, without computing t."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(clock + np.log(-np.expm1(-clock)))
 
 
 def check_training_problem(

@@ -1,10 +1,13 @@
+import joblib
 import numpy as np
 import pytest
 
-from convexrelu.dynamics import gradient_descent, scaled_start
+from convexrelu.dynamics import descent, gradient_descent, gradient_descents, scaled_start
+from convexrelu.dynamics.stopping import CertifiedGap, DirectionChange, KKTResidual, kkt_residual
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import get_loss
 from convexrelu.networks import TwoLayerReLU
+from tests.tolerances import ROUNDING
 
 F1_X, F1_Y, F1_OPTIMUM = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1.0, -1.0]), 1.282432
 LOSSES = ["logistic", "exponential", "square"]
@@ -208,3 +211,196 @@ def test_bad_input(change):
     } | change
     with pytest.raises(InvalidInputError):
         gradient_descent(**arguments)
+
+
+def plain_loop(X, y, W1, w2, name, steps, orders=None):
+    """What a step is, in NumPy: of all samples, or of one batch a step with weight n/size."""
+    for k in range(steps):
+        rows = np.arange(len(X)) if orders is None else orders[k]
+        active = np.maximum(X[rows] @ W1.T, 0)
+        weights = y[rows] * get_loss(name).slope(y[rows] * (active @ w2)) * len(X) / len(rows)
+        W1, w2 = (
+            W1 + 1e-2 * w2[:, None] * ((active > 0) * weights[:, None]).T @ X[rows],
+            w2 + 1e-2 * active.T @ weights,
+        )
+    return W1, w2
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(("n", "d", "m"), [(1, 1, 1), (7, 3, 2), (8, 4, 4), (9, 5, 5), (20, 13, 10)])
+def test_kernel_equals_a_plain_loop_whatever_the_padding(name, n, d, m):
+    X, y, start = random_problem(n, n=n, d=d, m=m, scale=0.2)
+    W1, w2 = plain_loop(X, y, np.array(start.W1), np.array(start.w2), name, 40)
+    path = gradient_descent(X, y, start, step_size=1e-2, n_steps=40, loss=name)
+    np.testing.assert_allclose(path.W1[-1], W1, rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(path.w2[-1], w2, rtol=ROUNDING, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 5.0, 30.0])
+def test_normalised_steps_are_right_at_every_size_of_the_margins(name, scale):
+    # the exponential written out, the sum of logarithms and the shift beyond margins of 600, one step each
+    X, y, start = random_problem(7, n=9, scale=scale)
+    if scale == 30.0:  # every margin beyond 600: the labels are the network's own
+        y = np.sign(start.predict_margin(X) + 1e-300)
+    active = np.maximum(X @ start.W1.T, 0)
+    q = y * (active @ start.w2)
+    logs = get_loss(name).log_total(q)
+    slopes = get_loss(name).slope(q) if name == "square" else np.exp(get_loss(name).log_slope(q) - logs)
+    weights = y * (slopes / np.exp(logs) if name == "square" else slopes)
+    rate = 0.1 / np.square(X).sum(axis=1).max() / max(1.0, 2 * start.objective())
+    W1 = start.W1 + rate * start.w2[:, None] * ((active > 0) * weights[:, None]).T @ X
+    path = gradient_descent(X, y, start, step_size=0.1, n_steps=1, loss=name, normalized=True)
+    np.testing.assert_allclose(path.W1[-1], W1, rtol=ROUNDING, atol=ROUNDING * scale)
+
+
+def test_growing_steps_reach_the_certified_optimum_of_wp_f1():
+    start = scaled_start(F1_X, F1_Y, width=10, scale=1e-2, rng=0).network
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.1, n_steps=20000, growth=1.1)
+    assert F1_OPTIMUM - 1e-6 <= path.objective[-1] <= F1_OPTIMUM + 1e-3
+    assert (np.diff(path.log_loss) <= 0).all()
+    assert path.log_loss[-1] < -1000  # beyond float64: the step size is carried as a logarithm
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_growing_steps_recover_from_a_step_size_far_too_large(seed):
+    X, y, start = random_problem(seed)
+    path = gradient_descent(X, y, start, step_size=1e6, n_steps=300, growth=1.1)
+    assert path.status in {"finished", "converged"}  # a first step may be kept that leaves no neuron active
+    assert path.log_loss[-1] < path.log_loss[0]
+    assert (np.diff(path.log_loss) <= 0).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_batches_are_those_of_shuffled_epochs(name):
+    X, y, start = random_problem(8, n=11)
+    a_draw = descent._ORDERS_AT_ONCE // 11
+    drawn = np.random.default_rng(3).permuted(np.tile(np.arange(11), (a_draw, 1)), axis=1)[:10]
+    orders = [order[k : k + 4] for order in drawn for k in (0, 4, 8)]
+    W1, w2 = plain_loop(X, y, np.array(start.W1), np.array(start.w2), name, 30, orders)
+    path = gradient_descent(X, y, start, step_size=1e-2, n_steps=30, loss=name, batch_size=4, rng=3)
+    np.testing.assert_allclose(path.W1[-1], W1, rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(path.w2[-1], w2, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_batches_are_one_run_for_one_seed_whatever_is_recorded(monkeypatch):
+    monkeypatch.setattr(descent, "_ORDERS_AT_ONCE", 30)
+    X, y, start = random_problem(9, n=10)
+    options = {"step_size": 0.05, "n_steps": 200, "batch_size": 3, "rng": 5}
+    runs = [gradient_descent(X, y, start, record=record, **options) for record in (2, 50, [1, 17, 18])]
+    assert np.array_equal(runs[0].W1[-1], runs[1].W1[-1])
+    assert np.array_equal(runs[0].W1[-1], runs[2].W1[-1])
+    other = gradient_descent(X, y, start, **(options | {"rng": 6}))
+    assert not np.array_equal(runs[0].W1[-1], other.W1[-1])
+
+
+def test_stationary_points_of_every_batch_end_as_converged():
+    start = TwoLayerReLU([[-1.0, 0.0]], [1.0])
+    path = gradient_descent([[1.0, 0.0], [2.0, 1.0]], [1, 1], start, step_size=0.1, n_steps=50, batch_size=1)
+    assert path.status == "converged"
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        (DirectionChange(tol=1e-3), "direction_change"),
+        (CertifiedGap(tol=1e-2), "certified_gap"),
+        (KKTResidual(tol=1e-2), "kkt_residual"),
+    ],
+)
+def test_stopping_rules_end_the_run_where_they_first_hold(rule, status):
+    start = scaled_start(F1_X, F1_Y, width=10, scale=1e-2, rng=0).network
+    options = {"step_size": 0.3, "n_steps": 100_000, "normalized": True}
+    path = gradient_descent(F1_X, F1_Y, start, stop=rule, **options)
+    whole = gradient_descent(F1_X, F1_Y, start, **options)
+    assert path.status == status
+    assert 0 < path.times[-1] < 100_000
+    assert np.array_equal(path.W1, whole.W1[: len(path)])
+    if status == "certified_gap":
+        gaps = [whole.gap_at(k) for k in range(len(path))]
+        assert gaps[-1] <= 1e-2
+        assert min(gaps[:-1]) > 1e-2
+    if status == "kkt_residual":
+        residuals = [kkt_residual(whole, k) for k in range(len(path))]
+        assert residuals[-1] <= 1e-2
+        assert min(residuals[:-1]) > 1e-2
+
+
+def test_the_first_rule_that_holds_gives_the_status():
+    start = scaled_start(F1_X, F1_Y, width=4, scale=1e-2, rng=0).network
+    rules = [CertifiedGap(tol=1e-12), KKTResidual(tol=0.1)]
+    path = gradient_descent(F1_X, F1_Y, start, step_size=0.3, n_steps=10**5, normalized=True, stop=rules)
+    assert path.status == "kkt_residual"
+
+
+def test_the_kkt_residual_vanishes_at_kkt_points_only():
+    # one row: w1 = x/||x||^{3/2}, w2 = 1/||x||^{1/2} is the optimum; ties are free on rows of no weight
+    path = gradient_descent([[4.0]], [1], TwoLayerReLU([[0.5]], [0.5]), step_size=1e-9, n_steps=1)
+    assert kkt_residual(path, 0) <= 1e-14
+    off = gradient_descent([[4.0]], [1], TwoLayerReLU([[0.5]], [1.0]), step_size=1e-9, n_steps=1)
+    assert kkt_residual(off, 0) > 0.1
+    wrong = gradient_descent([[4.0]], [-1], TwoLayerReLU([[0.5]], [1.0]), step_size=1e-9, n_steps=1)
+    assert kkt_residual(wrong, 0) == np.inf
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_many_runs_are_the_single_ones_for_any_number_of_workers(batch_size):
+    X, y, _ = random_problem(10)
+    starts = [random_problem(seed, m=3 + seed)[2] for seed in range(5)]
+    options = {"step_size": 0.05, "n_steps": 300, "batch_size": batch_size}
+    runs = []
+    for workers in (1, 2):
+        with joblib.parallel_config(n_jobs=workers):
+            runs.append(gradient_descents(X, y, starts, rng=1, progress=workers == 2, **options))
+    for a, b in zip(*runs, strict=True):
+        assert np.array_equal(a.W1, b.W1)
+    seeds = np.random.default_rng(1).spawn(5)
+    for start, path, seed in zip(starts, runs[0], seeds, strict=True):
+        assert np.array_equal(path.W1, gradient_descent(X, y, start, rng=seed, **options).W1)
+
+
+def test_many_runs_keep_what_is_done_at_ctrl_c_and_at_the_time_limit(monkeypatch):
+    X, y, start = random_problem(11)
+    monkeypatch.setattr(descent, "_RUNS_A_ROUND", 2)
+    original, rounds = descent.run_tasks, []
+
+    def interrupted(function, tasks):
+        rounds.append(len(tasks))
+        if len(rounds) == 2:
+            raise KeyboardInterrupt
+        return original(function, tasks)
+
+    monkeypatch.setattr(descent, "run_tasks", interrupted)
+    paths = gradient_descents(X, y, [start] * 5, step_size=0.01, n_steps=20)
+    assert [path.status for path in paths] == ["finished"] * 2 + ["interrupted"] * 3
+    assert len(paths[-1]) == 1
+    monkeypatch.undo()
+    late = gradient_descents(X, y, [start] * 3, step_size=1e-6, n_steps=10**9, time_limit=0.05)
+    assert {path.status for path in late} == {"time_limit"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"growth": 0.9},
+        {"growth": 1.1, "normalized": True},
+        {"growth": 1.1, "batch_size": 2},
+        {"normalized": True, "batch_size": 2},
+        {"batch_size": 0},
+        {"batch_size": 4},
+        {"stop": ["gap"]},
+    ],
+)
+def test_bad_options(change):
+    with pytest.raises(InvalidInputError):
+        gradient_descent(
+            np.eye(3), [1, -1, 1], TwoLayerReLU(np.eye(3), np.ones(3)), step_size=0.1, n_steps=9, **change
+        )
+    with pytest.raises(InvalidInputError):
+        gradient_descents(np.eye(2), [1, -1], [], step_size=0.1, n_steps=9)
+
+
+@pytest.mark.parametrize("rule", [DirectionChange, CertifiedGap, KKTResidual])
+def test_rules_need_a_positive_tolerance(rule):
+    with pytest.raises(InvalidInputError, match="tol"):
+        rule(tol=0.0)
