@@ -15,9 +15,10 @@ import numpy as np
 
 from convexrelu.datasets.dataset import Dataset
 from convexrelu.datasets.named import load, names
+from convexrelu.datasets.tasks import Task
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["from_file", "resolve"]
+__all__ = ["from_file", "resolve", "task_from_file"]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index that it writes to Parquet
 
@@ -60,19 +61,38 @@ def from_file(path: str | os.PathLike[str], *, label: str | None = None) -> Data
         column. The message names the file.
     """
     source = Path(path)
-    if not source.is_file():
-        raise InvalidInputError(f"{source}: there is no such file")
-    suffix = source.suffix.lower()
-    if suffix == ".npz":
-        X, y, chosen = _read_npz(source, label)
-    elif suffix in (".csv", ".parquet"):
-        table = _read_csv(source) if suffix == ".csv" else _read_parquet(source)
-        X, y, chosen = _split(source, table, label)
-    else:
-        got = suffix or "no ending"
-        raise InvalidInputError(f"{source}: the name must end in .csv, .npz or .parquet, got {got}")
+    X, y, chosen = _read(source, label)
     try:
         return Dataset(X, y, source.name, f"file {source}, labels from {chosen!r}")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{source}: {error}") from error
+
+
+def task_from_file(path: str | os.PathLike[str], *, target: str) -> Task:
+    """Return the data of a file with real targets; for the formats see :func:`from_file`.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its ending tells the format.
+    target : str
+        The column of the targets (in an NPZ file, the array, which may have several columns).
+
+    Returns
+    -------
+    Task
+        Named after the file.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is missing, empty or misshapen, an entry is not a finite number, or there is no such
+        column. The message names the file.
+    """
+    source = Path(path)
+    X, y, chosen = _read(source, target)
+    try:
+        return Task(X, y, source.name, f"file {source}, targets from {chosen!r}")
     except InvalidInputError as error:
         raise InvalidInputError(f"{source}: {error}") from error
 
@@ -113,6 +133,19 @@ def resolve(source: str | os.PathLike[str], *, label: str | None = None) -> Data
             f"{source}: there is no such file, and no data set of this name ({', '.join(names())})"
         )
     return from_file(source, label=label)
+
+
+def _read(source: Path, label: str | None) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return a file's features, its labels or targets, and their column's name."""
+    if not source.is_file():
+        raise InvalidInputError(f"{source}: there is no such file")
+    suffix = source.suffix.lower()
+    if suffix == ".npz":
+        return _read_npz(source, label)
+    if suffix not in (".csv", ".parquet"):
+        got = suffix or "no ending"
+        raise InvalidInputError(f"{source}: the name must end in .csv, .npz or .parquet, got {got}")
+    return _split(source, _read_csv(source) if suffix == ".csv" else _read_parquet(source), label)
 
 
 def _read_csv(source: Path) -> _Table:

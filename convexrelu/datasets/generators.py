@@ -30,6 +30,11 @@ def orthogonally_separable(n: int, d: int, *, n_classes: int = 2, rng: RNGLike =
     products, so for more classes the coordinates are divided among groups of classes, and products between
     groups are zero.
 
+    Three to d classes stand nearly at right angles: products between classes are slightly negative. Both
+    limits of gradient descent then occur (one neuron that serves several classes of the rest, which is
+    optimal, and one neuron for each of them), and they are far apart. In a simplex of three classes, with
+    cosines of -1/2, they would tie.
+
     Parameters
     ----------
     n : int
@@ -70,8 +75,9 @@ def orthogonally_separable(n: int, d: int, *, n_classes: int = 2, rng: RNGLike =
     generator = as_generator(rng)
     classes = generator.permutation(np.arange(n) % n_classes)
     X = np.zeros((n, d))
+    cones = _upright_cones if 3 <= n_classes <= d else _obtuse_cones
     for columns, members in _blocks(d, n_classes):
-        for k, rays in zip(members, _obtuse_cones(len(columns), len(members), generator), strict=True):
+        for k, rays in zip(members, cones(len(columns), len(members), generator), strict=True):
             rows = np.flatnonzero(classes == k)
             X[np.ix_(rows, columns)] = _in_cone(rays, len(rows), generator)
     y = 2.0 * classes - 1.0 if n_classes == 2 else classes
@@ -117,6 +123,29 @@ def _obtuse_cones(
         ray = centres[k] + generator.uniform(0.5, 1.0) * reach * step
         rays, owner = np.vstack([rays, ray / np.linalg.norm(ray)]), np.append(owner, k)
     return [rays[owner == k] for k in range(n_classes)]
+
+
+def _upright_cones(
+    d: int, n_classes: int, generator: np.random.Generator
+) -> list[Float[np.ndarray, "rays d"]]:
+    """Return unit rays for each of at most d classes, nearly at right angles to the other classes' rays.
+
+    Each class has coordinates of its own. Its cone is drawn in halfway towards its centre, so that every ray
+    r has ``r @ centre >= 0.7``, and is tilted away from the other classes by the step t = _CLEARANCE / c
+    against their centres: products of rays of different classes are then at most ``-1.4 t + c t^2``.
+    """
+    tilt = _CLEARANCE / n_classes
+    turn = np.linalg.qr(generator.normal(size=(d, d)))[0]
+    blocks = np.array_split(turn, n_classes)
+    cones = [_obtuse_cones(len(block), 2, generator)[0] @ block for block in blocks]
+    centres = np.array([cone[0] for cone in cones])
+    tilted = []
+    for cone, centre in zip(cones, centres, strict=True):
+        drawn_in = cone + centre
+        drawn_in /= np.linalg.norm(drawn_in, axis=1, keepdims=True)
+        rays = drawn_in - tilt * (centres.sum(axis=0) - centre)
+        tilted.append(rays / np.linalg.norm(rays, axis=1, keepdims=True))
+    return tilted
 
 
 def _in_cone(

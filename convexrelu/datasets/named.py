@@ -1,4 +1,4 @@
-"""Data sets by name: the paper's two, real ones that come with scikit-learn, and two toy ones."""
+"""Data sets by name: the paper's two, two counterexamples, real ones of scikit-learn, and two toy ones."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> len(names())
-    13
+    15
     """
-    return (*_PAPER, *_LOADERS)
+    return (*_PRINTED, *_LOADERS)
 
 
 def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | None = None) -> Dataset:
@@ -63,8 +63,10 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
     ----------
     name : str
         One of :func:`names`. "wang-pilanci-f1" and "wang-pilanci-f2" are the two samples of WP appendix F as
-        printed: no preprocessing applies to them. "moons" and "circles" are 100 samples of :func:`moons` and
-        :func:`circles` with seed 0.
+        printed, "multi-class-counterexample" and "multi-class-counterexample-obtuse" one class of three
+        against the rest, on which WP Theorem 2 fails
+        (:func:`convexrelu.verify.multi_class_counterexample`): no preprocessing applies to them. "moons" and
+        "circles" are 100 samples of :func:`moons` and :func:`circles` with seed 0.
     standardize : bool
         Whether to standardize the columns.
     bias : bool
@@ -80,8 +82,8 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
     Raises
     ------
     InvalidInputError
-        If there is no such name, `pca` is more than the rank of the data, or it is asked for the paper's
-        data.
+        If there is no such name, `pca` is more than the rank of the data, or it is asked for data that is
+        taken as printed.
 
     Examples
     --------
@@ -92,10 +94,10 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
     >>> load("iris-setosa-virginica")
     Dataset('iris-setosa-virginica', n=100, d=5, n_classes=2)
     """
-    if name in _PAPER:
+    if name in _PRINTED:
         if pca is not None:
             raise InvalidInputError(f"pca must be None for {name}, which is taken as printed, got {pca}")
-        return Dataset(*_PAPER[name][:2], name, _PAPER[name][2])
+        return Dataset(*_PRINTED[name][:2], name, _PRINTED[name][2])
     if name not in _LOADERS:
         raise InvalidInputError(f"name must be one of {', '.join(names())}; got {name!r}")
     raw = _LOADERS[name]()
@@ -184,7 +186,7 @@ def _toy(data: Dataset, classes: list[str]) -> _Raw:
     )
 
 
-_PAPER: dict[str, tuple[list[list[float]], list[int], str]] = {
+_PRINTED: dict[str, tuple[list[list[float]], list[int], str]] = {
     "wang-pilanci-f1": (
         [[1.65, -0.47], [-0.47, 1.35]],
         [1, -1],
@@ -194,6 +196,16 @@ _PAPER: dict[str, tuple[list[list[float]], list[int], str]] = {
         [[1.65, 0.47], [0.47, 1.35]],
         [1, 1],
         "WP appendix F.2: two samples of one class, spike-free",
+    ),
+    "multi-class-counterexample": (
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [1, -1, -1],
+        "one of three orthogonal classes against the rest: the optimum has one neuron for the rest",
+    ),
+    "multi-class-counterexample-obtuse": (
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, -0.8, 0.6]],
+        [1, -1, -1],
+        "one of three classes against the rest, which are at an obtuse angle: each has a neuron of its own",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Train from scaled tiny weights, follow each run to its limit, and judge that against the certified optimum.
+"""Train from small scaled weights, follow each run to its limit, judge that against the certified optimum.
 
 For each run: a start as in WP Theorem 1, normalised descent on the logistic loss, then the exact KKT point of
 the activities it ended with, judged by a certificate against P*. That a limit is not global is claimed only
@@ -7,15 +7,19 @@ with a better network in hand.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
+    OneVsRest,
     as_class_labels,
     as_generator,
     as_matrix,
@@ -23,51 +27,38 @@ from convexrelu._validation import (
     check_positive,
     one_vs_rest,
 )
-from convexrelu.certificates import Certificate, KKTReport, MultiClassCertificate, certify, check_kkt
-from convexrelu.certificates.bounds import relative_gap
-from convexrelu.dynamics import Trajectory, gradient_descent
+from convexrelu.certificates import MultiClassCertificate
 from convexrelu.dynamics.start import ScaledStart, scaled_start
-from convexrelu.errors import InvalidInputError, SolverError
+from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, solve_max_margin
-from convexrelu.solvers.limit import limit_of
-from convexrelu.verify.report import (
-    GLOBAL,
-    LOCAL,
-    NOT_CONVERGED,
-    NOT_FITTED,
-    OPEN,
-    LimitPart,
-    LimitReport,
-    LimitRun,
-)
+from convexrelu.networks.finished import digest
+from convexrelu.solvers import MultiClassSolution, solve_max_margin
+from convexrelu.solvers.progress import Clock, Interruption
+from convexrelu.verify.checkpoint import Checkpoint
+from convexrelu.verify.judging import Target, judged
+from convexrelu.verify.report import LimitReport
+from convexrelu.verify.verdicts import LimitPart, LimitRun
 
 __all__ = ["verify_gradient_descent"]
-
-# Of normalised steps: descent moves by at most this over max_n ||x_n||^2 max(1, ||theta||^2), a bound on the
-# curvature of log L, so that the loss falls at every step once the activities are settled.
-STEP_SIZE = 0.3
-FIRST_STEPS = 20_000
-# The gap falls at best like one over the steps; runs still open after this many count as not converged.
-MOST_STEPS = 640_000
-# Shares of the largest correlation, tried in turn, that tell the limit's neurons from those left behind.
-GROWING = (0.99, 0.9, 0.0)
-CLOSE = 1e-3  # a run has converged when its objective is within this of its limit's, relatively
-OPTIMAL = 1e-6  # and its limit is the optimum when their certified gap is within this
 
 
 def verify_gradient_descent(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    width: int = 10,
+    width: int | Sequence[int] = 10,
     n_runs: int = 5,
-    init_scale: float = 1e-3,
+    init_scale: float | Sequence[float] = 1e-3,
     starts: Sequence[TwoLayerReLU] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    time_limit: float | None = None,
     rng: RNGLike = None,
     progress: bool = False,
 ) -> LimitReport:
     """Return what several runs of gradient descent converge to, judged against the certified optimum.
+
+    The runs are worked off in parallel; ``joblib.parallel_config(n_jobs=...)`` around the call says by how
+    many workers, and does not change the answer.
 
     Parameters
     ----------
@@ -75,15 +66,21 @@ def verify_gradient_descent(
         The data.
     y : (n,) array
         Two labels, or K > 2 classes (one against the rest: objectives add up and the worst verdict wins).
-    width : int, default 10
-        Neurons of each network.
+    width : int or sequence of int, default 10
+        Neurons of each network. Several widths and scales make a grid, with `n_runs` runs in each cell.
     n_runs : int, default 5
-        Independent starts.
-    init_scale : float, default 1e-3
-        ``||w1|| = |w2|`` of every neuron at the start.
+        Independent starts in each cell.
+    init_scale : float or sequence of float, default 1e-3
+        ``||w1|| = |w2|`` of every neuron at the start. The network's first outputs grow like its square times
+        ``max_n ||x_n||``: if X is multiplied by c, dividing `init_scale` by ``sqrt c`` gives the same runs.
     starts : sequence of TwoLayerReLU, optional
-        Start from these networks instead, one run each (two labels only); `width`, `n_runs` and `init_scale`
-        then play no part.
+        Start from these networks instead, as they are, one run each (two labels only); `width`, `n_runs` and
+        `init_scale` then play no part.
+    checkpoint : path, optional
+        A JSON file that every finished run is added to. If it exists, the runs in it are not done again; a
+        file of other data or settings is refused.
+    time_limit : float, optional
+        Seconds for all. The report then has the runs that have finished, and says so, as after Ctrl-C.
     rng : int, Generator or None
         Source of the starts; None means 0, so that the same call gives the same answer.
     progress : bool, default False
@@ -92,12 +89,12 @@ def verify_gradient_descent(
     Returns
     -------
     LimitReport
-        ``runs``, ``solution`` and a printed form.
+        ``runs``, ``cells``, ``solution`` and a printed form.
 
     Raises
     ------
     InvalidInputError
-        If an argument is not what it must be.
+        If an argument is not what it must be, or the checkpoint is of other runs.
     InfeasibleError
         If no network fits the labels.
 
@@ -109,27 +106,90 @@ def verify_gradient_descent(
     """
     matrix = as_matrix(X)
     labels = as_class_labels(y, length=len(matrix))
-    width, n_runs = check_count(width, "width"), check_count(n_runs, "n_runs")
-    scale = check_positive(init_scale, "init_scale")
     encoded = one_vs_rest(labels)
-    given = _check_starts(starts, len(encoded.Y), matrix.shape[1])
-    solution = solve_max_margin(matrix, labels, progress=progress)
-    optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
-    generators = as_generator(0 if rng is None else rng).spawn(len(given) or n_runs)
-    runs = []
-    with _bar(progress, len(generators) * len(optima)) as advance:
-        for number, generator in enumerate(generators):
-            parts = []
-            for binary, optimum in zip(encoded.Y, optima, strict=True):
-                start = scaled_start(matrix, binary, width=width, scale=scale, rng=generator)
-                if given:
-                    start = ScaledStart(network=given[number], satisfied=True, draws=0)
-                parts.append(_run(matrix, binary, optimum, start))
-                advance()
-            runs.append(_collect(encoded.classes, parts))
+    generator = as_generator(0 if rng is None else rng)
+    plan = _plan(matrix, encoded, width, init_scale, n_runs, starts, generator)
+    limit = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    clock = Clock(limit=limit, interruption=Interruption())
+    with clock.interruption.listening():
+        solution = solve_max_margin(matrix, labels, progress=progress, time_limit=time_limit)
+        optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
+        targets = tuple(Target.of(matrix, y, optimum) for y, optimum in zip(encoded.Y, optima, strict=True))
+        store = Checkpoint(checkpoint, plan.settings(matrix, labels), targets)
+        stopped = any(optimum.status == "interrupted" for optimum in optima)
+        if not stopped:
+            _work_off(plan, targets, store, clock, progress=progress)
+    done = [number for number in range(len(plan.seeds)) if number in store.runs]
+    cut = "interrupted" if stopped or clock.interrupted else "time_limit"
+    return LimitReport(
+        X=matrix,
+        y=labels,
+        solution=solution,
+        runs=tuple(_collect(plan, number, encoded.classes, store.runs[number]) for number in done),
+        widths=plan.widths,
+        init_scales=plan.scales,
+        n_planned=len(plan.seeds),
+        status="finished" if len(done) == len(plan.seeds) else cut,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """All runs to be done: `seeds` has one entry a run, by scale, then width, then start."""
+
+    widths: tuple[int, ...]
+    scales: tuple[float, ...]
+    n_runs: int
+    given: tuple[TwoLayerReLU, ...]
+    seeds: tuple[np.random.Generator, ...]
+    source: str
+
+    def cell(self, number: int) -> tuple[float, int]:
+        """The initial scale and the width of a run."""
+        scale, width = divmod(number // self.n_runs, len(self.widths))
+        return self.scales[scale], self.widths[width]
+
+    def settings(self, X: Float[np.ndarray, "n d"], labels: np.ndarray) -> dict[str, Any]:
+        """What the runs depend on, as JSON values."""
+        return {
+            "data": digest(X, labels),
+            "width": list(self.widths),
+            "init_scale": list(self.scales),
+            "n_runs": self.n_runs,
+            "starts": digest(*(part for start in self.given for part in (start.W1, start.w2))),
+            "rng": self.source,
+        }
+
+
+def _plan(
+    X: Float[np.ndarray, "n d"],
+    encoded: OneVsRest,
+    width: int | Sequence[int],
+    init_scale: float | Sequence[float],
+    n_runs: int,
+    starts: Sequence[TwoLayerReLU],
+    generator: np.random.Generator,
+) -> _Plan:
+    """Check the arguments that say which runs are wanted."""
+    source = repr(generator.bit_generator.state) + repr(generator.bit_generator.seed_seq)
+    widths = tuple(check_count(value, "width") for value in _several(width, "width"))
+    scales = tuple(check_positive(value, "init_scale") for value in _several(init_scale, "init_scale"))
+    each = check_count(n_runs, "n_runs")
+    given = _check_starts(starts, len(encoded.Y), X.shape[1])
     if given:
-        width, scale = given[0].n_neurons, float(np.abs(given[0].w2).max(initial=0.0))
-    return LimitReport(X=matrix, y=labels, solution=solution, runs=tuple(runs), width=width, init_scale=scale)
+        size = max(float(np.abs(start.w2).max(initial=0.0)) for start in given)
+        scales = (size,)
+        widths, each = (max(start.n_neurons for start in given),), len(given)
+    seeds = tuple(generator.spawn(len(scales) * len(widths) * each))
+    return _Plan(widths=widths, scales=scales, n_runs=each, given=given, seeds=seeds, source=source)
+
+
+def _several(value: Any, name: str) -> tuple[Any, ...]:
+    """One value or several of them, all different."""
+    values = (value,) if np.ndim(value) == 0 else tuple(value)
+    if not values or len(set(values)) < len(values):
+        raise InvalidInputError(f"{name} must be one value or several different ones, got {value!r}")
+    return values
 
 
 def _check_starts(starts: Sequence[TwoLayerReLU], n_problems: int, d: int) -> tuple[TwoLayerReLU, ...]:
@@ -137,112 +197,79 @@ def _check_starts(starts: Sequence[TwoLayerReLU], n_problems: int, d: int) -> tu
     if given and n_problems > 1:
         raise InvalidInputError("starts are for two labels only: for K classes every class needs its own")
     for start in given:
-        if not isinstance(start, TwoLayerReLU) or start.n_features != d:
-            raise InvalidInputError(f"starts must be networks of {d} inputs, got {start!r}")
+        if not isinstance(start, TwoLayerReLU) or start.n_features != d or not start.n_neurons:
+            raise InvalidInputError(f"starts must be networks of {d} inputs with neurons, got {start!r}")
     return given
 
 
-def _collect(classes: np.ndarray, parts: list[LimitPart]) -> LimitRun:
-    certificates = tuple(part.certificate for part in parts)
-    if len(parts) == 1:
-        return LimitRun(parts=tuple(parts), certificate=certificates[0])
-    return LimitRun(
-        parts=tuple(parts), certificate=MultiClassCertificate(classes=classes, certificates=certificates)
-    )
+def _work_off(
+    plan: _Plan, targets: tuple[Target, ...], store: Checkpoint, clock: Clock, *, progress: bool
+) -> None:
+    """Do the runs that are not stored yet, as many at a time as there are workers."""
+    left = [number for number in range(len(plan.seeds)) if number not in store.runs]
+    workers = count_workers()
+    with _bar(progress, len(plan.seeds), len(store.runs)) as advance:
+        for first in range(0, len(left), workers):
+            if clock.expired():
+                return
+            batch = left[first : first + workers]
+            for number, parts in zip(
+                batch,
+                run_tasks(_train_all, [(targets, _start(plan, number), clock) for number in batch]),
+                strict=True,
+            ):
+                if parts:
+                    store.add(number, parts)
+                    advance()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _End:
-    """Where descent stopped, and the KKT point it was heading for (`found` says whether there is one)."""
+class _Start:
+    """How a run starts: from a given network, or from random scaled neurons for each binary problem."""
 
-    trajectory: Trajectory
-    limit: TwoLayerReLU
-    lam: Float[np.ndarray, " n"]
-    found: bool
+    given: tuple[TwoLayerReLU, ...]
+    width: int
+    scale: float
+    seed: np.random.Generator
 
-    @property
-    def close(self) -> bool:
-        """Whether descent has all but reached that point."""
-        upper = float(self.trajectory.objective[-1])
-        return self.found and abs(upper - self.limit.objective()) <= 0.5 * CLOSE * upper
+    def of(self, target: Target) -> ScaledStart:
+        """The start for one problem; each call draws anew."""
+        if self.given:
+            return ScaledStart(network=self.given[0], satisfied=True, draws=0)
+        return scaled_start(target.X, target.y, width=self.width, scale=self.scale, rng=self.seed)
 
 
-def _run(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    optimum: MaxMarginSolution,
-    start: ScaledStart,
-) -> LimitPart:
-    """Train once, go to the limit, and judge it against the certified optimum."""
-    end = _train(X, y, start.network)
-    trajectory = end.trajectory
-    objective = float(trajectory.objective[-1])
-    limit_objective = end.limit.objective() if end.found else objective
-    beaten = optimum.objective < limit_objective * (1 - OPTIMAL)
-    certificate = certify(X, y, end.limit, optimum.lam, better=optimum.network if beaten else None)
-    kkt = check_kkt(X, y, end.limit, end.lam) if end.found else None
-    return LimitPart(
-        trajectory=trajectory,
-        limit=end.limit,
-        certificate=certificate,
-        objective=objective,
-        lower_bound=optimum.lower_bound,
-        stationarity=kkt.stationarity if kkt else float("inf"),
-        dual_feasibility=kkt.dual_feasibility if kkt else float("inf"),
-        correspondence=kkt.correspondence if kkt else "",
-        inactive=float(trajectory.inactive.mean()),
-        favourable=start.satisfied,
-        verdict=_verdict(end, kkt, certificate, optimum),
+def _start(plan: _Plan, number: int) -> _Start:
+    scale, width = plan.cell(number)
+    return _Start(given=plan.given[number : number + 1], width=width, scale=scale, seed=plan.seeds[number])
+
+
+def _train_all(targets: tuple[Target, ...], start: _Start, clock: Clock) -> tuple[LimitPart, ...]:
+    """Return one run in all its binary problems; nothing if the clock stopped it."""
+    parts: list[LimitPart] = []
+    for target in targets:
+        found = judged(target, start.of(target), clock)
+        if not found:
+            return ()
+        parts += found
+    return tuple(parts)
+
+
+def _collect(plan: _Plan, number: int, classes: np.ndarray, parts: tuple[LimitPart, ...]) -> LimitRun:
+    scale, width = plan.cell(number)
+    certificates = tuple(part.certificate for part in parts)
+    return LimitRun(
+        width=width,
+        init_scale=scale,
+        parts=parts,
+        certificate=certificates[0]
+        if len(parts) == 1
+        else MultiClassCertificate(classes=classes, certificates=certificates),
     )
 
 
-def _train(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], start: TwoLayerReLU) -> _End:
-    """Normalised descent, doubled in length until it is close to the KKT point of its own growing neurons."""
-    path = gradient_descent(X, y, start, step_size=STEP_SIZE, n_steps=FIRST_STEPS, normalized=True)
-    while True:
-        end = _heading(path)
-        steps = int(path.times[-1])
-        if end.close or path.status != "finished" or steps >= MOST_STEPS:
-            return end
-        more = gradient_descent(
-            X, y, path.network_at(-1), step_size=STEP_SIZE, n_steps=steps, normalized=True, record=40
-        )
-        path = replace(
-            more,
-            times=np.r_[path.times, steps + more.times[1:]],
-            W1=np.concatenate([path.W1, more.W1[1:]]),
-            w2=np.concatenate([path.w2, more.w2[1:]]),
-        )
-
-
-def _heading(path: Trajectory) -> _End:
-    """The KKT point that a trajectory has all but reached; failing that, the best guess at it, or none."""
-    last = path.network_at(-1)
-    end = _End(trajectory=path, limit=last, lam=np.zeros(len(path.y)), found=False)
-    if path.margin[-1] > 0:
-        for share in GROWING:
-            try:
-                limit = limit_of(path.X, path.y, last, path.relative_lam[-1], at_least=share)
-            except SolverError:  # these neurons do not fit the data by themselves
-                continue
-            end = _End(trajectory=path, limit=limit.network, lam=limit.lam, found=True)
-            if end.close:
-                break
-    return end
-
-
-def _verdict(end: _End, kkt: KKTReport | None, certificate: Certificate, optimum: MaxMarginSolution) -> str:
-    if not end.trajectory.margin[-1] > 0:
-        return NOT_FITTED
-    if kkt is None or not end.close or kkt.stationarity > CLOSE:
-        return NOT_CONVERGED
-    if relative_gap(certificate.objective, optimum.lower_bound) <= OPTIMAL:
-        return GLOBAL
-    return LOCAL if certificate.not_optimal else OPEN
-
-
 @contextmanager
-def _bar(show: bool, total: int) -> Iterator[Callable[[], None]]:
+def _bar(show: bool, total: int, done: int) -> Iterator[Callable[[], None]]:
     """A progress bar's `advance`, or a function that does nothing."""
     if not show:
         yield lambda: None
@@ -251,5 +278,5 @@ def _bar(show: bool, total: int) -> Iterator[Callable[[], None]]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("training", total=total)
+        task = bar.add_task("training", total=total, completed=done)
         yield lambda: bar.advance(task)

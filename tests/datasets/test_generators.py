@@ -42,6 +42,18 @@ def test_orthogonally_separable_signs_are_no_accident_of_rounding():
         assert np.linalg.matrix_rank(X[y > 0]) == np.linalg.matrix_rank(X[y < 0]) == 6
 
 
+@pytest.mark.parametrize(("d", "n_classes"), [(3, 3), (6, 3), (6, 6), (20, 5)])
+def test_three_to_d_classes_stand_nearly_at_right_angles(d, n_classes):
+    """The stated clearance 0.1/c, and cosines between classes far from the -1/2 at which limits tie."""
+    for seed in range(5):
+        X, y = datasets.orthogonally_separable(100, d, n_classes=n_classes, rng=seed)
+        unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+        cosines, same = unit @ unit.T, np.equal.outer(y, y)
+        assert cosines[same].min() >= 0.1 / n_classes
+        assert cosines[~same].max() <= -0.1 / n_classes
+        assert cosines[~same].min() >= -0.25
+
+
 @given(st.integers(1, 10), st.integers(0, 6), seeds)
 def test_spike_free_by_the_exact_criterion(n, extra, seed):
     X, y = datasets.spike_free(n, n + extra, rng=seed)

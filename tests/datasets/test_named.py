@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convexrelu import datasets
+from convexrelu import datasets, is_orthogonally_separable
 from convexrelu.datasets import named
 from convexrelu.errors import InvalidInputError
 
@@ -24,7 +24,13 @@ FACTS = {
 
 
 def test_the_names_are_the_documented_ones():
-    assert set(datasets.names()) == {"wang-pilanci-f1", "wang-pilanci-f2", *FACTS}
+    printed = {
+        "wang-pilanci-f1",
+        "wang-pilanci-f2",
+        "multi-class-counterexample",
+        "multi-class-counterexample-obtuse",
+    }
+    assert set(datasets.names()) == {*printed, *FACTS}
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -49,6 +55,16 @@ def test_the_papers_data_is_as_printed():
         X, y = datasets.load("wang-pilanci-f2", **options)
         np.testing.assert_array_equal(X, [[1.65, 0.47], [0.47, 1.35]])
         np.testing.assert_array_equal(y, [1, 1])
+
+
+@pytest.mark.parametrize("name", ["multi-class-counterexample", "multi-class-counterexample-obtuse"])
+def test_counterexamples_are_orthogonally_separable_as_three_classes(name):
+    """WP section 3.1 holds for the classes 0, 1, 2, but not for the first of them against the rest."""
+    X, y = datasets.load(name)
+    assert is_orthogonally_separable(X, np.arange(3))
+    assert not is_orthogonally_separable(X, y)
+    products = (X @ X.T)[1, 2]
+    assert (products < 0) == name.endswith("obtuse")
 
 
 def test_raw_data_is_the_published_data():

@@ -1,0 +1,89 @@
+"""Results of finished runs in a JSON file, so that a rerun goes on where an earlier one stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks.storage import read_json, write_json
+
+__all__ = ["FinishedRuns", "digest"]
+
+_VERSION = 1
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Return the SHA-256 of arrays, their shapes and kinds included."""
+    total = hashlib.sha256()
+    for array in arrays:
+        plain = np.ascontiguousarray(array)
+        total.update(f"{plain.dtype.str}{plain.shape}".encode())
+        total.update(plain.tobytes())
+    return total.hexdigest()
+
+
+class FinishedRuns:
+    """What is kept of the finished runs of one set of settings, as JSON values by the run's number.
+
+    Parameters
+    ----------
+    path : path or None
+        The file; without one nothing outlives the process. One that exists is read.
+    kind : str
+        What the file is, for its field ``format``.
+    settings : dict
+        What the runs depend on, as JSON values: a file of other settings is refused.
+
+    Attributes
+    ----------
+    values : dict
+        What was kept of each run.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file cannot be read or written, or is that of other runs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, *, kind: str, settings: dict[str, Any]) -> None:
+        self._path, self._kind, self._settings = None if path is None else Path(path), kind, settings
+        self.values: dict[int, Any] = {}
+        if self._path is not None and self._path.exists():
+            self.values = self._read(self._path)
+        else:
+            self._write()  # what cannot be written is said before the first run
+
+    def add(self, number: int, value: Any) -> None:
+        """Keep what one finished run left; the file is replaced in one step."""
+        self.values[number] = value
+        self._write()
+
+    def damaged(self, error: Exception) -> InvalidInputError:
+        """Return the error to raise where a kept value is not what it must be."""
+        return InvalidInputError(f"{self._path} is damaged: {type(error).__name__}: {error}")
+
+    def _write(self) -> None:
+        if self._path is not None:
+            runs = {str(number): value for number, value in self.values.items()}
+            document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
+            write_json(self._path, document)
+
+    def _read(self, path: Path) -> dict[int, Any]:
+        document = read_json(path, kind=self._kind, version=_VERSION)
+        settings = document.get("settings")
+        if settings != self._settings:
+            theirs = settings if isinstance(settings, dict) else {}
+            differ = [name for name, value in self._settings.items() if theirs.get(name) != value]
+            raise InvalidInputError(
+                f"{path} is the checkpoint of other runs ({', '.join(differ) or 'settings'} differ): give "
+                "the data and settings it was started with, or another file"
+            )
+        try:
+            return {int(number): value for number, value in dict(document["runs"]).items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.damaged(error) from error

@@ -1,0 +1,121 @@
+"""Finished runs in a file, so that a rerun goes on where an earlier one stopped."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+
+import numpy as np
+
+from convexrelu.certificates import Certificate
+from convexrelu.dynamics import Trajectory
+from convexrelu.errors import CertificateError
+from convexrelu.losses import get_loss
+from convexrelu.networks.finished import FinishedRuns
+from convexrelu.verify.judging import Target
+from convexrelu.verify.verdicts import LimitPart
+
+__all__ = ["Checkpoint"]
+
+FORMAT = "convexrelu verify checkpoint"
+
+_NUMBERS = ("objective", "lower_bound", "stationarity", "dual_feasibility")
+_TEXTS = ("better_by", "correspondence", "verdict")
+
+
+class Checkpoint:
+    """The finished runs of one set of settings, each the parts of its binary problems, kept in a JSON file.
+
+    Parameters
+    ----------
+    path : path or None
+        The file; without one nothing is kept.
+    settings : dict
+        What the runs depend on, as JSON values: a file of other settings is refused.
+    targets : tuple of Target
+        The binary problems.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None, settings: dict[str, Any], targets: tuple[Target, ...]
+    ) -> None:
+        self._kept = FinishedRuns(path, kind=FORMAT, settings=settings)
+        try:
+            self.runs = {number: _parts(kept, targets) for number, kept in self._kept.values.items()}
+        except (CertificateError, KeyError, TypeError, ValueError) as error:
+            raise self._kept.damaged(error) from error
+
+    def add(self, number: int, parts: tuple[LimitPart, ...]) -> None:
+        """Keep one finished run; the file is replaced in one step."""
+        self.runs[number] = parts
+        self._kept.add(number, [_encoded(part) for part in parts])
+
+
+def _parts(kept: list[dict[str, Any]], targets: tuple[Target, ...]) -> tuple[LimitPart, ...]:
+    return tuple(_decoded(part, target) for part, target in zip(kept, targets, strict=True))
+
+
+def _encoded(part: LimitPart) -> dict[str, Any]:
+    """One part as JSON values; its data is not among them."""
+    path = part.trajectory
+    certificate = part.certificate.to_document()
+    return {
+        **{name: _number(getattr(part, name)) for name in _NUMBERS},
+        **{name: getattr(part, name) for name in _TEXTS},
+        "favourable": part.favourable,
+        "certificate": {k: _number(v) if isinstance(v, float) else v for k, v in certificate.items()},
+        "loss": path.rule.name,
+        "status": path.status,
+        **{name: _packed(getattr(path, name)) for name in ("times", "W1", "w2")},
+    }
+
+
+def _decoded(values: dict[str, Any], target: Target) -> LimitPart:
+    certificate = Certificate.from_document(values["certificate"])
+    trajectory = Trajectory(
+        X=target.X,
+        y=target.y,
+        times=_unpacked(values["times"]),
+        W1=_unpacked(values["W1"]),
+        w2=_unpacked(values["w2"]),
+        rule=get_loss(values["loss"]),
+        status=str(values["status"]),
+        kind="descent",
+        events=(),
+    )
+    return LimitPart(
+        trajectory=trajectory,
+        limit=certificate.network,
+        certificate=certificate,
+        favourable=bool(values["favourable"]),
+        objective=float(values["objective"]),
+        lower_bound=float(values["lower_bound"]),
+        stationarity=float(values["stationarity"]),
+        dual_feasibility=float(values["dual_feasibility"]),
+        better_by=str(values["better_by"]),
+        correspondence=str(values["correspondence"]),
+        verdict=str(values["verdict"]),
+    )
+
+
+def _number(value: float) -> float | str:
+    """A number that JSON can hold: infinity becomes a string, which float() takes back."""
+    return float(value) if np.isfinite(value) else str(float(value))
+
+
+def _packed(array: np.ndarray) -> dict[str, Any]:
+    """An array to its last bit, in base64, which is faster and shorter than decimal numbers."""
+    plain = np.ascontiguousarray(array)
+    little = plain.astype(plain.dtype.newbyteorder("<"))
+    return {
+        "dtype": little.dtype.str,
+        "shape": list(plain.shape),
+        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
+    }
+
+
+def _unpacked(values: dict[str, Any]) -> np.ndarray:
+    dtype = np.dtype(str(values["dtype"]))
+    flat = np.frombuffer(base64.b64decode(values["base64"], validate=True), dtype=dtype)
+    return flat.reshape(values["shape"]).astype(dtype.newbyteorder("="))
