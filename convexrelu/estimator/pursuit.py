@@ -1,0 +1,240 @@
+"""Neuron Pursuit as a regressor and as a classifier in scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import one_vs_rest
+from convexrelu.datasets import with_bias
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks import PowerLeakyReLU
+from convexrelu.pursuit import neuron_pursuit
+
+__all__ = ["NeuronPursuitClassifier", "NeuronPursuitRegressor"]
+
+
+class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What both estimators share: the parameters, the features, the fit to real targets."""
+
+    def __init__(
+        self,
+        depth: int = 3,
+        *,
+        alpha: float = 0.0,
+        power: int = 1,
+        n_starts: int = 10,
+        max_iterations: int = 31,
+        tol: float = 1e-3,
+        inner: str = "lbfgs",
+        fit_intercept: bool = True,
+        time_limit: float | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.depth = depth
+        self.alpha = alpha
+        self.power = power
+        self.n_starts = n_starts
+        self.max_iterations = max_iterations
+        self.tol = tol
+        self.inner = inner
+        self.fit_intercept = fit_intercept
+        self.time_limit = time_limit
+        self.random_state = random_state
+
+    def _pursue(self, X: Float[np.ndarray, "n d"], targets: Float[np.ndarray, n * k]) -> None:
+        """Grow the network on checked data."""
+        self.result_ = neuron_pursuit(
+            self._features(X),
+            targets,
+            depth=self.depth,
+            activation=PowerLeakyReLU(self.alpha, self.power),
+            n_starts=self.n_starts,
+            max_iterations=self.max_iterations,
+            tol=self.tol,
+            inner=self.inner,
+            time_limit=self.time_limit,
+            rng=int(check_random_state(self.random_state).randint(2**31 - 1)),
+        )
+        self.network_ = self.result_.network
+        self.n_iter_ = len(self.result_.history)
+
+    def _outputs(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+        """Return the network's values on unchecked data."""
+        check_is_fitted(self)
+        matrix = validate_data(self, X, reset=False, dtype=np.float64)
+        return np.asarray(self.network_(self._features(matrix)))
+
+    def _features(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+        return with_bias(X) if self.fit_intercept else X
+
+
+class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit):  # type: ignore[misc]
+    """Return a regressor that grows its network neuron by neuron (NP Algorithm 1).
+
+    Parameters
+    ----------
+    depth : int, default 3
+        Layers of the network.
+    alpha, power : float and int, default 0 and 1
+        The activation ``max(x, alpha x)^power``.
+    n_starts : int, default 10
+        Starts of the search for each new neuron.
+    max_iterations : int, default 31
+        The first network of one neuron a layer, and at most this many less one neurons more.
+    tol : float, default 1e-3
+        Stop at this relative training error ``||y - H|| / ||y||``.
+    inner : str, default "lbfgs"
+        How the weights are fitted again after each neuron; see :func:`convexrelu.neuron_pursuit`.
+    fit_intercept : bool, default True
+        Append a column of ones to X: the network itself has no biases.
+    time_limit : float or None
+        Seconds after which the network so far is taken.
+    random_state : int, RandomState or None
+        Source of the starts.
+
+    Attributes
+    ----------
+    network_ : FeedForward
+        The network; it acts on X with the column of ones appended.
+    result_ : PursuitResult
+        How it grew.
+    n_iter_ : int
+        Iterations taken.
+    n_features_in_ : int
+        Columns of X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> y = np.maximum(X[:, 0], 0) - np.maximum(-X[:, 1], 0)
+    >>> model = NeuronPursuitRegressor(depth=2, random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.999
+    True
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NeuronPursuitRegressor:
+        """Grow a network on the data.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) or (n, k) array_like
+            Real targets.
+
+        Returns
+        -------
+        NeuronPursuitRegressor
+            The estimator itself.
+        """
+        matrix, targets = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self._pursue(matrix, np.asarray(targets, dtype=np.float64))
+        return self
+
+    def predict(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+        """Return the network's values.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) or (n, k) float array
+            Predictions, of the shape of the targets.
+        """
+        return self._outputs(X)
+
+
+class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[misc]
+    """Return a classifier that grows its network neuron by neuron on the labels +1 and -1 (NP Algorithm 1).
+
+    K > 2 classes make K outputs, one against the rest (NP Remark 3). The loss is the squared one of the
+    algorithm, so that values of the network are not probabilities. For the parameters and the other
+    attributes see :class:`NeuronPursuitRegressor`.
+
+    Attributes
+    ----------
+    classes_ : (K,) array
+        The labels.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("iris-setosa-versicolor")
+    >>> NeuronPursuitClassifier(depth=2, max_iterations=3, random_state=0).fit(X, y).score(X, y)
+    1.0
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> NeuronPursuitClassifier:
+        """Grow a network on the data.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Labels of at least two classes.
+
+        Returns
+        -------
+        NeuronPursuitClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is one class only.
+        """
+        matrix, labels = validate_data(self, X, y, dtype=np.float64)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InvalidInputError(
+                f"a classifier needs at least two classes, got one class: {self.classes_[0]}"
+            )
+        targets = one_vs_rest(codes.astype(np.float64)).Y
+        self._pursue(matrix, targets[0] if len(targets) == 1 else targets.T)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+        """Return the network's values: for two classes, positive where the larger label is predicted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) or (n, K) float array
+            Values.
+        """
+        return self._outputs(X)
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the labels.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) array
+            Labels, of the kind given.
+        """
+        values = self._outputs(X)
+        codes = (values > 0).astype(np.int64) if values.ndim == 1 else values.argmax(axis=1)
+        return np.asarray(self.classes_[codes])

@@ -1,0 +1,184 @@
+"""The loss that a grown network is refitted on, as a function of one vector, and when to stop lowering it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from convexrelu.networks import Activation, FeedForward, Pass, PowerLeakyReLU, forward, pack, unpack
+
+__all__ = ["SmoothedLeakyReLU", "SquareLoss", "Watch"]
+
+_BLOCK = 2_000_000  # entries of a Jacobian held at once: 16 megabytes
+
+
+@dataclass(frozen=True)
+class SmoothedLeakyReLU(Activation):
+    """The leaky ReLU ``max(x, alpha x)`` with its kink rounded off over a width.
+
+    ``s(x) = (1 + alpha)/2 x + (1 - alpha)/2 sqrt(x^2 + width^2)`` exceeds it by at most (1 - alpha)/2 width.
+
+    Attributes
+    ----------
+    alpha : float
+        The slope on the negative side.
+    width : float
+        Positive.
+    """
+
+    alpha: float
+    width: float
+
+    def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s(x)."""
+        return np.asarray(0.5 * ((1 + self.alpha) * x + (1 - self.alpha) * self._root(x)))
+
+    def slope(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s'(x)."""
+        return np.asarray(0.5 * ((1 + self.alpha) + (1 - self.alpha) * x / self._root(x)))
+
+    def curvature(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s''(x)."""
+        return np.asarray(0.5 * (1 - self.alpha) * self.width**2 / self._root(x) ** 3)
+
+    def _root(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        return np.asarray(np.sqrt(x * x + self.width**2))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SquareLoss:
+    """``||Y - H(X; w)||^2 / (2 ||Y||^2)`` as a function of the trainable weights w.
+
+    The division by ``||Y||^2`` makes every tolerance independent of the units of the targets.
+
+    Attributes
+    ----------
+    network : FeedForward
+        Its shapes, its frozen weights and its masks; the trainable weights are replaced by w.
+    activation : Activation
+        Applied in place of the network's own, for which a smoothed one may stand.
+    X : (n, k_0) float array
+        Samples.
+    Y : (n, k_L) float array
+        Targets, not all zero.
+    """
+
+    network: FeedForward
+    activation: Activation
+    X: Float[np.ndarray, "n d"]
+    Y: Float[np.ndarray, "n k"]
+
+    @cached_property
+    def free(self) -> Bool[np.ndarray, " w"]:
+        """Which entries of all weights are trainable."""
+        return np.concatenate([mask.ravel() for mask in self.network.trainable])
+
+    @cached_property
+    def size(self) -> float:
+        """``||Y||``."""
+        return float(np.linalg.norm(self.Y))
+
+    @property
+    def start(self) -> Float[np.ndarray, " t"]:
+        """The trainable weights of `network`."""
+        return np.asarray(pack(self.network.weights)[self.free])
+
+    def layers(self, w: Float[np.ndarray, " t"]) -> list[Float[np.ndarray, "_ _"]]:
+        """Return the layers with trainable weights w."""
+        whole = pack(self.network.weights)
+        whole[self.free] = w
+        return unpack(whole, self.network.weights)
+
+    def network_of(self, w: Float[np.ndarray, " t"]) -> FeedForward:
+        """Return the network with trainable weights w and its own activation."""
+        return self.network.with_weights(self.layers(w))
+
+    def with_activation(self, activation: Activation) -> SquareLoss:
+        """Return the same loss with another activation."""
+        return replace(self, activation=activation)
+
+    def smoothed(self, w: Float[np.ndarray, " t"], share: float) -> SquareLoss:
+        """Return the loss with leaky ReLUs rounded off over that share of their inputs' mean size at w."""
+        if not isinstance(self.activation, PowerLeakyReLU):
+            return self
+        sums = forward(self.layers(w), self.activation, self.X).sums[:-1]
+        level = float(np.sqrt(np.mean([np.mean(z * z) for z in sums])))
+        return self.with_activation(SmoothedLeakyReLU(self.activation.alpha, share * level))
+
+    def value(self, w: Float[np.ndarray, " t"]) -> float:
+        """Return the loss."""
+        return self._loss(forward(self.layers(w), self.activation, self.X))
+
+    def value_and_gradient(self, w: Float[np.ndarray, " t"]) -> tuple[float, Float[np.ndarray, " t"]]:
+        """Return the loss and its gradient, from the left at kinks."""
+        run = forward(self.layers(w), self.activation, self.X)
+        gradient = pack(run.gradient(run.outputs - self.Y))[self.free]
+        return self._loss(run), gradient / self.size**2
+
+    def normal_equations(
+        self, w: Float[np.ndarray, " t"]
+    ) -> tuple[float, Float[np.ndarray, " t"], Float[np.ndarray, "t t"]]:
+        """Return the loss, its gradient, and ``J^T J / ||Y||^2`` with the Jacobian J of the outputs."""
+        layers, count = self.layers(w), int(self.free.sum())
+        rows = max(1, _BLOCK // (len(self.free) * self.Y.shape[1]))
+        value, gradient, matrix = 0.0, np.zeros(count), np.zeros((count, count))
+        for first in range(0, len(self.X), rows):
+            part = slice(first, first + rows)
+            run = forward(layers, self.activation, self.X[part])
+            residual = run.outputs - self.Y[part]
+            value += 0.5 * float(np.sum(residual * residual))
+            for output in range(self.Y.shape[1]):
+                jacobian = _jacobian(run, output)[:, self.free]
+                gradient += residual[:, output] @ jacobian
+                matrix += jacobian.T @ jacobian
+        scale = self.size**2
+        return value / scale, gradient / scale, matrix / scale
+
+    def _loss(self, run: Pass) -> float:
+        residual = run.outputs - self.Y
+        return float(0.5 * np.sum(residual * residual) / self.size**2)
+
+
+def _jacobian(run: Pass, output: int) -> Float[np.ndarray, "n w"]:
+    """Return the derivatives of one output at every sample, a column a weight."""
+    n = len(run.outputs)
+    back = np.zeros_like(run.outputs)
+    back[:, output] = 1.0
+    parts = []
+    for layer in reversed(range(len(run.weights))):
+        parts.append((back[:, :, None] * run.inputs[layer][:, None, :]).reshape(n, -1))
+        if layer:
+            back = (back @ run.weights[layer]) * run.activation.slope(run.sums[layer - 1])
+    return np.concatenate(parts[::-1], axis=1)
+
+
+@dataclass(kw_only=True, eq=False)
+class Watch:
+    """When to stop lowering the loss.
+
+    Attributes
+    ----------
+    goal : float
+        A loss that is low enough.
+    deadline : float
+        On :func:`time.monotonic`'s clock, inf for none.
+    interrupted : bool
+        Whether Ctrl-C was pressed.
+    """
+
+    goal: float
+    deadline: float
+    interrupted: bool = field(default=False)
+
+    @property
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self.deadline
+
+    def over(self, loss: float) -> bool:
+        """Whether to stop at this loss."""
+        return loss <= self.goal or self.interrupted or self.late

@@ -1,0 +1,141 @@
+"""The refit: derivatives of the loss, rounded kinks, and each inner solver on problems of known minima."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU
+from convexrelu.networks import RELU, pack
+from convexrelu.pursuit import GradientDescent, LevenbergMarquardt, LimitedMemoryBFGS
+from convexrelu.pursuit.inner import inner_solver
+from convexrelu.pursuit.refit import refit
+from convexrelu.pursuit.square_loss import SmoothedLeakyReLU, SquareLoss, Watch
+
+SOLVERS = [LimitedMemoryBFGS(), LevenbergMarquardt(), GradientDescent(step_size=0.05, n_steps=20_000)]
+
+
+def random_loss(seed, activation, trainable=None):
+    rng = np.random.default_rng(seed)
+    shapes = [(3, 4), (2, 3), (2, 2)]
+    network = FeedForward([rng.normal(size=shape) for shape in shapes], activation, trainable=trainable)
+    X, Y = rng.normal(size=(7, 4)), rng.normal(size=(7, 2))
+    return SquareLoss(network=network, activation=activation, X=X, Y=Y)
+
+
+def forever(goal=0.0):
+    return Watch(goal=goal, deadline=np.inf)
+
+
+@pytest.mark.parametrize("activation", [RELU, PowerLeakyReLU(0.3, 2), SmoothedLeakyReLU(0.3, 0.2)], ids=str)
+@pytest.mark.parametrize("trainable", [None, [True, False, np.eye(2)]])
+def test_derivatives_are_those_of_the_loss(activation, trainable):
+    loss = random_loss(0, activation, trainable)
+    w, step = loss.start, 1e-6
+    value, gradient = loss.value_and_gradient(w)
+    assert len(w) == (22 if trainable is None else 12 + 2)
+    differences = [(loss.value(w + step * e) - loss.value(w - step * e)) / (2 * step) for e in np.eye(len(w))]
+    np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-7)
+    again, same, matrix = loss.normal_equations(w)
+    assert again == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(same, gradient, rtol=1e-10, atol=1e-13)
+    outputs = [
+        (loss.network_of(w + step * e)(loss.X) - loss.network_of(w - step * e)(loss.X)) / (2 * step)
+        for e in np.eye(len(w))
+    ]
+    if not isinstance(activation, SmoothedLeakyReLU):  # networks carry their own activation
+        J = np.array(outputs).reshape(len(w), -1).T / loss.size
+        np.testing.assert_allclose(matrix, J.T @ J, rtol=1e-5, atol=1e-7)
+
+
+def test_rounded_kinks_are_near_the_kinks():
+    """0 <= s_width - s <= (1 - alpha)/2 width, with equality at the kink."""
+    t, alpha, width = np.linspace(-3, 3, 101), 0.3, 0.01
+    excess = SmoothedLeakyReLU(alpha, width)(t) - PowerLeakyReLU(alpha)(t)
+    most = (1 - alpha) / 2 * width
+    assert excess.min() > 0
+    assert excess.max() == pytest.approx(most, rel=1e-6)
+    step = 1e-5
+    smooth = SmoothedLeakyReLU(alpha, 0.5)
+    slope = (smooth(t + step) - smooth(t - step)) / (2 * step)
+    curvature = (smooth.slope(t + step) - smooth.slope(t - step)) / (2 * step)
+    np.testing.assert_allclose(smooth.slope(t), slope, atol=1e-9)
+    np.testing.assert_allclose(smooth.curvature(t), curvature, atol=1e-8)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=str)
+def test_a_linear_network_reaches_least_squares(solver):
+    """H = w2 w1^T x has the minima of least squares, wherever it starts but at zero."""
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    network = FeedForward([0.1 * rng.normal(size=(1, 3)), [[0.2]]], PowerLeakyReLU(1.0))
+    loss = SquareLoss(network=network, activation=network.activation, X=X, Y=y)
+    fit = refit(loss, solver, forever())
+    best = 0.5 * float(np.linalg.lstsq(X, y, rcond=None)[1][0])
+    assert fit.loss == pytest.approx(best, rel=1e-4)
+    assert fit.loss >= best * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=str)
+def test_no_solver_ends_above_its_start(solver):
+    loss = random_loss(3, RELU)
+    fit = refit(loss, solver, forever())
+    assert fit.loss <= loss.value(loss.start) * loss.size**2
+    residual = loss.Y - fit.network(loss.X)
+    assert fit.loss == pytest.approx(0.5 * np.sum(residual**2), rel=1e-10)
+
+
+def test_a_step_that_is_too_long_returns_the_start():
+    loss = random_loss(4, PowerLeakyReLU(1.0))
+    w = loss.start
+    end = GradientDescent(step_size=1e3, n_steps=50).lower(loss, w, forever())
+    np.testing.assert_array_equal(end.w, w)
+
+
+def test_the_rounded_descent_follows_a_kink():
+    """Of four corners of a square, one has target 1: u along it puts two others on the neuron's kink."""
+    X = np.array([[1.0, 1.0], [-1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]])
+    y = np.array([[1.0], [0.0], [0.0], [0.0]])
+    network = FeedForward([[[0.3, 0.1]], [[0.2]]])
+    loss = SquareLoss(network=network, activation=RELU, X=X, Y=y)
+    fit = refit(loss, LimitedMemoryBFGS(), forever(goal=1e-14))
+    assert fit.loss < 1e-6
+
+
+def test_goals_deadlines_and_interrupts_end_a_descent():
+    loss = random_loss(5, PowerLeakyReLU(0.5))
+    w = loss.start
+    start = loss.value(w)
+    early = LimitedMemoryBFGS().lower(loss, w, forever(goal=0.9 * start))
+    late = LimitedMemoryBFGS().lower(loss, w, Watch(goal=0.0, deadline=-np.inf))
+    assert early.n_steps < LimitedMemoryBFGS().lower(loss, w, forever()).n_steps
+    assert late.n_steps == 1
+    assert LevenbergMarquardt().lower(loss, w, Watch(goal=0.0, deadline=-np.inf)).n_steps == 0
+    assert GradientDescent().lower(loss, w, Watch(goal=0.0, deadline=-np.inf)).n_steps == 0
+
+
+class _Interrupted(SquareLoss):
+    def value_and_gradient(self, _w):
+        raise KeyboardInterrupt
+
+    def normal_equations(self, _w):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=str)
+def test_ctrl_c_returns_the_point_so_far(solver):
+    loss = random_loss(6, RELU)
+    broken = _Interrupted(network=loss.network, activation=RELU, X=loss.X, Y=loss.Y)
+    watch = forever()
+    np.testing.assert_array_equal(solver.lower(broken, loss.start, watch).w, loss.start)
+    assert watch.interrupted
+
+
+def test_solvers_by_name_and_refusals():
+    assert inner_solver("lbfgs") == LimitedMemoryBFGS()
+    assert inner_solver(LevenbergMarquardt(max_steps=3)).max_steps == 3
+    with pytest.raises(InvalidInputError, match="'levenberg-marquardt'"):
+        inner_solver("newton")
+    loss = random_loss(7, RELU)
+    with pytest.raises(InvalidInputError, match="at most 5 weights, got 22"):
+        LevenbergMarquardt(max_weights=5).lower(loss, pack(loss.network.weights), forever())
