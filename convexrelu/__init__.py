@@ -25,8 +25,15 @@ if TYPE_CHECKING:
         certify,
         check_kkt,
     )
-    from convexrelu.correlation import Correlation, maximize_correlation
-    from convexrelu.dynamics import Trajectory, gradient_descent, gradient_flow
+    from convexrelu.correlation import (
+        Correlation,
+        NCFResult,
+        maximize_correlation,
+        maximize_ncf,
+        ncf_stationarity,
+        rank_one_kkt_point,
+    )
+    from convexrelu.dynamics import Trajectory, alignment_flow, gradient_descent, gradient_flow
     from convexrelu.errors import (
         CertificateError,
         ConvexReLUError,
@@ -34,8 +41,10 @@ if TYPE_CHECKING:
         InvalidInputError,
         SolverError,
     )
-    from convexrelu.networks import TwoLayerReLU
+    from convexrelu.estimator import NeuronPursuitClassifier, NeuronPursuitRegressor
+    from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU
     from convexrelu.programs import dual_program, primal_program
+    from convexrelu.pursuit import PursuitResult, neuron_pursuit
     from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, solve_max_margin
     from convexrelu.verify import LimitReport, verify_gradient_descent
 
@@ -53,11 +62,20 @@ _HOME = {
         "sample_patterns",
     ],
     "certificates": ["Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"],
-    "correlation": ["Correlation", "maximize_correlation"],
-    "dynamics": ["Trajectory", "gradient_descent", "gradient_flow"],
+    "correlation": [
+        "Correlation",
+        "NCFResult",
+        "maximize_correlation",
+        "maximize_ncf",
+        "ncf_stationarity",
+        "rank_one_kkt_point",
+    ],
+    "dynamics": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
     "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
-    "networks": ["TwoLayerReLU"],
+    "estimator": ["NeuronPursuitClassifier", "NeuronPursuitRegressor"],
+    "networks": ["FeedForward", "PowerLeakyReLU", "TwoLayerReLU"],
     "programs": ["dual_program", "primal_program"],
+    "pursuit": ["PursuitResult", "neuron_pursuit"],
     "solvers": ["MaxMarginSolution", "MultiClassSolution", "solve_max_margin"],
     "verify": ["LimitReport", "verify_gradient_descent"],
 }
@@ -69,6 +87,7 @@ __all__ = [
     "CertificateError",
     "ConvexReLUError",
     "Correlation",
+    "FeedForward",
     "InfeasibleError",
     "InvalidInputError",
     "KKTReport",
@@ -76,9 +95,15 @@ __all__ = [
     "MaxMarginSolution",
     "MultiClassCertificate",
     "MultiClassSolution",
+    "NCFResult",
+    "NeuronPursuitClassifier",
+    "NeuronPursuitRegressor",
+    "PowerLeakyReLU",
+    "PursuitResult",
     "SolverError",
     "Trajectory",
     "TwoLayerReLU",
+    "alignment_flow",
     "certify",
     "check_kkt",
     "count_patterns",
@@ -91,8 +116,12 @@ __all__ = [
     "is_spike_free",
     "iter_patterns",
     "maximize_correlation",
+    "maximize_ncf",
+    "ncf_stationarity",
+    "neuron_pursuit",
     "pattern_bound",
     "primal_program",
+    "rank_one_kkt_point",
     "sample_patterns",
     "solve_max_margin",
     "verify_gradient_descent",

@@ -21,12 +21,15 @@ NAMES = {
     ),
     *("is_orthogonally_separable", "is_spike_free"),
     *("Correlation", "maximize_correlation"),
+    *("FeedForward", "PowerLeakyReLU", "NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"),
     *("TwoLayerReLU", "datasets"),
     *("dual_program", "primal_program"),
     *("MaxMarginSolution", "MultiClassSolution", "solve_max_margin"),
     *("Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"),
-    *("Trajectory", "gradient_descent", "gradient_flow"),
+    *("Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"),
     *("LimitReport", "verify_gradient_descent"),
+    *("NeuronPursuitClassifier", "NeuronPursuitRegressor"),
+    *("PursuitResult", "neuron_pursuit"),
 }
 HEAVY = {"cvxpy", "sklearn", "matplotlib", "numba", "scipy.optimize", "torch", "pandas", "pyarrow"}
 

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from convexrelu import __version__
-from convexrelu.cli import certify, check, patterns, reproduce, solve, verify
+from convexrelu.cli import certify, check, patterns, pursue, reproduce, solve, verify
 from convexrelu.cli.output import BAD_INPUT, INTERRUPTED, complain
 from convexrelu.errors import ConvexReLUError
 
@@ -63,6 +63,7 @@ app.command("solve", epilog=solve.EXAMPLES)(solve.solve)
 app.command("certify", epilog=certify.EXAMPLES)(certify.certify)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("patterns", epilog=patterns.EXAMPLES)(patterns.patterns)
+app.command("pursue", epilog=pursue.EXAMPLES)(pursue.pursue)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 
 

@@ -10,6 +10,7 @@ import typer
 from convexrelu.cli.output import FAILS, Json, Label, emit_json, make_folder, strict, wants_progress, working
 
 if TYPE_CHECKING:
+    from convexrelu.plotting import NamedFigure
     from convexrelu.verify import LimitReport
 
 __all__ = ["EXAMPLES", "verify"]
@@ -17,8 +18,12 @@ __all__ = ["EXAMPLES", "verify"]
 EXAMPLES = (
     "Examples: `convexrelu verify` (the data of WP appendix F.1); "
     "`convexrelu verify data.csv --label species --runs 10 --out report`; "
+    "`convexrelu verify multi-class-counterexample --width 4 --width 16 --runs 20 --checkpoint runs.json`; "
     "`convexrelu verify iris-setosa-virginica --json`"
 )
+
+_WIDTHS, _SCALES = [10], [1e-3]
+_DRAWN = 6  # runs in each figure: those of the first width and scale
 
 
 def verify(
@@ -26,10 +31,22 @@ def verify(
         str, typer.Argument(metavar="[DATA]", help="Named data set, or CSV, NPZ or Parquet file.")
     ] = "wang-pilanci-f1",
     label: Label = None,
-    width: Annotated[int, typer.Option(help="Neurons of each network.")] = 10,
-    runs: Annotated[int, typer.Option(help="Runs of gradient descent.")] = 5,
-    init_scale: Annotated[float, typer.Option(help="Norm of each neuron's weights at the start.")] = 1e-3,
+    width: Annotated[
+        list[int], typer.Option(help="Neurons of each network; give it several times for a grid.")
+    ] = _WIDTHS,
+    runs: Annotated[int, typer.Option(help="Runs of gradient descent, for each width and scale.")] = 5,
+    init_scale: Annotated[
+        list[float],
+        typer.Option(help="Norm of each neuron's weights at the start; several times for a grid."),
+    ] = _SCALES,
     seed: Annotated[int, typer.Option(help="Seed of the starts.", min=0)] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="JSON file that finished runs are kept in; a rerun goes on from it."),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds; the report then has the runs finished by then.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.json and the figures.")] = Path(
         "convexrelu-report"
     ),
@@ -38,7 +55,7 @@ def verify(
 ) -> None:
     """Train by gradient descent and compare each run's limit with the certified global optimum.
 
-    Exit code 0: every run reaches it. 1: some run does not. 2: bad or infeasible data.
+    Exit code 0: every run reaches it. 1: some run does not, or was not finished. 2: bad or infeasible data.
     """
     from convexrelu.datasets import resolve
     from convexrelu.networks.storage import write_json
@@ -52,6 +69,8 @@ def verify(
         width=width,
         n_runs=runs,
         init_scale=init_scale,
+        checkpoint=checkpoint,
+        time_limit=time_limit,
         rng=seed,
         progress=wants_progress(),
     )
@@ -77,28 +96,52 @@ def verify(
 
 def _summary(report: LimitReport) -> str:
     """The answer in one sentence."""
-    good = sum(run.verdict == "global optimum" for run in report.runs)
+    good, total = report.counts.get("global optimum", 0), len(report.runs)
     gap = max(report.solution.gap, 0.0)
     value = f"P* = {report.solution.objective:.6f} (certified to a relative gap of {gap:.0e})"
     if report.all_optimal:
-        return f"All {len(report.runs)} runs of gradient descent converge to the global optimum, {value}."
-    return f"{good} of {len(report.runs)} runs of gradient descent converge to the global optimum, {value}."
+        return f"All {total} runs of gradient descent converge to the global optimum, {value}."
+    return f"{good} of {total} runs of gradient descent converge to the global optimum, {value}."
 
 
 def _draw(report: LimitReport, folder: Path) -> list[str]:
     """Write the figures, for K classes those of each class; their names."""
-    from convexrelu.plotting import save_figures, training_figures
+    from convexrelu.plotting import save_figures
+
+    if not report.runs:
+        return []
+    with working("drawing the figures"):
+        return [path.name for path in save_figures([*_of_runs(report), *_of_grid(report)], folder)]
+
+
+def _of_runs(report: LimitReport) -> list[NamedFigure]:
+    """Bounds, alignment, growth and directions of the first runs in each binary problem."""
+    from convexrelu.plotting import training_figures
     from convexrelu.solvers import MultiClassSolution
 
     solution = report.solution
-    parts = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
-    labels = (
-        [f"class {name:g}" for name in solution.classes] if isinstance(solution, MultiClassSolution) else [""]
-    )
-    names = []
-    with working("drawing the figures"):
-        for k, (part, name) in enumerate(zip(parts, labels, strict=True)):
-            paths = [run.trajectories[k] for run in report.runs]
-            figures = training_figures(paths, part.network, optimum=part.objective, label=name)
-            names += [path.name for path in save_figures(figures, folder)]
-    return names
+    optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
+    first = next(cell for cell in report.cells if cell.runs).runs[:_DRAWN]
+    figures: list[NamedFigure] = []
+    for k, (optimum, name) in enumerate(zip(optima, report.problems, strict=True)):
+        paths = [run.trajectories[k] for run in first]
+        figures += training_figures(paths, optimum.network, optimum=optimum.objective, label=name)
+    return figures
+
+
+def _of_grid(report: LimitReport) -> list[NamedFigure]:
+    """The phase map, if there is more than one cell."""
+    from convexrelu.plotting import NamedFigure, PhaseCell, phase_map_figure
+
+    if len(report.cells) == 1:
+        return []
+    cells = [
+        PhaseCell(
+            width=cell.width,
+            init_scale=cell.init_scale,
+            verdicts=tuple(run.verdict for run in cell.runs),
+        )
+        for cell in report.cells
+    ]
+    figure = phase_map_figure(cells, title="What gradient descent converges to, and from how many starts")
+    return [NamedFigure(name="phase-map", figure=figure)]

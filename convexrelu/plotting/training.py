@@ -14,6 +14,7 @@ from convexrelu._validation import check_count
 from convexrelu.dynamics import Trajectory
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.plotting.neurons import growth_figure
 from convexrelu.plotting.style import (
     BOUND,
     GRID,
@@ -282,7 +283,7 @@ def _alignment_legend(figure: Figure, ax: Axes) -> None:
 def training_figures(
     trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, optimum: float, label: str = ""
 ) -> tuple[NamedFigure, ...]:
-    """Return the figures of several runs on one binary problem: bounds, alignment, directions.
+    """Return the figures of several runs on one binary problem: bounds, alignment, growth, directions.
 
     Parameters
     ----------
@@ -298,7 +299,7 @@ def training_figures(
     Returns
     -------
     tuple of NamedFigure
-        "bounds", "alignment" and, for two columns, "directions".
+        "bounds", "alignment", "growth" (of the first run) and, for two columns, "directions" (likewise).
 
     Raises
     ------
@@ -320,6 +321,10 @@ def training_figures(
                 trajectories,
                 title=f"Alignment of WP Theorem 1: cosine of neuron and its dual extreme direction{of}",
             ),
+        ),
+        NamedFigure(
+            name=f"growth{suffix}",
+            figure=growth_figure(trajectories[0], title=f"Growth of the neurons in run 1{of}"),
         ),
     ]
     if trajectories[0].X.shape[1] == 2:

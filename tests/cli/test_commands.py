@@ -44,6 +44,7 @@ def test_verify_prints_the_verdict_and_writes_the_report(run, tmp_path):
         "report.json",
         "bounds.png",
         "alignment.png",
+        "growth.png",
         "directions.png",
     }
     document = json.loads((folder / "report.json").read_text())

@@ -58,10 +58,11 @@ def test_figures_by_problem(runs):
     assert [f.name for f in training_figures(runs, network, optimum=P_STAR)] == [
         "bounds",
         "alignment",
+        "growth",
         "directions",
     ]
     names = [f.name for f in training_figures(runs, network, optimum=P_STAR, label="class 2")]
-    assert names == ["bounds-class-2", "alignment-class-2", "directions-class-2"]
+    assert names == ["bounds-class-2", "alignment-class-2", "growth-class-2", "directions-class-2"]
 
 
 def test_no_runs_are_refused():

@@ -1,0 +1,153 @@
+"""``convexrelu pursue``: grow a network neuron by neuron."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+
+from convexrelu.cli.output import FAILS, INTERRUPTED, Data, Json, Label, complain, emit_json, wants_progress
+from convexrelu.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from convexrelu.datasets import Task
+    from convexrelu.pursuit import PursuitResult, PursuitStep
+
+__all__ = ["EXAMPLES", "pursue"]
+
+EXAMPLES = (
+    "Examples: `convexrelu pursue fig5 --size 500 --test-size 2000`; "
+    "`convexrelu pursue data.csv --target price --bias --depth 2 --out network.json`; "
+    "`convexrelu pursue wine --iterations 8 --json`"
+)
+
+
+class _Problem(NamedTuple):
+    """What to fit, and fresh samples to test it on if the law of the samples is known."""
+
+    train: Task
+    test: Task | None
+
+
+def pursue(
+    data: Data,
+    label: Label = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column of real targets, for files.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Samples of a sparse function (f1, ..., h2, fig5).")] = 800,
+    test_size: Annotated[int, typer.Option(help="Fresh samples to test on, of a sparse function.")] = 5000,
+    bias: Annotated[bool, typer.Option("--bias", help="Append a column of ones, for files.")] = False,
+    depth: Annotated[int, typer.Option(help="Layers of the network, at least 2.")] = 3,
+    alpha: Annotated[float, typer.Option(help="Slope of the activation on the negative side.")] = 0.0,
+    power: Annotated[int, typer.Option(help="Power of the activation max(x, alpha x)^power.")] = 1,
+    starts: Annotated[int, typer.Option(help="Starts of the search for each neuron.")] = 10,
+    iterations: Annotated[int, typer.Option(help="Iterations at most.")] = 31,
+    tol: Annotated[float, typer.Option(help="Relative training error at which it ends.")] = 1e-3,
+    inner: Annotated[str, typer.Option(help="lbfgs, levenberg-marquardt or gradient-descent.")] = "lbfgs",
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop with the best network so far.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the starts and of the samples.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the network (FeedForward.load reads it).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Grow a network neuron by neuron until it fits (Neuron Pursuit).
+
+    DATA is a sparse function's name (f1, f2, g1, g2, h1, h2, fig5), a data set's name or a file; labels of
+    classes are fitted as +1 and -1, one output a class if there are more than two.
+
+    Exit code 0: the training error is within --tol. 1: it is not, and the best network is returned. 2: bad
+    input.
+    """
+    from convexrelu.networks import PowerLeakyReLU
+    from convexrelu.pursuit import neuron_pursuit
+
+    problem = _problem(data, label, target, bias=bias, size=size, test_size=test_size, seed=seed)
+    result = neuron_pursuit(
+        problem.train.X,
+        problem.train.y,
+        depth=depth,
+        activation=PowerLeakyReLU(alpha, power),
+        n_starts=starts,
+        max_iterations=iterations,
+        tol=tol,
+        inner=inner,
+        time_limit=time_limit,
+        rng=seed,
+        progress=wants_progress(),
+    )
+    if out is not None:
+        result.network.save(out)
+    error = None if problem.test is None else problem.test.relative_error(result.network(problem.test.X))
+    if json:
+        emit_json(_document(problem.train, result, error))
+    else:
+        typer.echo(f"{problem.train}\n\n{result}")
+        if error is not None:
+            typer.echo(f"test error {error:.3e} on {len(problem.test.X)} fresh samples")  # type: ignore[union-attr]
+        if out is not None:
+            typer.echo(f"network written to {out}")
+    if result.status == "interrupted":
+        complain("interrupted; the network so far is the best one found")
+        raise typer.Exit(INTERRUPTED)
+    if result.status != "tolerance":
+        raise typer.Exit(FAILS)
+
+
+def _problem(
+    data: str, label: str | None, target: str | None, *, bias: bool, size: int, test_size: int, seed: int
+) -> _Problem:
+    """Return what the arguments name."""
+    from convexrelu.datasets import (
+        Task,
+        resolve,
+        sparse_function,
+        sparse_function_names,
+        task_from_file,
+        with_bias,
+    )
+
+    if data in sparse_function_names():
+        if label is not None or target is not None:
+            raise InvalidInputError(f"label and target columns are for files; {data} is a function's name")
+        train, test = np.random.SeedSequence(seed).spawn(2)
+        return _Problem(sparse_function(data, size, rng=train), sparse_function(data, test_size, rng=test))
+    if target is not None:
+        if label is not None:
+            raise InvalidInputError("give --label (classes) or --target (real numbers), not both")
+        task = task_from_file(data, target=target)
+    else:
+        task = _as_task(resolve(data, label=label))
+    return _Problem(Task(with_bias(task.X), task.y, task.name, task.description) if bias else task, None)
+
+
+def _as_task(dataset: Any) -> Task:
+    """Return classes as targets +1 and -1, one column a class if there are more than two."""
+    from convexrelu._validation import one_vs_rest
+    from convexrelu.datasets import Task
+
+    targets = one_vs_rest(dataset.y).Y
+    y = targets[0] if len(targets) == 1 else targets.T
+    return Task(dataset.X, y, dataset.name, dataset.description)
+
+
+def _document(task: Task, result: PursuitResult, test_error: float | None) -> dict[str, Any]:
+    return {
+        "data": task.name,
+        "status": result.status,
+        "relative_error": result.relative_error,
+        **({} if test_error is None else {"test_error": test_error}),
+        "widths": result.network.widths,
+        "weights": result.network.weights,
+        "history": [_step(step) for step in result.history],
+    }
+
+
+def _step(step: PursuitStep) -> dict[str, Any]:
+    shown = ("iteration", "layer", "ncf_value", "kkt_residual", "proven", "loss", "relative_error")
+    return {**{name: getattr(step, name) for name in shown}, "n_neurons": step.n_neurons}
