@@ -8,14 +8,14 @@ restriction does (:mod:`convexrelu.arrangements.restriction`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count
 from convexrelu.arrangements.bounds import pattern_bound
@@ -260,7 +260,7 @@ def _in_general_position(decided: Decided, progress: bool) -> Block | None:
     total = pattern_bound(*decided.lines.normals.shape)
     block = Block.empty(total, *decided.matrix.shape)
     cells = GeneralPass(decided.lines, least_margin(decided))
-    with _bar(progress, total) as advance:
+    with progress_bar(progress, "cells", total) as advance:
         for start in range(0, total, _AT_ONCE):
             part = block.part(start, min(start + _AT_ONCE, total))
             if not cells.fill(part):
@@ -279,7 +279,7 @@ def _nothing_merged(decided: Decided) -> bool:
 
 def _with_ties(decided: Decided, progress: bool) -> Block:
     blocks = []
-    with _bar(progress, None) as advance:
+    with progress_bar(progress, "cells", None) as advance:
         for block in list_blocks(decided, 2**62, least_margin(decided)):
             blocks.append(block)
             advance(len(block.margins))
@@ -290,16 +290,3 @@ def _with_ties(decided: Decided, progress: bool) -> Block:
         witnesses=np.concatenate([b.witnesses for b in blocks]),
         margins=np.concatenate([b.margins for b in blocks]),
     )
-
-
-@contextmanager
-def _bar(wanted: bool, total: int | None) -> Iterator[Callable[[int], object]]:
-    """A progress bar's `advance`, or a function that does nothing."""
-    if not wanted:
-        yield lambda _: None
-        return
-    from rich.progress import Progress
-
-    with Progress() as bar:
-        task = bar.add_task("cells", total=total)
-        yield lambda cells: bar.advance(task, cells)

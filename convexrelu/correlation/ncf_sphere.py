@@ -7,8 +7,8 @@ There
 
     mu I - P hess N(w) P,    mu = w^T grad N(w),    P = I - w w^T,
 
-is positive definite at a strict maximum (it is what the second-order condition speaks of, spec: 2 lambda =
-mu), most of its eigenvalues are mu itself, and conjugate gradients end after a few Hessian-vector products.
+is positive definite at a strict maximum (with 2 lambda = mu it is what the second-order condition speaks of),
+most of its eigenvalues are mu itself, and conjugate gradients end after a few Hessian-vector products.
 """
 
 from __future__ import annotations

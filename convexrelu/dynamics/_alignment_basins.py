@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from convexrelu._progress import progress_bar
 from convexrelu._statistics import wilson_interval
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_data, as_generator, check_count, check_positive
@@ -174,17 +175,10 @@ def basins(
 def _rounds(n_starts: int, progress: bool) -> Iterator[int]:
     """The sizes of the rounds, with a bar on the terminal if wanted."""
     sizes = [min(STARTS_A_ROUND, n_starts - k) for k in range(0, n_starts, STARTS_A_ROUND)]
-    if not progress:
-        yield from sizes
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("starts", total=n_starts)
+    with progress_bar(progress, "starts", n_starts) as advance:
         for size in sizes:
             yield size
-            bar.advance(task, size)
+            advance(size)
 
 
 def _counted(rounds: list[AlignmentResult], sign: int, confidence: float, status: str) -> Basins:

@@ -1,22 +1,21 @@
 """The compiled loops of gradient descent: one for all losses and all kinds of steps.
 
 Samples are the inner, vectorised index: the columns of X come as rows of `XT`. Everything is padded with
-zeros, columns and neurons to multiples of four, samples to a multiple of eight, so that a pass does several
-columns' and neurons' worth of work and leaves no rest; what is padded stays zero. The only mathematical
-function of a plain step is one exponential a sample, written out so that it is vectorised too.
+zeros to multiples of four, so that a pass does several columns' and neurons' worth of work and leaves no
+rest; what is padded stays zero. Problems of up to four columns have loops of their own where that is faster.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar, no_type_check
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import kernel
+from convexrelu.dynamics._descent_weights import loop_kernel, product_kernel, weigh
 
 __all__ = [
     "CONVERGED",
@@ -35,47 +34,16 @@ RUNNING, CONVERGED, DIVERGED = 0, 1, 2
 BLOCK = 4
 """Columns, and neurons, handled in one pass over the samples."""
 
-LANES = 8
-"""Samples handled at once: two vectors of four."""
+LANES = 4
+"""Samples handled at once: a vector of four."""
 
 PLAIN, NORMALIZED, GROWING = 0, 1, 2
 """Kinds of steps: see :func:`~convexrelu.gradient_descent`."""
 
-_LOGISTIC, _EXPONENTIAL = 0, 1  # the codes of convexrelu.losses; any other code is the square loss
-
 _LOG_LARGEST = 709.78  # exp of more overflows
-
-_FAR = 600.0
-"""When every margin is beyond this, the logistic loss is e^{-q} to all digits, and is summed relative to its
-largest term; nearer, the sum itself is well within float64."""
 
 _SHRINK = 0.5
 """What a growing step is multiplied with after it raised the loss."""
-
-_LOG2_E = 1.4426950408889634
-_LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # the first with 20 zero bits at its end
-_MAGIC = 6755399441055744.0  # 1.5 * 2^52: adding it rounds to a whole number, found in the lowest bits
-_LOWEST = -708.0  # e^{-708} is about the last normal number; what is smaller counts as 0
-
-F = TypeVar("F", bound=Callable[..., object])
-
-
-def _product_kernel(function: F) -> F:
-    """Compile a loop of sums of products, which may be reordered and fused; NaN and inf keep their sense."""
-    from numba import njit
-
-    compiled: F = njit(cache=True, error_model="numpy", nogil=True, fastmath={"contract", "reassoc"})(
-        function
-    )
-    return compiled
-
-
-def _fused_kernel(function: F) -> F:
-    """Compile a loop whose products and sums may be fused, but keep their order."""
-    from numba import njit
-
-    compiled: F = njit(cache=True, error_model="numpy", nogil=True, fastmath={"contract"})(function)
-    return compiled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,10 +84,27 @@ class Padded:
         return self.W1[:m, :d].copy(), self.w2[:m].copy()
 
 
-@_product_kernel
+@product_kernel
 @no_type_check
-def _forward(XT, W1, w2, pre, q):
-    """Fill the pre-activations (m, n) and the outputs f(x_n)."""
+def _forward_narrow(XT, m, W1, w2, pre, q):
+    """Do what :func:`_forward` does for one block of columns, in one pass a neuron."""
+    n = XT.shape[1]
+    x0, x1, x2, x3 = XT[0], XT[1], XT[2], XT[3]
+    for j in range(n):
+        q[j] = 0.0
+    for i in range(m):
+        row, output = pre[i], w2[i]
+        a, b, c, e = W1[i, 0], W1[i, 1], W1[i, 2], W1[i, 3]
+        for j in range(n):
+            p = a * x0[j] + b * x1[j] + c * x2[j] + e * x3[j]
+            row[j] = p
+            q[j] += output * (p if p > 0.0 else 0.0)
+
+
+@product_kernel
+@no_type_check
+def _forward_wide(XT, W1, w2, pre, q):
+    """Do what :func:`_forward` does for two blocks of columns or more."""
     d, n = XT.shape
     for j in range(n):
         q[j] = 0.0
@@ -128,12 +113,7 @@ def _forward(XT, W1, w2, pre, q):
         for k in range(0, d, BLOCK):
             a, b, c, e = W1[i, k], W1[i, k + 1], W1[i, k + 2], W1[i, k + 3]
             x0, x1, x2, x3 = XT[k], XT[k + 1], XT[k + 2], XT[k + 3]
-            if d == BLOCK:  # the usual case of few columns, in one pass
-                for j in range(n):
-                    p = a * x0[j] + b * x1[j] + c * x2[j] + e * x3[j]
-                    row[j] = p
-                    q[j] += output * (p if p > 0.0 else 0.0)
-            elif k == 0:
+            if k == 0:
                 for j in range(n):
                     row[j] = a * x0[j] + b * x1[j] + c * x2[j] + e * x3[j]
             elif k < d - BLOCK:
@@ -146,173 +126,20 @@ def _forward(XT, W1, w2, pre, q):
                     q[j] += output * (p if p > 0.0 else 0.0)
 
 
-@_fused_kernel
+@loop_kernel
 @no_type_check
-def _exponentials(q, out, powers, bits):
-    """Write exp(q) for q <= 0, to the last digit but one; 0 below e^{-708}.
+def _forward(XT, m, W1, w2, pre, q):
+    """Fill the pre-activations (m, n) and the outputs f(x_n).
 
-    Work space: `powers`, and `bits`, the same memory as whole numbers. The order of the operations matters:
-    q is split into k log 2 + r exactly, and the whole number k put into the exponent.
+    Where there are few columns, those of the first m neurons only; the others are taken to be zero.
     """
-    n = len(q)
-    for j in range(n):
-        v = q[j]
-        v = v if v > _LOWEST else _LOWEST
-        power = v * _LOG2_E + _MAGIC
-        powers[j] = power
-        whole = power - _MAGIC
-        r = (v - whole * _LN2_HIGH) - whole * _LN2_LOW
-        p = 1.6059043836821613e-10  # 1/13!, and so on down to 1/0!
-        p = p * r + 2.08767569878681e-09
-        p = p * r + 2.505210838544172e-08
-        p = p * r + 2.755731922398589e-07
-        p = p * r + 2.7557319223985893e-06
-        p = p * r + 2.48015873015873e-05
-        p = p * r + 0.0001984126984126984
-        p = p * r + 0.001388888888888889
-        p = p * r + 0.008333333333333333
-        p = p * r + 0.041666666666666664
-        p = p * r + 0.16666666666666666
-        p = p * r + 0.5
-        out[j] = (p * r + 1.0) * r + 1.0
-    for j in range(n):
-        bits[j] = (bits[j] + 1023) << 52
-    for j in range(n):
-        scale = powers[j]
-        out[j] *= scale
-
-
-@_product_kernel
-@no_type_check
-def _total_of_log1p(x, q, n):
-    """Return ``sum_n max(-q_n, 0) + log(1 + x_n)`` for x in [0, 1]."""
-    total = 0.0
-    for j in range(n):
-        v, margin = x[j], q[j]
-        z = v / (2.0 + v)  # log(1 + x) = 2 artanh(z), z <= 1/3: the rest of 17 terms is below 3^{-34}
-        square = z * z
-        p = square * (1 / 33) + 1 / 31
-        p = p * square + 1 / 29
-        p = p * square + 1 / 27
-        p = p * square + 1 / 25
-        p = p * square + 1 / 23
-        p = p * square + 1 / 21
-        p = p * square + 1 / 19
-        p = p * square + 1 / 17
-        p = p * square + 1 / 15
-        p = p * square + 1 / 13
-        p = p * square + 1 / 11
-        p = p * square + 1 / 9
-        p = p * square + 1 / 7
-        p = p * square + 1 / 5
-        p = p * square + 1 / 3
-        p = p * square + 1.0
-        total += 2.0 * z * p + (-margin if margin < 0.0 else 0.0)
-    return total
-
-
-@_fused_kernel
-@no_type_check
-def _logistic_slopes(q, x):
-    """Turn x = e^{-|q|} into 1/(1 + e^q)."""
-    for j in range(len(q)):
-        v = x[j]
-        top = v if q[j] > 0.0 else 1.0
-        x[j] = top / (1.0 + v)
-
-
-@_product_kernel
-@no_type_check
-def _into_margins(y, q):
-    """Turn outputs into margins; return 0, or NaN if one of them is inf or NaN."""
-    bad = 0.0
-    for j in range(len(q)):
-        margin = q[j] * y[j]
-        q[j] = margin
-        bad += margin * 0.0
-    return bad
-
-
-@kernel
-@no_type_check
-def _smallest(q, n):
-    """Return the smallest of the first n entries."""
-    smallest = np.inf
-    for j in range(n):
-        v = q[j]
-        smallest = v if v < smallest else smallest
-    return smallest
-
-
-@kernel
-@no_type_check
-def _logistic(q, n, slopes, powers, bits, with_loss):
-    """Write the slopes of the logistic loss over a scale; return its logarithm, and the loss's if wanted."""
-    if with_loss:
-        smallest = _smallest(q, n)
-        if smallest > _FAR:
-            return _shifted(q, n, slopes, powers, bits, smallest)
-    for j in range(len(q)):
-        v = q[j]
-        slopes[j] = -v if v > 0.0 else v
-    _exponentials(slopes, slopes, powers, bits)
-    log_loss = math.log(_total_of_log1p(slopes, q, n)) if with_loss else 0.0
-    _logistic_slopes(q, slopes)
-    return 0.0, log_loss
-
-
-@kernel
-@no_type_check
-def _shifted(q, n, slopes, powers, bits, smallest):
-    """Write the slopes e^{-q} over the largest of them; return the logarithms of that and of the sum."""
-    for j in range(n):
-        slopes[j] = smallest - q[j]
-    for j in range(n, len(q)):
-        slopes[j] = 0.0
-    _exponentials(slopes, slopes, powers, bits)
-    total = 0.0
-    for j in range(n):
-        total += slopes[j]
-    return -smallest, math.log(total) - smallest
-
-
-@kernel
-@no_type_check
-def _square(q, n, slopes):
-    """Write the slopes 1 - q of the square loss; return (0, log of the loss)."""
-    top, total = 0.0, 0.0
-    for j in range(len(q)):
-        slopes[j] = 1.0 - q[j]
-    for j in range(n):
-        top = max(top, abs(slopes[j]))
-    if top == 0.0:
-        return 0.0, -np.inf
-    for j in range(n):
-        total += (slopes[j] / top) ** 2
-    return 0.0, 2.0 * math.log(top) + math.log(0.5 * total)
-
-
-@kernel
-@no_type_check
-def _weigh(y, n, q, code, with_loss, slopes, powers, bits):
-    """Turn outputs into margins, and write ``y_n slope(q_n)`` over a scale; return its log, and log L.
-
-    The logistic loss of plain steps, which need none, is given as 1; of margins that are not finite, as NaN.
-    """
-    if math.isnan(_into_margins(y, q)):
-        return 0.0, np.nan
-    if code == _LOGISTIC:
-        log_scale, log_loss = _logistic(q, n, slopes, powers, bits, with_loss)
-    elif code == _EXPONENTIAL:
-        log_scale, log_loss = _shifted(q, n, slopes, powers, bits, _smallest(q, n))
+    if len(XT) == BLOCK:
+        _forward_narrow(XT, m, W1, w2, pre, q)
     else:
-        log_scale, log_loss = _square(q, n, slopes)
-    for j in range(len(q)):
-        slopes[j] *= y[j]
-    return log_scale, log_loss
+        _forward_wide(XT, W1, w2, pre, q)
 
 
-@_product_kernel
+@product_kernel
 @no_type_check
 def _pulls(XT, pre, weights, G):
     """Fill row i of G with ``X^T D_i weights``, four neurons and four columns at a time."""
@@ -338,15 +165,31 @@ def _pulls(XT, pre, weights, G):
             G[i + 3, k], G[i + 3, k + 1], G[i + 3, k + 2], G[i + 3, k + 3] = e0, e1, e2, e3
 
 
-@_product_kernel
+@product_kernel
 @no_type_check
-def _update(W1, w2, G, rate, new_W1, new_w2):
-    """Write the weights after one step of size `rate`; return how many changed, and their squared norm.
+def _update_narrow(W1, w2, G, rate, new_W1, new_w2):
+    """Do what :func:`_update` does for one block of columns, vectorised over the neurons."""
+    changes, square = 0.0, 0.0
+    for i in range(len(w2)):
+        w, along = w2[i], rate * w2[i]
+        a, b, c, e = W1[i, 0], W1[i, 1], W1[i, 2], W1[i, 3]
+        g0, g1, g2, g3 = G[i, 0], G[i, 1], G[i, 2], G[i, 3]
+        new_a, new_b, new_c, new_e = a + along * g0, b + along * g1, c + along * g2, e + along * g3
+        new = w + rate * (a * g0 + b * g1 + c * g2 + e * g3)
+        square += new_a * new_a + new_b * new_b + new_c * new_c + new_e * new_e + new * new
+        changed = (new_a != a) | (new_b != b) | (new_c != c) | (new_e != e) | (new != w)
+        changes += 1.0 if changed else 0.0
+        new_W1[i, 0], new_W1[i, 1], new_W1[i, 2], new_W1[i, 3] = new_a, new_b, new_c, new_e
+        new_w2[i] = new
+    return changes, square
 
-    (X w1_i)_+^T weights, the pull on w2_i, is w1_i^T g_i.
-    """
+
+@product_kernel
+@no_type_check
+def _update_wide(W1, w2, G, rate, new_W1, new_w2):
+    """Do what :func:`_update` does for any number of columns."""
     m, d = W1.shape
-    changes, square = 0, 0.0
+    changes, square = 0.0, 0.0
     for i in range(m):
         output, along = 0.0, rate * w2[i]
         for k in range(d):
@@ -354,16 +197,41 @@ def _update(W1, w2, G, rate, new_W1, new_w2):
             new = old + along * g
             output += old * g
             square += new * new
-            changes += 1 if new != old else 0
+            changes += 1.0 if new != old else 0.0
             new_W1[i, k] = new
         new = w2[i] + rate * output
         square += new * new
-        changes += 1 if new != w2[i] else 0
+        changes += 1.0 if new != w2[i] else 0.0
         new_w2[i] = new
     return changes, square
 
 
-@kernel
+@loop_kernel
+@no_type_check
+def _update(W1, w2, G, rate, new_W1, new_w2):
+    """Write the weights after one step of size `rate`; return 0 if none changed, and their squared norm.
+
+    (X w1_i)_+^T weights, the pull on w2_i, is w1_i^T g_i.
+    """
+    if W1.shape[1] == BLOCK:
+        return _update_narrow(W1, w2, G, rate, new_W1, new_w2)
+    return _update_wide(W1, w2, G, rate, new_W1, new_w2)
+
+
+@loop_kernel
+@no_type_check
+def _neurons(W1, w2):
+    """Return how many neurons there are up to the last that is not zero; zero ones have no gradient."""
+    for i in range(len(w2) - 1, -1, -1):
+        if w2[i] != 0.0:
+            return i + 1
+        for k in range(W1.shape[1]):
+            if W1[i, k] != 0.0:
+                return i + 1
+    return 0
+
+
+@loop_kernel
 @no_type_check
 def _square_norm(W1, w2):
     """Return the squared norm of all weights."""
@@ -375,7 +243,7 @@ def _square_norm(W1, w2):
     return total
 
 
-@kernel
+@loop_kernel
 @no_type_check
 def _copy(W1, w2, new_W1, new_w2):
     """Overwrite weights with new ones."""
@@ -385,17 +253,50 @@ def _copy(W1, w2, new_W1, new_w2):
             W1[i, k] = new_W1[i, k]
 
 
-@kernel
+@loop_kernel
 @no_type_check
 def _rate(kind, step_size, log_step, square, log_scale, log_loss):
     """Return what the weights of `_weigh` are multiplied with; log_step is a growing step's logarithm."""
     if kind == PLAIN:
-        return step_size * math.exp(log_scale)
+        return step_size * math.exp(log_scale) if log_scale != 0.0 else step_size
     if log_loss == -np.inf:  # the loss is 0, and so are the weights
         return 0.0
     if kind == NORMALIZED:
         return step_size / max(1.0, square) * math.exp(log_scale - log_loss)
     return math.exp(min(log_step + log_scale, _LOG_LARGEST))
+
+
+@loop_kernel
+@no_type_check
+def _take_steps(XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_step, n_steps, work):
+    """Do what :func:`run_steps` does; also return how often old and new weights changed places."""
+    pre, q, x, weights, G = work
+    limit, with_loss, log_growth = np.inf if kind != PLAIN else _LOG_LARGEST, kind != PLAIN, math.log(growth)
+    m = _neurons(W1, w2)
+    _forward(XT, m, W1, w2, pre, q)
+    log_scale, log_loss = weigh(y, n, q, code, with_loss, x, weights)
+    if not log_loss < limit:
+        return 0, DIVERGED, log_step, 0
+    square, kept = _square_norm(W1, w2), 0
+    _pulls(XT, pre, weights, G)
+    for step in range(n_steps):
+        rate = _rate(kind, step_size, log_step, square, log_scale, log_loss)
+        changes, new_square = _update(W1, w2, G, rate, new_W1, new_w2)
+        if changes == 0:
+            return step, CONVERGED, log_step, kept
+        _forward(XT, m, new_W1, new_w2, pre, q)
+        new_log_scale, new_log_loss = weigh(y, n, q, code, with_loss, x, weights)
+        finite = new_square < np.inf and new_log_loss < limit
+        if kind == GROWING and not (finite and new_log_loss <= log_loss):
+            log_step += math.log(_SHRINK)
+            continue
+        if not finite:
+            return step, DIVERGED, log_step, kept
+        log_step += log_growth
+        square, log_scale, log_loss = new_square, new_log_scale, new_log_loss
+        W1, new_W1, w2, new_w2, kept = new_W1, W1, new_w2, w2, kept + 1
+        _pulls(XT, pre, weights, G)
+    return n_steps, RUNNING, log_step, kept
 
 
 @kernel
@@ -407,33 +308,14 @@ def run_steps(XT, y, n, W1, w2, code, kind, step_size, growth, log_step, n_steps
     loss that are not finite is not taken. A growing step that raises the loss is taken back, but counted.
     """
     (m, d), samples = W1.shape, len(y)
-    pre, q, weights, powers = np.empty((m, samples)), np.empty(samples), np.empty(samples), np.empty(samples)
-    bits, G, new_W1, new_w2 = powers.view(np.int64), np.empty((m, d)), np.empty((m, d)), np.empty(m)
-    limit, with_loss = np.inf if kind != PLAIN else _LOG_LARGEST, kind != PLAIN
-    _forward(XT, W1, w2, pre, q)
-    log_scale, log_loss = _weigh(y, n, q, code, with_loss, weights, powers, bits)
-    if not log_loss < limit:
-        return 0, DIVERGED, log_step
-    square = _square_norm(W1, w2)
-    _pulls(XT, pre, weights, G)
-    for step in range(n_steps):
-        rate = _rate(kind, step_size, log_step, square, log_scale, log_loss)
-        changes, new_square = _update(W1, w2, G, rate, new_W1, new_w2)
-        if changes == 0:
-            return step, CONVERGED, log_step
-        _forward(XT, new_W1, new_w2, pre, q)
-        new_log_scale, new_log_loss = _weigh(y, n, q, code, with_loss, weights, powers, bits)
-        finite = new_square < np.inf and new_log_loss < limit
-        if kind == GROWING and not (finite and new_log_loss <= log_loss):
-            log_step += math.log(_SHRINK)
-            continue
-        if not finite:
-            return step, DIVERGED, log_step
-        log_step += math.log(growth)
-        square, log_scale, log_loss = new_square, new_log_scale, new_log_loss
+    new_W1, new_w2, G, pre = np.empty((m, d)), np.empty(m), np.empty((m, d)), np.zeros((m, samples))
+    work = pre, np.empty(samples), np.empty(samples), np.empty(samples), G
+    taken, state, log_step, kept = _take_steps(
+        XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_step, n_steps, work
+    )
+    if kept % 2:
         _copy(W1, w2, new_W1, new_w2)
-        _pulls(XT, pre, weights, G)
-    return n_steps, RUNNING, log_step
+    return taken, state, log_step
 
 
 @kernel
@@ -444,10 +326,10 @@ def run_batches(XT, y, n, orders, first, size, W1, w2, code, step_size, n_steps,
     Row e of `orders` is the order of the samples in epoch e, cut into batches of `size` (the last one has the
     rest); `first` is the first batch's place in that sequence. A step weighs its batch by n over its size.
     """
-    (m, d), samples = W1.shape, -(-size // LANES) * LANES
-    part, labels, pre = np.zeros((d, samples)), np.zeros(samples), np.empty((m, samples))
-    q, weights, powers, G = np.empty(samples), np.empty(samples), np.empty(samples), np.empty((m, d))
-    bits, new_W1, new_w2 = powers.view(np.int64), np.empty((m, d)), np.empty(m)
+    (rows, d), samples, m = W1.shape, -(-size // LANES) * LANES, _neurons(W1, w2)
+    part, labels, pre = np.zeros((d, samples)), np.zeros(samples), np.zeros((rows, samples))
+    q, weights, x, G = np.empty(samples), np.empty(samples), np.empty(samples), np.empty((rows, d))
+    new_W1, new_w2 = np.empty((rows, d)), np.empty(rows)
     a_epoch = -(-n // size)
     for step in range(n_steps):
         epoch, begin = (first + step) // a_epoch, (first + step) % a_epoch * size
@@ -457,8 +339,8 @@ def run_batches(XT, y, n, orders, first, size, W1, w2, code, step_size, n_steps,
             labels[j] = y[row] if j < count else 0.0
             for k in range(d):
                 part[k, j] = XT[k, row] if j < count else 0.0
-        _forward(part, W1, w2, pre, q)
-        log_scale, log_loss = _weigh(labels, count, q, code, False, weights, powers, bits)
+        _forward(part, m, W1, w2, pre, q)
+        log_scale, log_loss = weigh(labels, count, q, code, False, x, weights)
         if not log_loss < _LOG_LARGEST:
             return step, DIVERGED, idle
         _pulls(part, pre, weights, G)

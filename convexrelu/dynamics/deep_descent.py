@@ -25,7 +25,7 @@ from convexrelu.dynamics.deep_problem import (
     free_entries,
 )
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
-from convexrelu.dynamics.descent import _recorded_steps
+from convexrelu.dynamics.descent import recorded_steps
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, PowerLeakyReLU, pack, unpack
 
@@ -170,7 +170,7 @@ def _check_plan(
 ) -> _Plan:
     return _Plan(
         step_size=check_positive(step_size, "step_size"),
-        wanted=_recorded_steps(record, check_count(n_steps, "n_steps")),
+        wanted=recorded_steps(record, check_count(n_steps, "n_steps")),
         stop_loss=-np.inf if stop_loss is None else check_nonnegative(stop_loss, "stop_loss"),
         seconds=check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False),
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._parallel import run_tasks
+from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, check_count, check_positive
 from convexrelu.dynamics.stopping import StoppingRule
@@ -207,28 +207,15 @@ def gradient_descents(
     tasks = [(X, y, network, plan, one, deadline) for network, one in zip(networks, generators, strict=True)]
     done: list[Trajectory] = []
     try:
-        with _bar(progress, len(tasks)) as advance:
+        with progress_bar(progress, "descent", len(tasks)) as advance:
             for k in range(0, len(tasks), _RUNS_A_ROUND):
-                done += run_tasks(_descend, tasks[k : k + _RUNS_A_ROUND])
-                advance(len(done))
+                finished = run_tasks(_descend, tasks[k : k + _RUNS_A_ROUND])
+                done += finished
+                advance(len(finished))
     except KeyboardInterrupt:
         rest = networks[len(done) :]
         done += [_trajectory(X, y, plan.rule, [(0, n.W1.copy(), n.w2.copy())], "interrupted") for n in rest]
     return tuple(done)
-
-
-@contextmanager
-def _bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar's function to tell how many are done, or a function that does nothing."""
-    if not show:
-        yield lambda _done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("descent", total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -261,7 +248,7 @@ def _plan(
 
     rule = get_loss(loss)
     rate = check_positive(step_size, "step_size")
-    wanted = _recorded_steps(record, check_count(n_steps, "n_steps"))
+    wanted = recorded_steps(record, check_count(n_steps, "n_steps"))
     factor = check_positive(growth, "growth")
     if factor < 1.0:
         raise InvalidInputError(f"growth must be at least 1, got {growth}")
@@ -289,7 +276,7 @@ def _deadline(time_limit: float | None) -> float:
     return time.perf_counter() + check_positive(seconds, "time_limit", finite=False)
 
 
-def _recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:
+def recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:
     """Sorted distinct step indices, with 0 and the last among them."""
     if np.ndim(record) == 0:
         count = check_count(record, "record")

@@ -1,7 +1,7 @@
 """Gradient flow of the neural correlation function: direction, norm and blow-up time.
 
 ``dw/dt = grad N_z(w)``, N homogeneous of degree L. With ``w = r u``, ``||u|| = 1``, and the rescaled time
-``ds = r^{L-2} dt`` the direction no longer knows of the norm (spec: K-deep Lemma 2, KH2 Lemma 5.3):
+``ds = r^{L-2} dt`` the direction no longer knows of the norm (K-deep Lemma 2, KH2 Lemma 5.3):
 
     du/ds = grad N(u) - (u^T grad N(u)) u,    d log r / ds = L N(u),    dt/ds = r^{-(L-2)}.
 

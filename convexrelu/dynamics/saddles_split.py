@@ -372,7 +372,7 @@ def approach_of(
     >>> path = train_feed_forward(start, np.eye(2), [1.0, 1.0], step_size=0.1, n_steps=50)
     >>> cosines = approach_of(path, saddle).alignment
     >>> print(f"{cosines[0]:.3f} {cosines[-1]:.3f}")
-    0.849 0.999
+    0.572 1.000
     """
     problem = trajectory.problem
     if problem.loss != "square" or saddle.widths != problem.network.widths:

@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from convexrelu._typing import ArrayLike
 from convexrelu._validation import one_vs_rest
 from convexrelu.datasets import with_bias
 from convexrelu.errors import InvalidInputError
@@ -24,18 +23,20 @@ __all__ = ["NeuronPursuitClassifier", "NeuronPursuitRegressor"]
 class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share: the parameters, the features, the fit to real targets."""
 
+    # By scikit-learn's contract a parameter of any kind can be set, and `fit` takes anything and says itself
+    # what is wrong with it, in the words that the contract asks for. Hence no narrower types.
     def __init__(
         self,
-        depth: int = 3,
+        depth: Any = 3,
         *,
-        alpha: float = 0.0,
-        power: int = 1,
-        n_starts: int = 10,
-        max_iterations: int = 31,
-        tol: float = 1e-3,
-        inner: str = "lbfgs",
-        fit_intercept: bool = True,
-        time_limit: float | None = None,
+        alpha: Any = 0.0,
+        power: Any = 1,
+        n_starts: Any = 10,
+        max_iterations: Any = 31,
+        tol: Any = 1e-3,
+        inner: Any = "lbfgs",
+        fit_intercept: Any = True,
+        time_limit: Any = None,
         random_state: Any = None,
     ) -> None:
         self.depth = depth
@@ -66,7 +67,7 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.network_ = self.result_.network
         self.n_iter_ = len(self.result_.history)
 
-    def _outputs(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+    def _outputs(self, X: Any) -> Float[np.ndarray, n * k]:
         """Return the network's values on unchecked data."""
         check_is_fitted(self)
         matrix = validate_data(self, X, reset=False, dtype=np.float64)
@@ -121,7 +122,7 @@ class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit): 
     True
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> NeuronPursuitRegressor:
+    def fit(self, X: Any, y: Any) -> NeuronPursuitRegressor:
         """Grow a network on the data.
 
         Parameters
@@ -140,7 +141,7 @@ class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit): 
         self._pursue(matrix, np.asarray(targets, dtype=np.float64))
         return self
 
-    def predict(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+    def predict(self, X: Any) -> Float[np.ndarray, n * k]:
         """Return the network's values.
 
         Parameters
@@ -176,7 +177,7 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
     1.0
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> NeuronPursuitClassifier:
+    def fit(self, X: Any, y: Any) -> NeuronPursuitClassifier:
         """Grow a network on the data.
 
         Parameters
@@ -207,7 +208,7 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
         self._pursue(matrix, targets[0] if len(targets) == 1 else targets.T)
         return self
 
-    def decision_function(self, X: ArrayLike) -> Float[np.ndarray, n * k]:
+    def decision_function(self, X: Any) -> Float[np.ndarray, n * k]:
         """Return the network's values: for two classes, positive where the larger label is predicted.
 
         Parameters
@@ -222,7 +223,7 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
         """
         return self._outputs(X)
 
-    def predict(self, X: ArrayLike) -> np.ndarray:
+    def predict(self, X: Any) -> np.ndarray:
         """Return the labels.
 
         Parameters

@@ -36,7 +36,7 @@ __all__ = ["figures"]
 LEAKY, SQUARED = PowerLeakyReLU(0.5), PowerLeakyReLU(1.0, 2)
 
 LEARNED = 1e-3
-"""A test error at which a function counts as learned: the training error at which runs end (NP section 5.2)."""
+"""A test error at which a function counts as learned: the training error at which runs end (NP 5.2)."""
 
 MODULUS = 23  # the paper's 59 takes minutes
 _INF = float("inf")
@@ -73,10 +73,16 @@ def _growing() -> ReproducedFigure:
         name="np-figure-5",
         figure=growing_network_figure(result, *task, title="NP Figure 5: the growing network"),
         assertions=(
-            _in("iterations", len(result.history), 2, 2, recovers),
-            _in("layer that grows in iteration 2", result.history[-1].layer, 1, 1, grows),
+            _in("iterations", float(len(result.history)), 2.0, 2.0, recovers),
+            _in("layer that grows in iteration 2", float(result.history[-1].layer), 1.0, 1.0, grows),
             _in("test error", fresh.relative_error(result.network(fresh.X)), 0.0, LEARNED, recovers),
-            _in("largest weight on x4, ..., x20, as a share", found, 0.0, LEARNED, "weights outside x1, x2, x3 shrink to zero"),
+            _in(
+                "largest weight on x4, ..., x20, as a share",
+                found,
+                0.0,
+                LEARNED,
+                "weights outside x1, x2, x3 shrink to zero",
+            ),
         ),
     )
 
@@ -98,14 +104,22 @@ def _sphere() -> ReproducedFigure:
         "np-figure-6",
         "NP Figure 6, left: three layers of ReLU",
         (
-            _in("descent: least test error, n = 800", compared.errors("descent", 800).min(), 0.1, _INF, fewer),
-            _in("pursuit: median test error, n = 100", np.median(compared.errors("pursuit", 100)), 0.1, _INF, fewer),
+            _in(
+                "descent: least test error, n = 800", compared.errors("descent", 800).min(), 0.1, _INF, fewer
+            ),
+            _in(
+                "pursuit: median test error, n = 100",
+                np.median(compared.errors("pursuit", 100)),
+                0.1,
+                _INF,
+                fewer,
+            ),
         ),
     )
 
 
 def _hypercube() -> ReproducedFigure:
-    """NP Figure 7, left: g1 from 200 and 3000 samples."""
+    """NP Figure 7, left: g1 from 200 and 3000 samples; descent starts at 1 instead of 0.01."""
     compared = compare_with_descent(
         "g1",
         (200, 3000),
@@ -113,13 +127,13 @@ def _hypercube() -> ReproducedFigure:
         n_runs=1,
         n_starts=5,
         max_iterations=6,
-        descent=SmallDescent(scale=0.1, step_size=0.05, n_steps=1500),
+        descent=SmallDescent(scale=1.0, step_size=0.05, n_steps=1500),
     )
     return _compared(compared, "np-figure-7", "NP Figure 7, left: three layers of max(x, x/2)", ())
 
 
 def _gaussian() -> ReproducedFigure:
-    """NP Figure 8, left: h1 by four layers."""
+    """NP Figure 8, left: h1 by four layers; descent starts at 2 instead of 0.1."""
     compared = compare_with_descent(
         "h1",
         (200, 800, 1600),
@@ -128,7 +142,7 @@ def _gaussian() -> ReproducedFigure:
         n_runs=1,
         n_starts=5,
         max_iterations=6,
-        descent=SmallDescent(scale=0.5, step_size=0.02, n_steps=2000),
+        descent=SmallDescent(scale=2.0, step_size=0.05, n_steps=1500),
     )
     return _compared(compared, "np-figure-8", "NP Figure 8, left: four layers of max(x, x/2)", ())
 
@@ -136,7 +150,7 @@ def _gaussian() -> ReproducedFigure:
 def _compared(
     compared: Comparison, name: str, title: str, assertions: tuple[Assertion, ...]
 ) -> ReproducedFigure:
-    """What is said of every function: it is learned from the largest number of samples, not from the least."""
+    """What is said of every function: it is learned from the most samples, and not from the fewest."""
     most, least = max(compared.sizes), min(compared.sizes)
     learns = "near-zero test error when the number of samples is large (NP section 5.2.1)"
     errors = compared.errors("pursuit", most)
@@ -201,10 +215,14 @@ def _bridges() -> ReproducedFigure:
             objectives, optimum.lower_bound, title="Two layers grown greedily, iris setosa and versicolor"
         ),
         assertions=(
-            _in("D.5, iteration 1: third coefficient", path[0, 2], 1.771539 - 1e-4, 1.771539 + 1e-4, matching),
+            _in(
+                "D.5, iteration 1: third coefficient", path[0, 2], 1.771539 - 1e-4, 1.771539 + 1e-4, matching
+            ),
             _in("D.5, iteration 2: first coefficient", path[1, 0], 1.1875 - 1e-4, 1.1875 + 1e-4, matching),
             _in("D.5, iteration 2: third coefficient", path[1, 2], 1.875 - 1e-4, 1.875 + 1e-4, matching),
-            _in("gap of P*, certified", optimum.gap, 0.0, 1e-6, "the convex program is solved (WP section 3)"),
+            _in(
+                "gap of P*, certified", optimum.gap, 0.0, 1e-6, "the convex program is solved (WP section 3)"
+            ),
             _in("least objective over P*", objectives.min() / optimum.lower_bound, 1.0, 2.0, above),
             _in("last objective over P*", objectives[-1] / optimum.lower_bound, 2.0, 5.0, above),
         ),

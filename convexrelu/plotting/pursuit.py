@@ -1,4 +1,4 @@
-"""Neuron Pursuit drawn: the growing network, test errors over samples, and the weights' Fourier transforms."""
+"""Neuron Pursuit drawn: the growing network, errors over samples, and the weights' Fourier transforms."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _architecture(ax: Axes, step: PursuitStep) -> None:
     for layer, W in enumerate(step.network.weights):
         share = np.abs(W) / (np.abs(W).max() or 1.0)
         for i, j in np.argwhere(share > _FAINT):
-            new = _is_new(step, layer, j) or _is_new(step, layer + 1, i)
+            new = _is_new(step, layer, int(j)) or _is_new(step, layer + 1, int(i))
             ax.plot(
                 [layer, layer + 1],
                 [heights[layer][j], heights[layer + 1][i]],
@@ -125,7 +125,7 @@ def _architecture(ax: Axes, step: PursuitStep) -> None:
 
 
 def _is_new(step: PursuitStep, layer: int, neuron: int) -> bool:
-    """Whether the iteration added the neuron: the last of its layer, or any hidden one of the first network."""
+    """Whether the iteration added the neuron: the last of its layer, or any hidden one at first."""
     if step.layer == 0:
         return 0 < layer < step.network.depth
     return layer == step.layer and neuron == step.network.widths[layer] - 1
@@ -219,9 +219,9 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
         _medians(bottom, comparison, "pursuit", "steps", POSITIVE, "-")
         bottom.set_ylabel("iterations of pursuit")
         bottom.set_xlabel("training samples")
-        bottom.set_ylim(bottom=0)
+        bottom.set_ylim(0, 1.1 * bottom.get_ylim()[1])
         bottom.yaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_below(figure, axes[0][0], columns=4)
+    legend_below(figure, axes[0][0], columns=min(2 * len(comparisons), 4))
     if title:
         figure.suptitle(title, fontsize=11)
     return figure
@@ -312,7 +312,7 @@ def _strongest(spectrum: Float[np.ndarray, "m f"]) -> Float[np.ndarray, " m"]:
     power = spectrum[:, 1:] ** 2
     total = power.sum(axis=1)
     varies = total > (_CONSTANT * spectrum[:, 0]) ** 2
-    return np.divide(power.max(axis=1), total, out=np.zeros(len(total)), where=varies)
+    return np.where(varies, power.max(axis=1), 0.0) / np.where(varies, total, 1.0)
 
 
 def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str = "") -> Figure:
@@ -349,7 +349,13 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
         picture = part[order] / (part.max(axis=1, keepdims=True)[order] + np.finfo(float).tiny)
         extent = (0.5, part.shape[1] + 0.5, len(part) + 0.5, 0.5)
         image = ax.imshow(
-            picture, cmap=shades(POSITIVE), vmin=0.0, vmax=1.0, aspect="auto", extent=extent, interpolation="none"
+            picture,
+            cmap=shades(POSITIVE),
+            vmin=0.0,
+            vmax=1.0,
+            aspect="auto",
+            extent=extent,
+            interpolation="none",
         )
         ax.set_xlabel("frequency")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))

@@ -33,10 +33,10 @@ SQUARES = PowerLeakyReLU(1.0, 2)
 
 EXAMPLE_1_TARGETS = np.sqrt(2.0) * np.array([4.0, 1.0])
 
-TIES_OF_DESCENT = 1e-3
+TIES_OF_DESCENT = 6e-4
 """Sums of small neurons within this part of their size are on a kink in the ReLU run near a saddle. Its steps
-of 0.05 throw them to and fro over it by up to 5.5e-4; with steps 8 times shorter it is 4e-5, and the sums that
-are not on a kink stay where they are, at 8e-4 and above."""
+of 0.05 throw them to and fro over it by up to 5.5e-4 from the nearest start, and steps 8 times shorter by
+4e-5, while sums that are not on a kink stay where they are, the next at 8e-4."""
 
 _RECORDED = 400
 
@@ -236,7 +236,7 @@ def _narrow_saddle(
     y = _gaussian((20, 5, 5, 1), activation, rng)(X)
     y /= np.sqrt(np.mean(y**2))
     narrowest = (20, 1, 1, 1)
-    found = maximize_ncf(X, y, widths=narrowest, activation=activation, n_starts=3, rng=seed, time_limit=3.0)
+    found = maximize_ncf(X, y, widths=narrowest, activation=activation, n_starts=3, rng=seed)
     kkt = found.points[0].network
     if activation.power > 1:
         narrow = limiting_path(kkt, X, y, scale=0.05).saddle

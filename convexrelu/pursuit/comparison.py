@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._parallel import count_workers, run_tasks
+from convexrelu._progress import progress_bar
 from convexrelu._typing import RNGLike
 from convexrelu._validation import as_generator, check_count, check_positive
 from convexrelu.datasets import Task, sparse_function
@@ -25,7 +26,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
 from convexrelu.networks.finished import FinishedRuns
 from convexrelu.pursuit.inner import InnerSolver, inner_solver
-from convexrelu.pursuit.pursuit import _bar, neuron_pursuit
+from convexrelu.pursuit.pursuit import neuron_pursuit
 
 __all__ = ["ComparedRun", "Comparison", "SmallDescent", "compare_with_descent"]
 
@@ -89,8 +90,8 @@ class ComparedRun:
     number : int
         Which of the training sets of this size, from 0.
     status : str
-        Why it ended: of pursuit as in :class:`PursuitResult`; of descent "tolerance" (it fits), "n_steps" (the
-        cap), "converged" or "diverged".
+        Why it ended: of pursuit as in :class:`PursuitResult`; of descent "tolerance" (it fits), "n_steps"
+        (the cap), "converged" or "diverged".
     training_error, test_error : float
         ``||y - H(X)|| / ||y||`` on the training set and on fresh samples.
     steps : int
@@ -159,8 +160,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         return (
-            f"Comparison({self.function!r}: {len(self.runs)} of {self.n_planned} runs, {self.status}; descent "
-            f"with {self.descent.width} neurons a layer, at most {self.descent.n_steps} steps of "
+            f"Comparison({self.function!r}: {len(self.runs)} of {self.n_planned} runs, {self.status}; "
+            f"descent with {self.descent.width} neurons a layer, at most {self.descent.n_steps} steps of "
             f"{self.descent.step_size:g})"
         )
 
@@ -220,8 +221,8 @@ def compare_with_descent(
 ) -> Comparison:
     """Return what Neuron Pursuit and gradient descent learn from growing training sets (NP Figures 6 to 8).
 
-    The runs work in parallel; ``joblib.parallel_config(n_jobs=...)`` around the call says by how many workers,
-    and does not change the errors.
+    The runs work in parallel; ``joblib.parallel_config(n_jobs=...)`` around the call says by how many
+    workers, and does not change the errors.
 
     Parameters
     ----------
@@ -260,6 +261,7 @@ def compare_with_descent(
 
     Examples
     --------
+    >>> from convexrelu.pursuit import SmallDescent, compare_with_descent
     >>> quick = SmallDescent(width=10, n_steps=200)
     >>> compared = compare_with_descent("fig5", [200], n_runs=1, test_size=500, descent=quick)
     >>> bool(compared.errors("pursuit", 200) < 1e-3), bool(compared.errors("descent", 200) > 0.1)
@@ -295,7 +297,7 @@ def _compare(
     left = [number for number in range(len(plan.runs)) if number not in kept.values]
     workers, status = count_workers(), "finished"
     try:
-        with _bar(progress, len(left)) as advance:
+        with progress_bar(progress, "runs", len(left)) as advance:
             while left and status == "finished":
                 batch, left = left[:workers], left[workers:]
                 done = run_tasks(_run, [(plan, number, deadline) for number in batch])
@@ -304,7 +306,7 @@ def _compare(
                         status = run.status
                         continue
                     kept.add(number, asdict(run))
-                    advance(f"{run.n} samples, {run.method}")
+                    advance(text=f"{run.n} samples, {run.method}")
     except KeyboardInterrupt:
         status = "interrupted"
     return Comparison(

@@ -9,13 +9,13 @@ and lowers the loss of the whole network.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._progress import Advance, progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, as_matrix, check_count, check_nonnegative, check_positive
 from convexrelu.correlation.added_neuron import (
@@ -168,14 +168,14 @@ def neuron_pursuit(
     )
     if run.loss == 0:
         return run.result("tolerance")
-    with _bar(progress, plan.max_iterations) as advance:
+    with progress_bar(progress, "growing", plan.max_iterations) as advance:
         try:
             return run.result(_pursue(plan, run, advance))
         except KeyboardInterrupt:
             return run.result("interrupted")
 
 
-def _pursue(plan: _Plan, run: _Run, advance: Callable[[str], None]) -> str:
+def _pursue(plan: _Plan, run: _Run, advance: Advance) -> str:
     """Iterate until something says stop; return what did."""
     for iteration in range(1, plan.max_iterations + 1):
         added = _first(plan) if iteration == 1 else _next(plan, run)
@@ -183,7 +183,7 @@ def _pursue(plan: _Plan, run: _Run, advance: Callable[[str], None]) -> str:
             return added
         _refitted(plan, run, added)
         step = run.history[-1]
-        advance(f"error {step.relative_error:.2e}, neurons {step.n_neurons}")
+        advance(text=f"error {step.relative_error:.2e}, neurons {step.n_neurons}")
         if step.relative_error <= plan.tol:
             return "tolerance"
         if plan.stop(step.network):
@@ -319,17 +319,3 @@ def _check_plan(
         stop=_never if stop is None else stop,
         rng=as_generator(rng),
     )
-
-
-@contextmanager
-def _bar(show: bool, total: int) -> Iterator[Callable[[str], None]]:
-    """A progress bar's `advance`, or a function that does nothing."""
-    if not show:
-        yield lambda _text: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("growing", total=total)
-        yield lambda text: bar.update(task, advance=1, description=text)

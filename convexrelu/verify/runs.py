@@ -8,8 +8,7 @@ with a better network in hand.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._parallel import count_workers, run_tasks
+from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
     OneVsRest,
@@ -208,7 +208,7 @@ def _work_off(
     """Do the runs that are not stored yet, as many at a time as there are workers."""
     left = [number for number in range(len(plan.seeds)) if number not in store.runs]
     workers = count_workers()
-    with _bar(progress, len(plan.seeds), len(store.runs)) as advance:
+    with progress_bar(progress, "training", len(plan.seeds), len(store.runs)) as advance:
         for first in range(0, len(left), workers):
             if clock.expired():
                 return
@@ -266,17 +266,3 @@ def _collect(plan: _Plan, number: int, classes: np.ndarray, parts: tuple[LimitPa
         if len(parts) == 1
         else MultiClassCertificate(classes=classes, certificates=certificates),
     )
-
-
-@contextmanager
-def _bar(show: bool, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A progress bar's `advance`, or a function that does nothing."""
-    if not show:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("training", total=total, completed=done)
-        yield lambda: bar.advance(task)

@@ -145,7 +145,8 @@ def test_cells_within_rounding_are_an_error_and_not_a_guess():
         list(list_blocks(decide(np.eye(3) + 0.1), 100, least_margin=0.9))
 
 
-def test_progress_is_shown_when_asked_for(capsys):
+def test_progress_is_shown_on_a_terminal_when_asked_for(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the captured stream for a terminal
     enumerate_patterns(SIGNS, progress=True)
     enumerate_patterns(np.eye(3) + 0.1, progress=True)
-    assert "cells" in capsys.readouterr().out
+    assert "cells" in capsys.readouterr().err

@@ -317,7 +317,7 @@ def test_orthogonally_separable_data_have_one_extreme_point_a_sign():
     for sign in (1.0, -1.0):
         flow = alignment_flow(X, y, starts, signs=sign)
         own = X[y == sign].sum(axis=0)
-        for point in flow.extreme_points:  # spec: ||X_c^T lam_c|| is the largest value
+        for point in flow.extreme_points:  # WP 3.1: ||X_c^T lam_c|| is the largest value
             if point.value * sign == pytest.approx(np.linalg.norm(own), rel=1e-9):
                 np.testing.assert_allclose(point.direction, own / np.linalg.norm(own), atol=1e-9)
         assert abs(flow.extreme_points[0].value) == pytest.approx(np.linalg.norm(own), rel=1e-9)

@@ -68,6 +68,31 @@ def test_kernel_equals_a_plain_loop(name):
     np.testing.assert_allclose(path.w2[-1], w2, rtol=1e-11)
 
 
+@pytest.mark.parametrize("where", [0, 2, 4])
+def test_zero_neurons_stay_zero_and_change_nothing(where):
+    X, y, start = random_problem(12, n=2)
+    W1, w2 = np.insert(start.W1, where, 0.0, axis=0), np.insert(start.w2, where, 0.0)
+    path = gradient_descent(X, y, TwoLayerReLU(W1, w2), step_size=0.05, n_steps=100)
+    expected = plain_loop(X, y, start.W1, start.w2, "logistic", 100, step=0.05)
+    assert (path.W1[-1, where] == 0).all()
+    assert path.w2[-1, where] == 0
+    np.testing.assert_allclose(np.delete(path.W1[-1], where, axis=0), expected[0], rtol=ROUNDING)
+    np.testing.assert_allclose(np.delete(path.w2[-1], where), expected[1], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("kind", [{}, {"normalized": True}, {"growth": 1.1}])
+@pytest.mark.parametrize("n_steps", [1, 2, 7, 8])
+def test_a_run_in_pieces_is_the_whole_run(kind, n_steps):
+    # the kernel's two sets of weights change places at every step: an odd count ends in the other one
+    X, y, start = random_problem(13)
+    whole = gradient_descent(X, y, start, step_size=0.05, n_steps=n_steps, record=1, **kind)
+    steps = gradient_descent(X, y, start, step_size=0.05, n_steps=n_steps, record=range(n_steps), **kind)
+    assert len(steps) == n_steps + 1
+    assert len(np.unique(steps.w2, axis=0)) == n_steps + 1
+    np.testing.assert_allclose(steps.W1[-1], whole.W1[-1], rtol=ROUNDING)
+    np.testing.assert_allclose(steps.w2[-1], whole.w2[-1], rtol=ROUNDING)
+
+
 def test_normalised_descent_reaches_the_certified_optimum_of_wp_f1():
     start = scaled_start(F1_X, F1_Y, width=10, scale=1e-2, rng=0).network
     path = gradient_descent(F1_X, F1_Y, start, step_size=0.3, n_steps=20000, normalized=True)
@@ -213,15 +238,15 @@ def test_bad_input(change):
         gradient_descent(**arguments)
 
 
-def plain_loop(X, y, W1, w2, name, steps, orders=None):
+def plain_loop(X, y, W1, w2, name, steps, orders=None, step=1e-2):
     """What a step is, in NumPy: of all samples, or of one batch a step with weight n/size."""
     for k in range(steps):
         rows = np.arange(len(X)) if orders is None else orders[k]
         active = np.maximum(X[rows] @ W1.T, 0)
         weights = y[rows] * get_loss(name).slope(y[rows] * (active @ w2)) * len(X) / len(rows)
         W1, w2 = (
-            W1 + 1e-2 * w2[:, None] * ((active > 0) * weights[:, None]).T @ X[rows],
-            w2 + 1e-2 * active.T @ weights,
+            W1 + step * w2[:, None] * ((active > 0) * weights[:, None]).T @ X[rows],
+            w2 + step * active.T @ weights,
         )
     return W1, w2
 
@@ -268,7 +293,8 @@ def test_growing_steps_recover_from_a_step_size_far_too_large(seed):
     path = gradient_descent(X, y, start, step_size=1e6, n_steps=300, growth=1.1)
     assert path.status in {"finished", "converged"}  # a first step may be kept that leaves no neuron active
     assert path.log_loss[-1] < path.log_loss[0]
-    assert (np.diff(path.log_loss) <= 0).all()
+    # the path sums the loss in another order than the kernel: at a stationary point they differ by rounding
+    assert (np.diff(path.log_loss) <= ROUNDING).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -32,8 +32,8 @@ def sphere_data(n, d, seed):
 @pytest.mark.parametrize("depth", [2, 3, 4])
 @pytest.mark.parametrize("loss", ["square", "logistic"])
 def test_differences_fall_like_delta_to_the_degree(depth, loss):
-    # KH2 Lemma 5.2 and K-deep eq. (7): w(t / delta^{L-2}) / delta differs from u(t) by the term delta^L H, for
-    # the square loss exactly, for the logistic to first order (l'' = 1/4 at 0)
+    # KH2 Lemma 5.2 and K-deep eq. (7): w(t / delta^{L-2}) / delta differs from u(t) by the term delta^L H,
+    # for the square loss exactly, for the logistic to first order (l'' = 1/4 at 0)
     X, y = sphere_data(12, 3, depth)
     y = np.where(y > 0, 1.0, -1.0) if loss == "logistic" else y
     start = random_network((3, *(2,) * (depth - 1), 1), LINEAR, depth + 10)

@@ -64,7 +64,8 @@ def test_new_neurons_are_dashed(grown):
     task, result = grown
     axes = growing_network_figure(result, *task).axes
     dashed = [
-        sum(circle.get_linestyle()[0][1] is not None for circle in ax.collections) for ax in (axes[0], axes[4])
+        sum(circle.get_linestyle()[0][1] is not None for circle in ax.collections)
+        for ax in (axes[0], axes[4])
     ]
     assert dashed == [2, 1]
 
