@@ -53,7 +53,13 @@ class AddedNeuron:
         How many starts led here.
     proven : bool
         Whether it is the global maximum of its layer, proven by the exact oracle; otherwise it is the best
-        one found, or a lesser one.
+        one found, or a lesser one. Never where sums of the layers above lie on kinks (see below).
+
+    Notes
+    -----
+    Where all neurons below a ReLU neuron are off, its sum is exactly 0, and the derivative J_{l+1} is
+    one-sided: it depends on the sign of what the new neuron adds. The maximisation takes s'(0) = alpha there,
+    the derivative from the left, and may then miss a better neuron that switches such a sum on.
     """
 
     layer: int
@@ -146,7 +152,7 @@ def maximize_added_neuron(
     -------
     AddedNeurons
         Best first. For power 1 and a single output weight the maximum is proven global where the cells of the
-        rows can be listed.
+        rows can be listed and no kink lies above.
 
     Raises
     ------
@@ -176,9 +182,9 @@ def maximize_added_neuron(
             value=factor * maximum.value,
             stationarity=maximum.stationarity,
             n_starts=maximum.n_starts,
-            proven=maximum.proven,
+            proven=maximum.proven and smooth,
         )
-        for layer, problem, level in problems
+        for layer, problem, level, smooth in problems
         for maximum in find_maxima(problem, n_starts=count, rng=generator)
         if maximum.value > ZERO_NCF * level
     ]
@@ -265,8 +271,8 @@ def _check_layers(network: FeedForward, layers: Sequence[int] | None) -> list[in
 
 def _problems(
     network: FeedForward, X: ArrayLike, z: ArrayLike, layers: list[int]
-) -> list[tuple[int, NeuronProblem, float]]:
-    """Return the problem of each hidden layer, and a bound on its values from sizes alone."""
+) -> list[tuple[int, NeuronProblem, float, bool]]:
+    """Return each hidden layer's problem, a bound on its values by sizes, and whether no kink lies above."""
     matrix = as_matrix(X, columns=network.widths[0])
     residual = as_matrix(np.asarray(z)[:, None] if np.ndim(z) == 1 else z, "z", columns=network.widths[-1])
     if len(residual) != len(matrix):
@@ -278,8 +284,16 @@ def _problems(
     for layer in layers:
         problem = NeuronProblem(G=np.asarray(run.inputs[layer - 1]), M=worth[layer], shape=shape)
         level = problem.activity * float(np.linalg.norm(residual)) * _gain_above(run, layer)
-        problems.append((layer, problem, level))
+        problems.append((layer, problem, level, not _kinks_above(run, layer)))
     return problems
+
+
+def _kinks_above(run: Pass, layer: int) -> bool:
+    """Whether a sum above a hidden layer is at a kink: exactly 0, as where all neurons below it are off."""
+    activation = homogeneous(run.activation)
+    if activation.power > 1 or activation.alpha == 1.0:
+        return False
+    return any(bool((run.sums[above - 1] == 0.0).any()) for above in range(layer + 1, len(run.weights)))
 
 
 def _gain_above(run: Pass, layer: int) -> float:

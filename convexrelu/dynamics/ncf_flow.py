@@ -55,6 +55,12 @@ few steps of where it was does no more than jump to and fro over kinks."""
 _CHATTER = 5.0
 """How many steps the direction may have moved in that time."""
 
+_NEARLY_SETTLED = 1e-6
+"""Below this sine between direction and gradient only stability limits an explicit method's steps."""
+
+_HOVERING = 20
+"""So many such steps without gain: the method hovers at its limit of stability, and shorter steps help."""
+
 _FADED = math.log(1e-12)
 """Weights that have lost twelve digits of their norm go to the origin: N(u) < 0 all the while."""
 
@@ -323,6 +329,7 @@ def _integrate(record: _Record, tol: float, rtol: float, most: int, deadline: fl
 
     start = np.concatenate([u, record.points[0][1:]])
     solver = DOP853(slope, 0.0, start, 1e300, rtol=rtol, atol=_FLOOR * rtol, first_step=1e-3 / size)
+    nearest, waited = np.inf, 0
     for _ in range(most):
         solver.step()
         if solver.status == "failed":
@@ -332,12 +339,22 @@ def _integrate(record: _Record, tol: float, rtol: float, most: int, deadline: fl
         whole = record.whole.copy()
         whole[record.free] = u
         record.add(np.array([solver.t, solver.y[-2], solver.y[-1]]), whole)
+        sine = _off(u, gradient) / (float(np.linalg.norm(gradient)) or 1.0)
+        waited = waited + 1 if tol < sine < _NEARLY_SETTLED and sine > 0.9 * nearest else 0
+        nearest = min(nearest, sine)
+        if waited >= _HOVERING:
+            solver.max_step, waited = 0.5 * float(solver.step_size or np.inf), 0
         verdict = _verdict(u, gradient, tol, float(solver.y[-2] - start[-2]))
         if verdict and not (verdict == "KKT point" and _still_to_come(degree, solver.y, float(u @ gradient))):
             return verdict
         if time.perf_counter() > deadline:
             return "time_limit"
     return "not converged"
+
+
+def _off(u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"]) -> float:
+    """Return the length of the gradient's part across the direction."""
+    return float(np.linalg.norm(gradient - float(u @ gradient) * u))
 
 
 def _still_to_come(degree: int, state: Float[np.ndarray, " f"], growth: float) -> bool:
@@ -349,7 +366,7 @@ def _still_to_come(degree: int, state: Float[np.ndarray, " f"], growth: float) -
 def _verdict(u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"], tol: float, growth: float) -> str:
     """Return what has become of the direction, or "" if it is still on its way."""
     along, size = float(u @ gradient), float(np.linalg.norm(gradient))
-    settled = float(np.linalg.norm(gradient - along * u)) <= tol * size
+    settled = _off(u, gradient) <= tol * size
     if along > tol * size:
         return "KKT point" if settled else ""
     if along < -tol * size:

@@ -288,3 +288,17 @@ def test_bad_input_is_refused(change, message):
     given = {"network": FeedForward([[[1.0]], [[1.0]]]), "X": [[1.0]], "z": [1.0]} | change
     with pytest.raises(InvalidInputError, match=message):
         ncf_flow(given.pop("network"), given.pop("X"), given.pop("z"), **given)
+
+
+def test_a_flow_does_not_hover_at_the_limit_of_stability():
+    """Squared activities: without shorter steps the sine stays at 1.6e-8 for thousands of steps."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(100, 20))
+    X /= np.linalg.norm(X, axis=1)[:, None]
+    activation = PowerLeakyReLU(1.0, 2)
+    y, start = (
+        FeedForward([rng.normal(size=(m, 20)), rng.normal(size=(1, m))], activation) for m in (2, 50)
+    )
+    flow = ncf_flow(start, X, y(X))
+    assert flow.status == "KKT point"
+    assert len(flow) < 1000
