@@ -296,9 +296,7 @@ def test_a_flow_does_not_hover_at_the_limit_of_stability():
     X = rng.normal(size=(100, 20))
     X /= np.linalg.norm(X, axis=1)[:, None]
     activation = PowerLeakyReLU(1.0, 2)
-    y, start = (
-        FeedForward([rng.normal(size=(m, 20)), rng.normal(size=(1, m))], activation) for m in (2, 50)
-    )
+    y, start = (FeedForward([rng.normal(size=(m, 20)), rng.normal(size=(1, m))], activation) for m in (2, 50))
     flow = ncf_flow(start, X, y(X))
     assert flow.status == "KKT point"
     assert len(flow) < 1000
