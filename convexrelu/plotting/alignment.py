@@ -12,7 +12,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, check_count
 from convexrelu.dynamics import AlignmentResult, alignment_flow
 from convexrelu.errors import InvalidInputError
-from convexrelu.plotting.style import GRID, INK, MUTED, entitle, new_figure
+from convexrelu.plotting.style import GRID, INK, MUTED, entitle, labelled, new_figure
 
 __all__ = ["basins_figure"]
 
@@ -20,7 +20,7 @@ __all__ = ["basins_figure"]
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288")
 _SIGNS = ((1.0, "positive neurons"), (-1.0, "negative neurons"))
 _ARC = 181  # points of a drawn great circle, each side
-_LEGEND_ROOM = 0.32  # inches
+_LEGEND_ROOM, _LEGEND_LINE, _LEGEND_COLUMNS = 0.14, 0.18, 3  # the first two in inches
 _LISTED = 6  # extreme points named in the legend of a panel
 
 
@@ -104,10 +104,15 @@ def _spheres(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], size: int,
             ax.set_axis_off()
             entitle(ax, f"{name}, $u_3 {'>' if side > 0 else '<'} 0$")
         legend = row[0].legend(
-            loc="upper center", bbox_to_anchor=(1.05, -0.01), ncols=3, fontsize=8, frameon=False
+            loc="upper center",
+            bbox_to_anchor=(1.05, -0.01),
+            ncols=_LEGEND_COLUMNS,
+            fontsize=8,
+            frameon=False,
         )
         legend.set_in_layout(False)  # it spans both hemispheres
-    figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=_LEGEND_ROOM))
+    lines = max(-(-len(labelled(row[0])) // _LEGEND_COLUMNS) for row in axes)
+    figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=_LEGEND_ROOM + _LEGEND_LINE * lines))
     figure.suptitle(title, fontsize=11)
     return figure
 
