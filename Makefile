@@ -17,10 +17,10 @@ imports:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
 
 notebooks:
-	$(PYTHON) -m pytest --nbmake --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
+	$(PYTHON) -m pytest --nbmake -n auto --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto
 
 slow:
 	$(PYTHON) -m pytest -m slow
