@@ -16,6 +16,7 @@ from convexrelu.errors import InvalidInputError
 __all__ = [
     "OneVsRest",
     "as_class_labels",
+    "as_columns",
     "as_data",
     "as_generator",
     "as_labels",
@@ -26,6 +27,7 @@ __all__ = [
     "check_nonnegative",
     "check_positive",
     "check_range",
+    "check_seconds",
     "encode_binary",
     "one_vs_rest",
 ]
@@ -81,6 +83,23 @@ def as_vector(value: ArrayLike, name: str, *, length: int | None = None) -> Floa
     if length is not None and len(array) != length:
         raise InvalidInputError(f"{name} must have {length} entries, got {len(array)}")
     return array
+
+
+def as_columns(
+    value: ArrayLike, name: str, *, rows: int, columns: int | None = None
+) -> Float[np.ndarray, "n k"]:
+    """Return real outputs as a matrix, a column each, or InvalidInputError; a vector is one column."""
+    matrix = as_matrix(np.reshape(value, (-1, 1)) if np.ndim(value) == 1 else value, name)
+    if columns is not None and matrix.shape != (rows, columns):
+        raise InvalidInputError(
+            f"{name} must have shape {(rows, columns)}, a row for each of {rows} samples and one entry an "
+            f"output, got {np.shape(value)}"
+        )
+    if len(matrix) != rows:
+        raise InvalidInputError(
+            f"{name} must have as many rows as X, a row for each of {rows} samples, got {len(matrix)}"
+        )
+    return matrix
 
 
 def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
@@ -160,6 +179,11 @@ def check_positive(value: Any, name: str, *, finite: bool = True) -> float:
             f"{name} must be a positive{' finite' if finite else ''} number, got {value!r}"
         )
     return number
+
+
+def check_seconds(time_limit: Any) -> float:
+    """Return a time limit in seconds, inf if there is none (None), or InvalidInputError."""
+    return np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
 
 
 def check_nonnegative(value: Any, name: str) -> float:

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_matrix, as_vector, check_count, check_positive
+from convexrelu._validation import as_columns, as_generator, as_matrix, as_vector, check_count, check_positive
 from convexrelu.correlation.neuron_search import NeuronProblem, TwoSidedPower, find_maxima
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks import FeedForward, Layers, Pass, forward, homogeneous
+from convexrelu.networks import FeedForward, Pass, forward, homogeneous
 
 __all__ = ["AddedNeuron", "AddedNeurons", "added_outputs", "maximize_added_neuron", "with_neuron"]
 
@@ -274,12 +274,10 @@ def _problems(
 ) -> list[tuple[int, NeuronProblem, float, bool]]:
     """Return each hidden layer's problem, a bound on its values by sizes, and whether no kink lies above."""
     matrix = as_matrix(X, columns=network.widths[0])
-    residual = as_matrix(np.asarray(z)[:, None] if np.ndim(z) == 1 else z, "z", columns=network.widths[-1])
-    if len(residual) != len(matrix):
-        raise InvalidInputError(f"z must have a row for each of {len(matrix)} samples, got {len(residual)}")
+    residual = as_columns(z, "z", rows=len(matrix), columns=network.widths[-1])
     activation = homogeneous(network.activation)
     run = forward(network.weights, activation, matrix)
-    worth, shape = _pulled_back(run, residual), TwoSidedPower.of(activation)
+    worth, shape = run.worth(residual), TwoSidedPower.of(activation)
     problems = []
     for layer in layers:
         problem = NeuronProblem(G=np.asarray(run.inputs[layer - 1]), M=worth[layer], shape=shape)
@@ -290,10 +288,8 @@ def _problems(
 
 def _kinks_above(run: Pass, layer: int) -> bool:
     """Whether a sum above a hidden layer is at a kink: exactly 0, as where all neurons below it are off."""
-    activation = homogeneous(run.activation)
-    if activation.power > 1 or activation.alpha == 1.0:
-        return False
-    return any(bool((run.sums[above - 1] == 0.0).any()) for above in range(layer + 1, len(run.weights)))
+    sums = run.sums[layer : len(run.weights) - 1]
+    return run.activation.kinked and any(bool((Z == 0.0).any()) for Z in sums)
 
 
 def _gain_above(run: Pass, layer: int) -> float:
@@ -303,12 +299,3 @@ def _gain_above(run: Pass, layer: int) -> float:
         steepest = np.abs(run.activation.slope(run.sums[above - 1])).max(initial=0.0)
         gain *= float(np.linalg.norm(run.weights[above]) * steepest)
     return gain
-
-
-def _pulled_back(run: Pass, z: Float[np.ndarray, "n k"]) -> Layers:
-    """Return ``J_l(x_n)^T z_n`` for the sums of each layer, the first layer first."""
-    worth = [z]
-    for layer in reversed(range(1, len(run.weights))):
-        back = worth[-1] @ run.weights[layer]
-        worth.append(back * run.activation.slope(run.sums[layer - 1]))
-    return worth[::-1]

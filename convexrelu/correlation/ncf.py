@@ -21,9 +21,8 @@ from jaxtyping import Float
 
 from convexrelu._statistics import wilson_interval
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_matrix, check_count, check_positive
-from convexrelu.correlation.ncf_conditions import as_outputs, check_scale, conditions, rescaled
-from convexrelu.correlation.ncf_gates import has_kinks
+from convexrelu._validation import as_columns, as_generator, as_matrix, check_count, check_positive
+from convexrelu.correlation.ncf_conditions import check_scale, conditions, rescaled
 from convexrelu.correlation.ncf_kinked import kinked_ends
 from convexrelu.correlation.ncf_reduced import (
     alike,
@@ -107,7 +106,7 @@ def maximize_ncf(
     """
     s, samples = homogeneous(activation), as_matrix(X)
     sizes = check_widths(widths, samples.shape[1])
-    outputs = as_outputs(z, len(samples), sizes[-1])
+    outputs = as_columns(z, "z", rows=len(samples), columns=sizes[-1])
     count, generator = check_count(n_starts, "n_starts"), as_generator(rng)
     seconds = None if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
     scaled, weights, scale = rescaled(samples, outputs, s.power, len(sizes) - 1)
@@ -175,7 +174,7 @@ def climb_from_starts(
     for _ in range(_MOST_ROUNDS):
         starts = unit(rng.normal(size=(count, problem.size)))
         n_drawn += count
-        if has_kinks(activation):
+        if activation.kinked:
             found = kinked_ends(X, z, activation, free, starts)
             ends, followed = [end.resolved for end in found], [end.smoothed for end in found]
         else:
@@ -195,7 +194,7 @@ def _rank_one_maxima(
     rng: np.random.Generator,
 ) -> list[FeedForward]:
     """Return the best network of rank one that so many directions lead to, if there are kinks."""
-    if not has_kinks(activation):
+    if not activation.kinked:
         return []
     beta = composed_slope(activation, len(widths) - 2)
     starts = unit(rng.normal(size=(count, widths[0]))), unit(rng.normal(size=(count, widths[-1])))

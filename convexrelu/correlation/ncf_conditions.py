@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, check_nonnegative
-from convexrelu.correlation.ncf_gates import gated, has_kinks, least_residual_gates, ties_of
+from convexrelu._validation import as_columns, as_matrix, check_nonnegative
+from convexrelu.correlation.ncf_gates import gated, least_residual_gates, ties_of
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import homogeneous
 from convexrelu.networks.feed_forward import FeedForward
@@ -26,7 +26,6 @@ from convexrelu.networks.neurons import row_norms
 __all__ = [
     "TIE_TOL",
     "Conditions",
-    "as_outputs",
     "check_scale",
     "conditions",
     "ncf_second_order",
@@ -177,14 +176,6 @@ def conditions(network: FeedForward, X: ArrayLike, z: ArrayLike, *, tie_tol: flo
     )
 
 
-def as_outputs(z: ArrayLike, n: int, k: int) -> Float[np.ndarray, "n k"]:
-    """Return the outputs' weights as a matrix of that shape, or raise InvalidInputError."""
-    weights = as_matrix(np.asarray(z)[:, None] if np.ndim(z) == 1 and k == 1 else z, "z")
-    if weights.shape != (n, k):
-        raise InvalidInputError(f"z must have shape {(n, k)}, one entry an output, got {np.shape(z)}")
-    return weights
-
-
 def rescaled(
     X: Float[np.ndarray, "n d"], z: Float[np.ndarray, "n k"], power: int, depth: int
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n k"], float]:
@@ -241,13 +232,13 @@ def _point(network: FeedForward, X: ArrayLike, z: ArrayLike, tie_tol: float) -> 
     activation, tol = homogeneous(network.activation), check_nonnegative(tie_tol, "tie_tol")
     _ = network.degree  # refuses a network that is not homogeneous in its trainable weights
     samples = as_matrix(X, columns=network.widths[0])
-    outputs = as_outputs(z, len(samples), network.widths[-1])
+    outputs = as_columns(z, "z", rows=len(samples), columns=network.widths[-1])
     samples, outputs, scale = rescaled(samples, outputs, activation.power, network.depth)
     w = network.normalized()
     run = forward(w.weights, activation, samples)
     moves = pack([mask.astype(float) for mask in w.trainable])
     vector, smooth, across = moves * pack(w.weights), moves, np.zeros((0, len(moves)))
-    if has_kinks(activation):
+    if activation.kinked:
         ties = ties_of(run, outputs, activation.alpha, tol)
         gates, across = least_residual_gates(run, outputs, ties, vector, moves)
         run, smooth = gated(run, ties, gates), moves * _live(w, tol)

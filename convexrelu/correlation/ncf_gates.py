@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu.box_least_norm import box_least_norm
-from convexrelu.networks.activations import Activation, PowerLeakyReLU
+from convexrelu.networks.activations import Activation
 from convexrelu.networks.layers import Pass, pack
 from convexrelu.networks.neurons import row_norms
 
-__all__ = ["Ties", "gated", "has_kinks", "least_residual_gates", "ties_of"]
+__all__ = ["Ties", "gated", "least_residual_gates", "ties_of"]
 
 _MOST_STEPS = 100
 """Damped steps at most; a dozen are the rule."""
@@ -71,11 +71,6 @@ class Ties:
 
     def __len__(self) -> int:
         return len(self.layer)
-
-
-def has_kinks(activation: PowerLeakyReLU) -> bool:
-    """Return whether the derivative of the activation jumps at 0."""
-    return activation.power == 1 and activation.alpha != 1.0
 
 
 def ties_of(run: Pass, z: Float[np.ndarray, "n k"], alpha: float, tol: float) -> Ties:

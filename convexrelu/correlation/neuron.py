@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from convexrelu._parallel import count_workers
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, as_vector, check_positive
+from convexrelu._validation import as_matrix, as_vector, check_positive, check_seconds
 from convexrelu.arrangements import hyperplanes_of, pattern_bound
 from convexrelu.arrangements.hyperplanes import unit_rows
 from convexrelu.arrangements.structure import spike_bound
@@ -156,7 +156,7 @@ def _correlations(
     matrix = as_matrix(X)
     weights = as_vector(lam, "lam", length=len(matrix))
     tolerance = check_positive(tol, "tol")
-    seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     scaled, scaled_weights, exponent = _rescaled(matrix, weights)
     choices = [sign * scaled_weights for sign in signs]
     with np.errstate(over="ignore"):

@@ -25,10 +25,9 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_matrix, check_count
+from convexrelu._validation import as_columns, as_generator, as_matrix, check_count
 from convexrelu.correlation.ncf import check_widths
-from convexrelu.correlation.ncf_conditions import as_outputs, conditions, ncf_stationarity, rescaled
-from convexrelu.correlation.ncf_gates import has_kinks
+from convexrelu.correlation.ncf_conditions import conditions, ncf_stationarity, rescaled
 from convexrelu.correlation.ncf_reduced import alike, composed_slope, rank_one_layers, reduced_maximum
 from convexrelu.correlation.ncf_sphere import SphereProblem, follow, polish, unit
 from convexrelu.errors import InvalidInputError
@@ -104,7 +103,7 @@ def rank_one_kkt_point(
     """
     s, samples = homogeneous(activation), as_matrix(X)
     sizes = _one_output(check_widths(widths, samples.shape[1]))
-    outputs = as_outputs(z, len(samples), 1)
+    outputs = as_columns(z, "z", rows=len(samples), columns=1)
     if sign not in (1, -1):
         raise InvalidInputError(f"sign must be 1 or -1, got {sign!r}")
     active, generator = check_count(n_active, "n_active"), as_generator(rng)
@@ -135,7 +134,7 @@ def _best_direction(
     starts: Float[np.ndarray, "s d"],
 ) -> Float[np.ndarray, " d"]:
     """Return the best local maximum of the reduced problem; zero if none is positive."""
-    if has_kinks(activation):
+    if activation.kinked:
         beta, one = composed_slope(activation, depth - 1), np.ones(1)
         found = [reduced_maximum(X, z, beta, u, one) for u in starts]
         return max(found, key=lambda best: best.value).u

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_matrix, check_count
+from convexrelu._validation import as_columns, as_generator, as_matrix, check_count
 from convexrelu.errors import InvalidInputError
 
 __all__ = [
@@ -56,11 +56,7 @@ class Task:
 
     def __init__(self, X: ArrayLike, y: ArrayLike, name: str, description: str = "") -> None:
         matrix = np.array(as_matrix(X))
-        targets = np.array(as_matrix(np.reshape(y, (-1, 1)) if np.ndim(y) == 1 else y, "y"))
-        if len(targets) != len(matrix):
-            raise InvalidInputError(
-                f"y must have a row for each of {len(matrix)} samples, got {len(targets)}"
-            )
+        targets = np.array(as_columns(y, "y", rows=len(matrix)))
         targets = targets[:, 0] if np.ndim(y) == 1 else targets
         matrix.setflags(write=False)
         targets.setflags(write=False)

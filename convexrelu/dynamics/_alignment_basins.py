@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from convexrelu._progress import progress_bar
 from convexrelu._statistics import wilson_interval
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_data, as_generator, check_count, check_positive
+from convexrelu._validation import as_data, as_generator, check_count, check_seconds
 from convexrelu.dynamics.alignment import AlignmentResult, ExtremePoint, alignment_flow, distinct_points
 from convexrelu.errors import InvalidInputError
 
@@ -152,7 +152,7 @@ def basins(
     n_starts = check_count(n_starts, "n_starts")
     wilson_interval(0, 1, confidence)  # an unfit confidence is refused before the work, not after it
     generator = as_generator(rng)
-    seconds = check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     deadline = time.perf_counter() + seconds
     rounds: list[AlignmentResult] = []
     status = "finished"

@@ -15,14 +15,13 @@ from jaxtyping import Float, Int
 
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import check_count, check_nonnegative, check_positive
+from convexrelu._validation import check_count, check_nonnegative, check_positive, check_seconds
 from convexrelu.dynamics.deep_problem import (
     CORRELATION,
     LOGISTIC,
     SQUARE,
     DeepProblem,
     check_deep_problem,
-    free_entries,
 )
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
 from convexrelu.dynamics.descent import recorded_steps
@@ -172,7 +171,7 @@ def _check_plan(
         step_size=check_positive(step_size, "step_size"),
         wanted=recorded_steps(record, check_count(n_steps, "n_steps")),
         stop_loss=-np.inf if stop_loss is None else check_nonnegative(stop_loss, "stop_loss"),
-        seconds=check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False),
+        seconds=check_seconds(time_limit),
     )
 
 
@@ -236,7 +235,7 @@ def _compiled(problem: DeepProblem, activation: PowerLeakyReLU, plan: _Plan) -> 
         run_deep_steps,
     )
 
-    free = free_entries(problem.network)
+    free = problem.network.free
     widths = np.array(problem.network.widths, dtype=np.int64)
     XT, YT = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
     code = {SQUARE: SQUARE_CODE, LOGISTIC: LOGISTIC_CODE, CORRELATION: CORRELATION_CODE}[problem.loss]

@@ -18,12 +18,11 @@ from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_vector, check_count, check_positive
-from convexrelu.correlation.ncf_gates import has_kinks
+from convexrelu._validation import as_vector, check_count, check_positive, check_seconds
 from convexrelu.dynamics.deep_problem import SQUARE, DeepProblem, check_deep_problem
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks import FeedForward, PowerLeakyReLU, pack, unpack
+from convexrelu.networks import FeedForward, pack, unpack
 from convexrelu.networks.neurons import row_norms
 
 __all__ = ["feed_forward_flow"]
@@ -113,7 +112,7 @@ def feed_forward_flow(
         raise InvalidInputError(f"method must be one of {', '.join(map(repr, _METHODS))}, got {method!r}")
     t_max = check_positive(t_max, "t_max")
     enough = 0.0 if stop_gradient is None else check_positive(stop_gradient, "stop_gradient")
-    seconds = check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     flow, rtol = _Field(problem), check_positive(rtol, "rtol")
     kept = (
         _Thinned(flow.start, check_count(record, "record"))
@@ -132,7 +131,7 @@ def feed_forward_flow(
 
 def _check_smooth(network: FeedForward) -> None:
     activation = network.activation
-    if isinstance(activation, PowerLeakyReLU) and has_kinks(activation):
+    if activation.kinked:
         raise InvalidInputError(
             "an accurate flow needs an activation without a kink (power >= 2 or alpha = 1), got "
             f"{activation!r}: train_feed_forward with small steps follows the others"
@@ -151,7 +150,7 @@ class _Field:
 
     def __init__(self, problem: DeepProblem) -> None:
         self.problem = problem
-        self.free = np.concatenate([mask.ravel() for mask in problem.network.trainable])
+        self.free = problem.network.free
         self.whole = pack(problem.network.weights)
         self.start = np.append(self.whole[self.free], 0.0)
         self.slowness = _slowness(problem.network)

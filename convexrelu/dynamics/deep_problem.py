@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_labels, as_matrix
+from convexrelu._validation import as_columns, as_labels, as_matrix
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import get_loss
 from convexrelu.networks import FeedForward, Layers, forward
@@ -28,7 +28,6 @@ __all__ = [
     "DeepProblem",
     "Evaluation",
     "check_deep_problem",
-    "free_entries",
 ]
 
 SQUARE, LOGISTIC, CORRELATION = "square", "logistic", "correlation"
@@ -116,13 +115,8 @@ def check_deep_problem(
     _check_name(reduction, "reduction", _REDUCTIONS)
     matrix = np.array(as_matrix(X, columns=network.widths[0]))
     shape = (len(matrix), network.widths[-1])
-    Y = _labels(y, shape) if loss == LOGISTIC else _targets(y, shape)
-    return DeepProblem(network=network, X=matrix, Y=Y, loss=loss, reduction=reduction)
-
-
-def free_entries(network: FeedForward) -> Bool[np.ndarray, " w"]:
-    """Return which entries of the vector of all weights training moves."""
-    return np.concatenate([mask.ravel() for mask in network.trainable])
+    Y = _labels(y, shape) if loss == LOGISTIC else as_columns(y, "y", rows=shape[0], columns=shape[1])
+    return DeepProblem(network=network, X=matrix, Y=np.array(Y), loss=loss, reduction=reduction)
 
 
 def _check_name(value: str, name: str, known: Sequence[str]) -> None:
@@ -131,20 +125,11 @@ def _check_name(value: str, name: str, known: Sequence[str]) -> None:
         raise InvalidInputError(f"{name} must be {names}, got {value!r}")
 
 
-def _targets(y: ArrayLike, shape: tuple[int, int]) -> Float[np.ndarray, "n k"]:
-    """Return the targets as a matrix; a vector serves one output."""
-    column = np.ndim(y) == 1 and shape[1] == 1
-    Y = np.array(as_matrix(np.asarray(y)[:, None] if column else y, "y"))
-    if Y.shape != shape:
-        raise InvalidInputError(f"y must have shape {shape}, one entry an output, got {np.shape(y)}")
-    return Y
-
-
 def _labels(y: ArrayLike, shape: tuple[int, int]) -> Float[np.ndarray, "n k"]:
     """Return labels +1 and -1 as a matrix; a vector may hold any two values, the larger is +1."""
     if np.ndim(y) == 1 and shape[1] == 1:
         return as_labels(y, length=shape[0])[:, None]
-    Y = _targets(y, shape)
+    Y = as_columns(y, "y", rows=shape[0], columns=shape[1])
     if not np.isin(Y, (-1.0, 1.0)).all():
         raise InvalidInputError("y must hold labels +1 and -1 for the logistic loss of several outputs")
     return Y

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Real
 
-from convexrelu.dynamics.deep_problem import DeepProblem, free_entries
+from convexrelu.dynamics.deep_problem import DeepProblem
 from convexrelu.networks import FeedForward, pack
 
 __all__ = ["DeepTrajectory"]
@@ -69,7 +69,7 @@ class DeepTrajectory:
     @cached_property
     def norm(self) -> Float[np.ndarray, " T"]:
         """The Euclidean norm of the trainable weights."""
-        free = free_entries(self.problem.network)
+        free = self.problem.network.free
         return np.asarray(np.linalg.norm(self.vectors[:, free], axis=1))
 
     @property

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from convexrelu._parallel import run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, check_count, check_positive
+from convexrelu._validation import as_generator, check_count, check_positive, check_seconds
 from convexrelu.dynamics.stopping import StoppingRule
 from convexrelu.dynamics.trajectory import Trajectory, check_training_problem
 from convexrelu.errors import InvalidInputError
@@ -272,8 +272,7 @@ def _plan(
 
 
 def _deadline(time_limit: float | None) -> float:
-    seconds = np.inf if time_limit is None else time_limit
-    return time.perf_counter() + check_positive(seconds, "time_limit", finite=False)
+    return time.perf_counter() + check_seconds(time_limit)
 
 
 def recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:

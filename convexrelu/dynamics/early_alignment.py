@@ -22,10 +22,9 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_count, check_positive
 from convexrelu.correlation.ncf_conditions import TIE_TOL, ncf_stationarity
-from convexrelu.correlation.ncf_gates import has_kinks
 from convexrelu.dynamics.deep_descent import train_feed_forward
 from convexrelu.dynamics.deep_flow import feed_forward_flow
-from convexrelu.dynamics.deep_problem import CORRELATION, SQUARE, check_deep_problem, free_entries
+from convexrelu.dynamics.deep_problem import CORRELATION, SQUARE, check_deep_problem
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
 from convexrelu.dynamics.ncf_flow import NCFFlow, ncf_flow
 from convexrelu.errors import InvalidInputError, SolverError
@@ -112,7 +111,7 @@ class EarlyAlignment:
     def distances(self) -> Float[np.ndarray, "D K"]:
         """``1 - cos(w, u_*)``, u_* the limit of the NCF flow's direction."""
         network = self.flow.limit
-        limit = pack(network.weights)[free_entries(network)]
+        limit = pack(network.weights)[network.free]
         lengths = np.linalg.norm(self.scaled, axis=2)
         return np.asarray(1.0 - self.scaled @ limit / lengths)
 
@@ -207,13 +206,13 @@ def compare_with_ncf_flow(
         reference=reference,
         deltas=scales,
         scaled=np.array(scaled),
-        method="descent" if has_kinks(homogeneous(start.activation)) else "flow",
+        method="descent" if start.activation.kinked else "flow",
     )
 
 
 def _settling_time(flow: NCFFlow, epsilon: float) -> float:
     """Return the first recorded time at which the direction is that close to its limit, or u is large."""
-    free = free_entries(flow.network)
+    free = flow.network.free
     directions = pack(flow.directions)[:, free]
     away = np.flatnonzero(1.0 - directions @ directions[-1] > epsilon)
     settled = away[-1] + 1 if len(away) else 1
@@ -242,7 +241,7 @@ def _scaled_path(
 ) -> Float[np.ndarray, "K w"]:
     """Return ``w(t / delta^(L-2)) / delta`` at the times, by gradient steps where the gradient jumps."""
     small, pace = start.scaled(delta), delta ** -(start.degree - 2)
-    if has_kinks(homogeneous(start.activation)):
+    if start.activation.kinked:
         path = train_feed_forward(
             small,
             X,
@@ -267,7 +266,7 @@ def _scaled_path(
         )
     if len(path) != len(times):
         raise SolverError(f"training from delta = {delta:.3g} could not be followed to its end: {path}")
-    return np.asarray(path.vectors[:, free_entries(start)] / delta)
+    return np.asarray(path.vectors[:, start.free] / delta)
 
 
 def ncf_cosines(trajectory: DeepTrajectory) -> Float[np.ndarray, " T"]:
@@ -287,7 +286,7 @@ def ncf_cosines(trajectory: DeepTrajectory) -> Float[np.ndarray, " T"]:
         The cosines; 0 where the gradient or the weights are zero.
     """
     problem = trajectory.problem
-    z, free = problem.residual(np.zeros_like(problem.Y)), free_entries(problem.network)
+    z, free = problem.residual(np.zeros_like(problem.Y)), problem.network.free
     cosines = np.zeros(len(trajectory))
     for index, w in enumerate(trajectory.vectors[:, free]):
         layers = [W[index] for W in trajectory.weights]

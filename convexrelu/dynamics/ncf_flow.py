@@ -26,10 +26,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, check_count, check_positive
-from convexrelu.correlation.ncf_conditions import as_outputs, ncf_stationarity
-from convexrelu.correlation.ncf_gates import has_kinks
-from convexrelu.dynamics.deep_problem import free_entries
+from convexrelu._validation import as_columns, as_matrix, check_count, check_positive, check_seconds
+from convexrelu.correlation.ncf_conditions import ncf_stationarity
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, Layers, PowerLeakyReLU, forward, pack, unpack
 from convexrelu.networks.activations import homogeneous
@@ -234,12 +232,12 @@ def ncf_flow(
     """
     activation = _check_start(network)
     samples = np.array(as_matrix(X, columns=network.widths[0]))
-    weights = np.array(as_outputs(z, len(samples), network.widths[-1]))
+    weights = np.array(as_columns(z, "z", rows=len(samples), columns=network.widths[-1]))
     tol, rtol = check_positive(tol, "tol"), check_positive(rtol, "rtol")
     step = check_positive(step, "step")
     most = check_count(max_steps, "max_steps")
-    seconds = check_positive(np.inf if time_limit is None else time_limit, "time_limit", finite=False)
-    smooth = not has_kinks(activation)
+    seconds = check_seconds(time_limit)
+    smooth = not activation.kinked
     record = _Record(network, samples, weights)
     deadline = time.perf_counter() + seconds
     try:
@@ -263,7 +261,7 @@ def _check_start(network: FeedForward) -> PowerLeakyReLU:
 
 def _masked(network: FeedForward, layers: Layers) -> Float[np.ndarray, " f"]:
     """Return the trainable entries in one vector."""
-    return np.asarray(pack(layers)[free_entries(network)])
+    return np.asarray(pack(layers)[network.free])
 
 
 class _Record:
@@ -273,7 +271,7 @@ class _Record:
         self, network: FeedForward, X: Float[np.ndarray, "n d"], z: Float[np.ndarray, "n k"]
     ) -> None:
         self.network, self.X, self.z = network, X, z
-        self.free: Bool[np.ndarray, " w"] = free_entries(network)
+        self.free: Bool[np.ndarray, " w"] = network.free
         self.whole = pack(network.normalized().weights)
         self.points = [np.array([0.0, math.log(network.norm), 0.0])]
         self.directions = [self.whole.copy()]

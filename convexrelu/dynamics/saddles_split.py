@@ -27,9 +27,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from scipy.linalg import block_diag
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, check_nonnegative
+from convexrelu._validation import as_columns, as_matrix, check_nonnegative
 from convexrelu.correlation.ncf_conditions import TIE_TOL, ncf_stationarity
-from convexrelu.correlation.ncf_gates import has_kinks
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, Layers, Pass, forward, homogeneous, pack
@@ -207,24 +206,19 @@ class SaddleSplit:
         return float(np.clip(w @ g / sizes, -1.0, 1.0)) if sizes > 0.0 else 0.0
 
     def _weights(self, z: ArrayLike) -> Float[np.ndarray, "n k"]:
-        matrix = as_matrix(np.asarray(z)[:, None] if np.ndim(z) == 1 else z, "z")
-        if matrix.shape != self._run.outputs.shape:
-            raise InvalidInputError(f"z must have shape {self._run.outputs.shape}, got {np.shape(z)}")
-        return matrix
+        rows, columns = self._run.outputs.shape
+        return as_columns(z, "z", rows=rows, columns=columns)
 
     def _worth(self, z: ArrayLike) -> Layers:
         """Return ``J_l(x_n)^T z_n`` for the sums of each layer, the first layer first."""
-        run, worth = self._run, [self._weights(z)]
-        for layer in reversed(range(len(self.small))):
-            back = worth[-1] @ run.weights[layer + 1]
-            worth.append(back * _one_sided_slope(run, layer, self._changes[layer]))
-        return worth[::-1]
+        slopes = [_one_sided_slope(self._run, layer, change) for layer, change in enumerate(self._changes)]
+        return self._run.worth(self._weights(z), slopes)
 
 
 def _one_sided_slope(run: Pass, layer: int, change: Float[np.ndarray, "n j"]) -> Float[np.ndarray, "n j"]:
     """Return s' at the sums of a hidden layer; on a kink, on the side to which they change."""
     sums = run.sums[layer]
-    if has_kinks(homogeneous(run.activation)):
+    if run.activation.kinked:
         sizes = np.outer(row_norms(run.inputs[layer]), row_norms(run.weights[layer]))
         sums = np.where(np.abs(sums) <= _ON_A_KINK * sizes, change, sums)
     return np.asarray(run.activation.slope(sums))

@@ -14,7 +14,7 @@ from convexrelu._validation import as_data
 from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import RELU, TwoLayerReLU, forward
 
 __all__ = ["FlowEvent", "FlowTrajectory", "Trajectory", "check_training_problem", "log_of_clock"]
 
@@ -144,7 +144,10 @@ class Trajectory:
     def margins(self) -> Float[np.ndarray, "T n"]:
         """Every sample's margin ``q_n = y_n f(x_n)``."""
         return np.stack(
-            [self.y * (np.maximum(self.X @ W1.T, 0.0) @ w2) for W1, w2 in zip(self.W1, self.w2, strict=True)]
+            [
+                self.y * forward([W1, w2[None, :]], RELU, self.X).outputs[:, 0]
+                for W1, w2 in zip(self.W1, self.w2, strict=True)
+            ]
         )
 
     @cached_property

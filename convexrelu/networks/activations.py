@@ -19,6 +19,11 @@ __all__ = ["GELU", "RELU", "Activation", "PowerLeakyReLU", "Tanh", "homogeneous"
 class Activation(ABC):
     """A function applied entry by entry, with its first two derivatives."""
 
+    @property
+    def kinked(self) -> bool:
+        """Whether the derivative jumps somewhere."""
+        return False
+
     @abstractmethod
     def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Return s(x)."""
@@ -69,6 +74,11 @@ class PowerLeakyReLU(Activation):
             raise InvalidInputError(f"alpha must be a finite number of at most 1, got {self.alpha!r}")
         object.__setattr__(self, "alpha", alpha)
         object.__setattr__(self, "power", check_count(self.power, "power"))
+
+    @property
+    def kinked(self) -> bool:
+        """Whether the derivative jumps at 0."""
+        return self.power == 1 and self.alpha != 1.0
 
     def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         """Return s(x)."""

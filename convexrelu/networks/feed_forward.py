@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, check_nonnegative
+from convexrelu._validation import as_columns, as_matrix, check_nonnegative
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU, Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.convert import feed_forward_module, feed_forward_weights
-from convexrelu.networks.layers import Layers, forward
+from convexrelu.networks.layers import Layers, forward, pack
 from convexrelu.networks.neurons import row_norms
 from convexrelu.networks.rescaling import balanced_layers
 from convexrelu.networks.storage import read_layers, write_layers
@@ -122,8 +122,13 @@ class FeedForward:
     @property
     def norm(self) -> float:
         """The Euclidean norm of the trainable weights together."""
-        kept = [W[mask] for W, mask in zip(self.weights, self.trainable, strict=True)]
-        return float(row_norms(np.concatenate(kept)[None, :])[0]) if sum(map(len, kept)) else 0.0
+        kept = pack(self.weights)[self.free]
+        return float(row_norms(kept[None, :])[0]) if len(kept) else 0.0
+
+    @property
+    def free(self) -> Bool[np.ndarray, " w"]:
+        """Which entries of the vector of all weights (:func:`convexrelu.networks.pack`) training moves."""
+        return np.concatenate([mask.ravel() for mask in self.trainable])
 
     @property
     def incoming_norms(self) -> tuple[Float[np.ndarray, " k"], ...]:
@@ -177,7 +182,8 @@ class FeedForward:
             If the shapes do not agree.
         """
         run = forward(self.weights, self.activation, self._inputs(X))
-        return self._masked(run.gradient(self._outputs(z, run.outputs.shape)))
+        weights = as_columns(z, "z", rows=len(run.outputs), columns=self.widths[-1])
+        return self._masked(run.gradient(weights))
 
     def hessian_vector_product(
         self, X: ArrayLike, z: ArrayLike, direction: Sequence[ArrayLike]
@@ -210,7 +216,8 @@ class FeedForward:
                 f"{[v.shape for v in V]}"
             )
         run = forward(self.weights, self.activation, self._inputs(X))
-        return self._masked(run.hessian_vector_product(self._outputs(z, run.outputs.shape), V))
+        weights = as_columns(z, "z", rows=len(run.outputs), columns=self.widths[-1])
+        return self._masked(run.hessian_vector_product(weights, V))
 
     def with_weights(self, weights: Sequence[ArrayLike]) -> FeedForward:
         """Return a network of the same activation and trainable entries with other weights.
@@ -437,14 +444,6 @@ class FeedForward:
 
     def _inputs(self, X: ArrayLike) -> Float[np.ndarray, "n d"]:
         return as_matrix(X, columns=self.widths[0])
-
-    def _outputs(self, z: ArrayLike, shape: tuple[int, ...]) -> Float[np.ndarray, "n k"]:
-        """Return the outputs' weights as a matrix of that shape."""
-        column = np.ndim(z) == 1 and shape[1] == 1
-        weights = as_matrix(np.asarray(z)[:, None] if column else z, "z")
-        if weights.shape != shape:
-            raise InvalidInputError(f"z must have shape {shape}, one entry an output, got {np.shape(z)}")
-        return weights
 
     def _masked(self, layers: Layers) -> list[Float[np.ndarray, "_ _"]]:
         pairs = zip(layers, self.trainable, strict=True)

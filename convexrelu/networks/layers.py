@@ -85,6 +85,30 @@ class Pass:
         """The network's values."""
         return self.sums[-1]
 
+    def worth(
+        self, z: Float[np.ndarray, "... n k"], slopes: Layers | None = None
+    ) -> list[Float[np.ndarray, "... n _"]]:
+        """Return G_l, the derivatives of ``sum_n z_n^T H(x_n; w)`` in each layer's sums, the first first.
+
+        Parameters
+        ----------
+        z : (..., n, k_L) array
+            Weights of the outputs.
+        slopes : sequence of (..., n, k_l) arrays, optional
+            The activation's derivatives at the hidden layers' sums, where others than those from the left are
+            wanted at kinks.
+
+        Returns
+        -------
+        list of (..., n, k_l) arrays
+            The last one is z.
+        """
+        G = [z]
+        for layer in reversed(range(1, len(self.weights))):
+            slope = self.activation.slope(self.sums[layer - 1]) if slopes is None else slopes[layer - 1]
+            G.append((G[-1] @ self.weights[layer]) * slope)
+        return G[::-1]
+
     def gradient(self, z: Float[np.ndarray, "... n k"]) -> list[Float[np.ndarray, "... _ _"]]:
         """Return the gradient of ``sum_n z_n^T H(x_n; w)``, a layer each.
 
@@ -98,12 +122,8 @@ class Pass:
         list of (..., k_l, k_{l-1}) arrays
             Like the weights.
         """
-        G, gradients = z, []
-        for layer in reversed(range(len(self.weights))):
-            gradients.append(np.swapaxes(G, -1, -2) @ self.inputs[layer])
-            if layer:
-                G = (G @ self.weights[layer]) * self.activation.slope(self.sums[layer - 1])
-        return gradients[::-1]
+        pairs = zip(self.worth(z), self.inputs, strict=True)
+        return [np.swapaxes(G, -1, -2) @ inputs for G, inputs in pairs]
 
     def hessian_vector_product(
         self, z: Float[np.ndarray, "... n k"], direction: Layers

@@ -22,7 +22,8 @@ from convexrelu.plotting.early_alignment import (
     planar_run_figure,
     weights_figure,
 )
-from convexrelu.plotting.reproduced import Assertion, ReproducedFigure
+from convexrelu.plotting.reproduced import Assertion, ReproducedFigure, at_least, at_most
+from convexrelu.plotting.saddles_runs import sphere
 
 __all__ = ["figures"]
 
@@ -62,14 +63,6 @@ def figures(rng: RNGLike = 0) -> list[ReproducedFigure]:
         _kkt_points(),
         *_three_layers(),
     ]
-
-
-def _at_least(name: str, value: float, low: float, statement: str) -> Assertion:
-    return Assertion(name=name, value=float(value), low=low, high=float("inf"), statement=statement)
-
-
-def _at_most(name: str, value: float, high: float, statement: str) -> Assertion:
-    return Assertion(name=name, value=float(value), low=float("-inf"), high=high, statement=statement)
 
 
 def _planar_data(rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
@@ -123,15 +116,15 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
                 path, kkt, title="KH2 Figure 1: squared ReLU neurons, weights of size 1e-9"
             ),
             assertions=(
-                _at_least("loss left, least of 10 seeds", least, 0.98, small),
-                _at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
+                at_least("loss left, least of 10 seeds", least, 0.98, small),
+                at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
             ),
         ),
         ReproducedFigure(
             name="kh2-figure-3",
             figure=directions_figure(path, y, kkt, title="KH2 Figure 3: directions and KKT points"),
             assertions=(
-                _at_least("share of 200 neurons with 1 - cos < 1e-3", float(np.mean(shares)), 0.95, converge),
+                at_least("share of 200 neurons with 1 - cos < 1e-3", float(np.mean(shares)), 0.95, converge),
             ),
         ),
     ]
@@ -153,13 +146,13 @@ def _branching() -> ReproducedFigure:
         name="kh2-figure-2",
         figure=branching_figure(flows, title="KH2 Figure 2: the gradient field of $u_1|u_2|$"),
         assertions=(
-            _at_most(
+            at_most(
                 "distance of two limits from (1, 1)/sqrt 2 and (1, -1)/sqrt 2, starts 2e-6 apart",
                 away,
                 1e-3,
                 "flows from (1, 0) branch (KH2 Lemma E.1)",
             ),
-            _at_most(
+            at_most(
                 "change of u_1^2 - u_2^2", max(drifts), 0.02, "u_1^2 - u_2^2 is conserved (KH2 eq. (82))"
             ),
         ),
@@ -201,22 +194,15 @@ def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
             title="KH2 Figure 4: near a saddle, weights moved by 1e-9; directions of the ten small neurons",
         ),
         assertions=(
-            _at_least("loss left, least of 10 seeds", least, 0.98, stays),
-            _at_most("distance from the saddle, largest of 10 seeds", away, 0.3, stays),
-            _at_most(
-                "1 - cos of neurons grown a thousandfold", offs[growths > 1e3].max(), NEAR_KKT, converge
-            ),
-            _at_least("share of neurons grown a thousandfold", float(np.mean(growths > 1e3)), 0.5, converge),
-            _at_least(
+            at_least("loss left, least of 10 seeds", least, 0.98, stays),
+            at_most("distance from the saddle, largest of 10 seeds", away, 0.3, stays),
+            at_most("1 - cos of neurons grown a thousandfold", offs[growths > 1e3].max(), NEAR_KKT, converge),
+            at_least("share of neurons grown a thousandfold", float(np.mean(growths > 1e3)), 0.5, converge),
+            at_least(
                 "share of small neurons with 1 - cos < 1e-3", float(np.mean(offs < NEAR_KKT)), 0.7, flat
             ),
         ),
     )
-
-
-def _sphere(n: int, d: int, rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
-    X = rng.normal(size=(n, d))
-    return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True))
 
 
 def _early_run(
@@ -243,7 +229,7 @@ def _singular_ratio(W: Float[np.ndarray, "k j"]) -> float:
 def _squared_relu() -> list[ReproducedFigure]:
     """K-deep Figures 1 and 2 (section 4.1.2): 20 squared ReLU neurons; also from delta = 1e-3."""
     rng = np.random.default_rng(3)
-    X = _sphere(100, 10, rng)
+    X = sphere(100, 10, rng)
     y = FeedForward([rng.normal(size=(2, 10)), rng.normal(size=(1, 2))], SQUARED)(X)
     start = FeedForward([rng.normal(size=(20, 10)), rng.normal(size=(1, 20))], SQUARED).normalized()
     paper = _early_run(start, X, y, delta=0.05, pace=1e-3)
@@ -260,10 +246,10 @@ def _squared_relu() -> list[ReproducedFigure]:
                 paper, title=r"K-deep Figure 1: squared ReLU, 20 neurons, $\delta = 0.05$"
             ),
             assertions=(
-                _at_least("loss left", paper.loss[-1] / paper.loss[0], 0.98, barely),
-                _at_most("norm, which is 0.05 at the start", paper.norm[-1], 1.0, barely),
-                _at_most("1 - cos(w, grad N), delta = 0.05", 1 - ncf_cosines(paper)[-1], 0.03, aligned),
-                _at_most("1 - cos(w, grad N), delta = 0.001", 1 - ncf_cosines(small)[-1], 1e-4, aligned),
+                at_least("loss left", paper.loss[-1] / paper.loss[0], 0.98, barely),
+                at_most("norm, which is 0.05 at the start", paper.norm[-1], 1.0, barely),
+                at_most("1 - cos(w, grad N), delta = 0.05", 1 - ncf_cosines(paper)[-1], 0.03, aligned),
+                at_most("1 - cos(w, grad N), delta = 0.001", 1 - ncf_cosines(small)[-1], 1e-4, aligned),
             ),
         ),
         ReproducedFigure(
@@ -274,8 +260,8 @@ def _squared_relu() -> list[ReproducedFigure]:
                 title="K-deep Figure 2: weights of squared ReLU neurons",
             ),
             assertions=(
-                _at_most("second row over first, delta = 0.001", _second_over_first(rows), 0.02, single),
-                _at_most("second entry of v over first", _second_over_first(entries), 0.02, single),
+                at_most("second row over first, delta = 0.001", _second_over_first(rows), 0.02, single),
+                at_most("second entry of v over first", _second_over_first(entries), 0.02, single),
             ),
         ),
     ]
@@ -299,12 +285,12 @@ def _kkt_points() -> ReproducedFigure:
             [relu, squared], ["ReLU", "squared ReLU"], title="K-deep Figure 3: KKT points of three layers"
         ),
         assertions=(
-            _at_most("ReLU: second singular value of W_1", _singular_ratio(relu.weights[0]), 0.05, rank_one),
-            _at_most("ReLU: second singular value of W_2", _singular_ratio(relu.weights[1]), 0.05, rank_one),
+            at_most("ReLU: second singular value of W_1", _singular_ratio(relu.weights[0]), 0.05, rank_one),
+            at_most("ReLU: second singular value of W_2", _singular_ratio(relu.weights[1]), 0.05, rank_one),
             Assertion(name="ReLU: rows of W_1", value=float(rows[0]), low=2.0, high=19.0, statement=several),
             Assertion(name="ReLU: rows of W_2", value=float(rows[1]), low=2.0, high=19.0, statement=several),
-            _at_most("squared ReLU: kappa", report.kappa, 1e-8, rank_one),
-            _at_most(
+            at_most("squared ReLU: kappa", report.kappa, 1e-8, rank_one),
+            at_most(
                 "squared ReLU: non-zero rows of a layer",
                 float(max(report.n_active)),
                 1.0,
@@ -317,7 +303,7 @@ def _kkt_points() -> ReproducedFigure:
 def _three_layers() -> list[ReproducedFigure]:
     """K-deep Figures 4 and 5 (appendix D): three layers of ReLU, delta = 0.01."""
     rng = np.random.default_rng(3)
-    X = _sphere(100, 20, rng)
+    X = sphere(100, 20, rng)
     teacher = [rng.normal(size=(2, 20)), np.abs(rng.normal(size=(2, 2))), 10.0 * rng.normal(size=(1, 2))]
     y = FeedForward(teacher, RELU)(X)
     shapes = ((20, 20), (30, 20), (1, 30))
@@ -336,8 +322,8 @@ def _three_layers() -> list[ReproducedFigure]:
                 path, title=r"K-deep Figure 4: three layers of ReLU, $\delta = 0.01$"
             ),
             assertions=(
-                _at_least("loss left", path.loss[-1] / path.loss[0], 0.98, barely),
-                _at_most(
+                at_least("loss left", path.loss[-1] / path.loss[0], 0.98, barely),
+                at_most(
                     "1 - cos(w, grad N)",
                     1 - ncf_cosines(path)[-1],
                     1e-3,
@@ -351,13 +337,13 @@ def _three_layers() -> list[ReproducedFigure]:
                 [path.network_at(0), end], ["start", "end"], title="K-deep Figure 5: weights of three layers"
             ),
             assertions=(
-                _at_most(
+                at_most(
                     "second singular value of W_1 over first", _singular_ratio(end.weights[0]), 0.06, low_rank
                 ),
-                _at_most(
+                at_most(
                     "second singular value of W_2 over first", _singular_ratio(end.weights[1]), 0.06, low_rank
                 ),
-                _at_most(
+                at_most(
                     "first singular values less 1/sqrt 3",
                     max(abs(top - 3**-0.5) for top in tops),
                     0.01,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from convexrelu.plotting.style import NamedFigure
 
-__all__ = ["Assertion", "ReproducedFigure"]
+__all__ = ["Assertion", "ReproducedFigure", "at_least", "at_most"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +44,16 @@ class Assertion:
         ends += [f"at most {self.high:.6g}"] if math.isfinite(self.high) else []
         mark = "holds" if self.holds else "FAILS"
         return f"{mark}  {self.name}: {self.value:.6g} ({' and '.join(ends)})  [{self.statement}]"
+
+
+def at_least(name: str, value: float, low: float, statement: str) -> Assertion:
+    """Return the assertion that a number is not below a bound."""
+    return Assertion(name=name, value=float(value), low=low, high=math.inf, statement=statement)
+
+
+def at_most(name: str, value: float, high: float, statement: str) -> Assertion:
+    """Return the assertion that a number is not above a bound."""
+    return Assertion(name=name, value=float(value), low=-math.inf, high=high, statement=statement)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ from convexrelu.dynamics import (
     track_saddles,
 )
 from convexrelu.networks import RELU, FeedForward
-from convexrelu.plotting.reproduced import Assertion, ReproducedFigure
+from convexrelu.plotting.reproduced import Assertion, ReproducedFigure, at_least, at_most
 from convexrelu.plotting.saddles_runs import EXAMPLE_1_TARGETS, RUNS, SQUARES, Run, example_1, near_saddle
 from convexrelu.plotting.style import (
     BOUND,
@@ -303,9 +303,9 @@ def _reproduced_example_1() -> ReproducedFigure:
         name="kh-beyond-figure-2",
         figure=example_1_figure(runs, ladder.path.trajectory, title="KH-beyond Figure 2: Example 1"),
         assertions=(
-            _at_most("largest distance from the closed form", worst, _CLOSED_FORM, where),
+            at_most("largest distance from the closed form", worst, _CLOSED_FORM, where),
             _about("rate of psi -> p in delta", ladder.rate, 2.0, 0.1, f"{where}: closed form, delta^2"),
-            _at_most("error of the escape time, delta = 1e-3", abs(float(ladder.errors[-1])), 0.01, where),
+            at_most("error of the escape time, delta = 1e-3", abs(float(ladder.errors[-1])), 0.01, where),
         ),
     )
 
@@ -334,7 +334,7 @@ def _reproduced_ladder() -> ReproducedFigure:
         check
         for (label, _, _), ladder in zip(cases, ladders, strict=True)
         for check in (
-            _at_most(
+            at_most(
                 f"{label}: error of the escape time, delta = 1e-3", abs(float(ladder.errors[-1])), 0.01, where
             ),
             _about(f"{label}: rate of psi -> p in delta", ladder.rate, 2.0, 0.15, f"{where}: at least 1"),
@@ -358,25 +358,25 @@ def _reproduced_run(run: Run) -> ReproducedFigure:
     kept = _KEPT["kinked" if run.activation == RELU else "smooth"]
     loss = trajectory.loss
     checks = [
-        _at_most(
+        at_most(
             "size at the first saddle of what was below 0.1 before",
             escape.size_at_saddle,
             kept,
             "KH-beyond Theorem 18, section 4.1: sparsity is preserved",
         ),
-        _at_most(
+        at_most(
             "norm before the escape over that at the saddle",
             float(trajectory.norm[escape.before] / trajectory.norm[escape.saddle.index]),
             0.6,
             "KH-beyond section 1: the weights stay near the origin until they escape",
         ),
-        _at_most(
+        at_most(
             "loss at the first saddle over the start's",
             escape.saddle.loss / float(loss[0]),
             0.9,
             "the loss drops",
         ),
-        _at_least(
+        at_least(
             "neurons that are small before the escape",
             float(sum(map(len, escape.small))),
             1.0,
@@ -401,25 +401,25 @@ def _reproduced_approach(name: str, title: str, approaches: Sequence[SaddleAppro
     sine = "sine of w_z and its NCF's gradient, leaving"
     checks = (
         *(
-            _at_most(
+            at_most(
                 f"{sine}, from {a.size[0]:.3g} away", here, before, f"{where}: less than from farther away"
             )
             for a, before, here in zip(approaches[1:], sines, sines[1:], strict=False)
         ),
-        _at_most(f"{sine}: the nearest start's over the farthest's", sines[-1] / sines[0], _TURNED, where),
-        _at_most(
+        at_most(f"{sine}: the nearest start's over the farthest's", sines[-1] / sines[0], _TURNED, where),
+        at_most(
             "relative distance of w_n from the saddle, leaving",
             float(approach.displacement[mark]),
             0.05,
             where,
         ),
-        _at_most(
+        at_most(
             "loss at the end over the saddle's",
             float(approach.relative_loss[-1]),
             0.9,
             "NP section 4: the run leaves",
         ),
-        _at_most(
+        at_most(
             "size at the end of what was below 0.1 when leaving",
             relative_size(approach.trajectory.network_at(-1), small),
             0.3,
@@ -442,14 +442,6 @@ def _least(network: FeedForward, saddle: FeedForward) -> list[Int[np.ndarray, " 
     waiting = saddle.zero_preserving_set(0.0)
     largest = max(float(size[who].max(initial=0.0)) for size, who in zip(sizes, waiting, strict=True))
     return [who[size[who] < 0.1 * largest] for size, who in zip(sizes, waiting, strict=True)]
-
-
-def _at_most(name: str, value: float, bound: float, statement: str) -> Assertion:
-    return Assertion(name=name, value=value, low=-math.inf, high=bound, statement=statement)
-
-
-def _at_least(name: str, value: float, bound: float, statement: str) -> Assertion:
-    return Assertion(name=name, value=value, low=bound, high=math.inf, statement=statement)
 
 
 def _about(name: str, value: float, expected: float, tol: float, statement: str) -> Assertion:

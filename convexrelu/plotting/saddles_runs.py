@@ -85,10 +85,10 @@ class Run:
     teacher: tuple[int, ...]
     activation: Activation
     norm: float
-    step_size: float
+    step_size: float = 0.0
     length: float
-    stop_gradient: float
-    seed: int
+    stop_gradient: float = 0.0
+    seed: int = 0
 
     def follow(self) -> DeepTrajectory:
         """Return the run."""
@@ -131,10 +131,7 @@ RUNS = (
         teacher=(2,),
         activation=SQUARES,
         norm=0.05,
-        step_size=0.0,
         length=3300.0,
-        stop_gradient=0.0,
-        seed=0,
     ),
     Run(
         name="kh-beyond-figure-4",
@@ -143,10 +140,8 @@ RUNS = (
         teacher=(2, 2),
         activation=SQUARES,
         norm=0.3,
-        step_size=0.0,
         length=1e12,
         stop_gradient=1e-3,
-        seed=0,
     ),
     Run(
         name="kh-beyond-figure-5",
@@ -157,7 +152,6 @@ RUNS = (
         norm=1e-4,
         step_size=0.1,
         length=6000.0,
-        stop_gradient=0.0,
         seed=1,
     ),
     Run(
@@ -169,8 +163,6 @@ RUNS = (
         norm=3e-2,
         step_size=0.1,
         length=40000.0,
-        stop_gradient=0.0,
-        seed=0,
     ),
     Run(
         name="kh-beyond-figures-8-16",
@@ -181,8 +173,6 @@ RUNS = (
         norm=0.1,
         step_size=0.1,
         length=20000.0,
-        stop_gradient=0.0,
-        seed=0,
     ),
     Run(
         name="kh-beyond-figure-9",
@@ -193,8 +183,6 @@ RUNS = (
         norm=1e-3,
         step_size=0.1,
         length=4000.0,
-        stop_gradient=0.0,
-        seed=0,
     ),
     Run(
         name="kh-beyond-figure-12",
@@ -205,8 +193,6 @@ RUNS = (
         norm=1e-3,
         step_size=0.1,
         length=6000.0,
-        stop_gradient=0.0,
-        seed=0,
     ),
 )
 

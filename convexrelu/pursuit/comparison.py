@@ -19,7 +19,7 @@ from jaxtyping import Float
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._typing import RNGLike
-from convexrelu._validation import as_generator, check_count, check_positive
+from convexrelu._validation import as_generator, check_count, check_positive, check_seconds
 from convexrelu.datasets import Task, sparse_function
 from convexrelu.dynamics import train_feed_forward
 from convexrelu.errors import InvalidInputError
@@ -285,7 +285,7 @@ def compare_with_descent(
         descent=SmallDescent() if descent is None else descent,
         seeds=as_generator(rng).integers(2**62, size=(len(counts) * repeats, 4)),
     )
-    seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     return _compare(plan, checkpoint, time.monotonic() + float(seconds), progress=progress)
 
 

@@ -17,7 +17,15 @@ from jaxtyping import Float
 
 from convexrelu._progress import Advance, progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_matrix, check_count, check_nonnegative, check_positive
+from convexrelu._validation import (
+    as_columns,
+    as_generator,
+    as_matrix,
+    check_count,
+    check_nonnegative,
+    check_positive,
+    check_seconds,
+)
 from convexrelu.correlation.added_neuron import (
     ZERO_NCF,
     AddedNeuron,
@@ -68,6 +76,14 @@ class _Plan:
         widths = [self.X.shape[1], *([1] * (self.depth - 1)), self.Y.shape[1]]
         pairs = zip(widths[1:], widths[:-1], strict=True)
         return FeedForward([np.zeros(shape) for shape in pairs], self.activation)
+
+    def residual(self, network: FeedForward) -> Float[np.ndarray, "n k"]:
+        """What the network leaves of the targets."""
+        return self.Y - np.reshape(network(self.X), self.Y.shape)
+
+    def loss_at(self, network: FeedForward) -> float:
+        """``||y - H(X)||^2 / 2``."""
+        return 0.5 * float(np.sum(self.residual(network) ** 2))
 
     def loss_of(self, network: FeedForward) -> SquareLoss:
         """The loss as a function of the network's weights."""
@@ -160,7 +176,7 @@ def neuron_pursuit(
     array([3., 5.])
     """
     plan = _check_plan(X, y, depth, activation, n_starts, max_iterations, tol, inner, delta, stop, rng)
-    seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     run = _Run(
         network=plan.zero_network,
         loss=0.5 * float(np.sum(plan.Y**2)),
@@ -228,7 +244,7 @@ def _first(plan: _Plan) -> _Added | str:
         return "zero_ncf"
     delta = FIRST_SHARE * (best.value / size**2) ** (1 / best.network.degree)
     network = best.network.scaled(delta)
-    loss = _loss(plan, network)
+    loss = plan.loss_at(network)
     return _Added(layer=0, point=best, delta=delta, network=network, loss=loss)
 
 
@@ -238,13 +254,13 @@ def _next(plan: _Plan, run: _Run) -> _Added | str:
     Where no size of it does (at kinks H_1 is the change of the outputs from one side only), the next best
     neuron is tried.
     """
-    residual = plan.Y - np.reshape(run.network(plan.X), plan.Y.shape)
+    residual = plan.residual(run.network)
     found = maximize_added_neuron(run.network, plan.X, residual, n_starts=plan.n_starts, rng=plan.rng)
     for point in found.points:
         delta = plan.delta * run.network.norm
         for _ in range(_TRIES):
             network = with_neuron(run.network, point, delta)
-            loss = _loss(plan, network)
+            loss = plan.loss_at(network)
             if loss < run.loss:
                 return _Added(layer=point.layer, point=point, delta=delta, network=network, loss=loss)
             delta *= _SHRINK
@@ -255,7 +271,7 @@ def _refitted(plan: _Plan, run: _Run, added: _Added) -> None:
     """Lower the loss from the network with the new neuron, balance, and record the iteration."""
     fit = refit(plan.loss_of(added.network), plan.inner, run.watch)
     network = fit.network.balanced() if plan.activation.power == 1 else fit.network
-    run.network, run.loss = network, _loss(plan, network)
+    run.network, run.loss = network, plan.loss_at(network)
     run.history.append(
         PursuitStep(
             iteration=len(run.history) + 1,
@@ -273,11 +289,6 @@ def _refitted(plan: _Plan, run: _Run, added: _Added) -> None:
             seconds=time.monotonic() - run.began,
         )
     )
-
-
-def _loss(plan: _Plan, network: FeedForward) -> float:
-    residual = plan.Y - np.reshape(network(plan.X), plan.Y.shape)
-    return 0.5 * float(np.sum(residual**2))
 
 
 def _never(_network: FeedForward) -> bool:
@@ -298,11 +309,7 @@ def _check_plan(
     rng: RNGLike,
 ) -> _Plan:
     matrix = as_matrix(X)
-    targets = as_matrix(np.reshape(y, (-1, 1)) if np.ndim(y) == 1 else y, "y")
-    if len(targets) != len(matrix):
-        raise InvalidInputError(
-            f"X and y must have as many rows, got {len(matrix)} rows of X and {len(targets)} of y"
-        )
+    targets = as_columns(y, "y", rows=len(matrix))
     layers = check_count(depth, "depth")
     if layers < 2:
         raise InvalidInputError(f"depth must be at least 2, for there to be neurons to add, got {layers}")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convexrelu.networks import PowerLeakyReLU
 from convexrelu.networks.feed_forward import FeedForward
 from convexrelu.pursuit.inner import InnerSolver
 from convexrelu.pursuit.square_loss import SquareLoss, Watch
@@ -48,7 +47,7 @@ def refit(loss: SquareLoss, inner: InnerSolver, watch: Watch) -> Refit:
     first = inner.lower(loss, loss.start, watch)
     w, n_steps = first.w, first.n_steps
     value = loss.value(w)
-    if inner.rounds_kinks_off and _has_kinks(loss) and not watch.over(value):
+    if inner.rounds_kinks_off and _on_kinks(loss) and not watch.over(value):
         along = inner.lower(loss.smoothed(loss.start, ROUNDING), loss.start, watch)
         last = inner.lower(loss, along.w, watch)
         n_steps += along.n_steps + last.n_steps
@@ -58,7 +57,5 @@ def refit(loss: SquareLoss, inner: InnerSolver, watch: Watch) -> Refit:
     return Refit(network=loss.network_of(w), loss=value * loss.size**2, n_steps=n_steps)
 
 
-def _has_kinks(loss: SquareLoss) -> bool:
-    activation = loss.activation
-    smooth = isinstance(activation, PowerLeakyReLU) and (activation.power > 1 or activation.alpha == 1.0)
-    return not smooth and loss.network.depth > 1 and bool(np.any(loss.X))
+def _on_kinks(loss: SquareLoss) -> bool:
+    return loss.activation.kinked and loss.network.depth > 1 and bool(np.any(loss.X))

@@ -75,7 +75,7 @@ class SquareLoss:
     @cached_property
     def free(self) -> Bool[np.ndarray, " w"]:
         """Which entries of all weights are trainable."""
-        return np.concatenate([mask.ravel() for mask in self.network.trainable])
+        return self.network.free
 
     @cached_property
     def size(self) -> float:
@@ -145,15 +145,10 @@ class SquareLoss:
 
 def _jacobian(run: Pass, output: int) -> Float[np.ndarray, "n w"]:
     """Return the derivatives of one output at every sample, a column a weight."""
-    n = len(run.outputs)
-    back = np.zeros_like(run.outputs)
-    back[:, output] = 1.0
-    parts = []
-    for layer in reversed(range(len(run.weights))):
-        parts.append((back[:, :, None] * run.inputs[layer][:, None, :]).reshape(n, -1))
-        if layer:
-            back = (back @ run.weights[layer]) * run.activation.slope(run.sums[layer - 1])
-    return np.concatenate(parts[::-1], axis=1)
+    chosen = np.zeros_like(run.outputs)
+    chosen[:, output] = 1.0
+    pairs = zip(run.worth(chosen), run.inputs, strict=True)
+    return np.concatenate([(G[:, :, None] * A[:, None, :]).reshape(len(G), -1) for G, A in pairs], axis=1)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -16,6 +16,7 @@ from convexrelu._validation import (
     as_penalty,
     check_positive,
     check_range,
+    check_seconds,
     one_vs_rest,
 )
 from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
@@ -111,7 +112,7 @@ def solve_max_margin(
     tolerance = check_positive(tol, "tol")
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    seconds = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    seconds = check_seconds(time_limit)
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)

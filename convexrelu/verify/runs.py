@@ -25,6 +25,7 @@ from convexrelu._validation import (
     as_matrix,
     check_count,
     check_positive,
+    check_seconds,
     one_vs_rest,
 )
 from convexrelu.certificates import MultiClassCertificate
@@ -109,7 +110,7 @@ def verify_gradient_descent(
     encoded = one_vs_rest(labels)
     generator = as_generator(0 if rng is None else rng)
     plan = _plan(matrix, encoded, width, init_scale, n_runs, starts, generator)
-    limit = np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
+    limit = check_seconds(time_limit)
     clock = Clock(limit=limit, interruption=Interruption())
     with clock.interruption.listening():
         solution = solve_max_margin(matrix, labels, progress=progress, time_limit=time_limit)
