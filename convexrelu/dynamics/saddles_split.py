@@ -31,7 +31,7 @@ from convexrelu._validation import as_columns, as_matrix, check_nonnegative
 from convexrelu.correlation.ncf_conditions import TIE_TOL, ncf_stationarity
 from convexrelu.dynamics.deep_trajectory import DeepTrajectory
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks import FeedForward, Layers, Pass, forward, homogeneous, pack
+from convexrelu.networks import FeedForward, Layers, Pass, evaluate, forward, homogeneous, pack
 from convexrelu.networks.neurons import row_norms
 
 __all__ = ["SaddleApproach", "SaddleSplit", "approach_of", "split_near_saddle"]
@@ -379,7 +379,7 @@ def approach_of(
         raise InvalidInputError("the saddle must have neurons that are zero, got none")
     tol = check_nonnegative(tie_tol, "tie_tol")
     masks = split_near_saddle(saddle, problem.X, small).mask
-    outputs = forward(saddle.weights, saddle.activation, problem.X).outputs
+    outputs = evaluate(saddle.weights, saddle.activation, problem.X)
     rest = pack(saddle.weights)
     free = ~np.concatenate([mask.ravel() for mask in masks])
     moved = trajectory.vectors - rest

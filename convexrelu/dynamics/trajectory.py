@@ -14,7 +14,7 @@ from convexrelu._validation import as_data
 from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
-from convexrelu.networks import RELU, TwoLayerReLU, forward
+from convexrelu.networks import RELU, TwoLayerReLU, evaluate
 
 __all__ = ["FlowEvent", "FlowTrajectory", "Trajectory", "check_training_problem", "log_of_clock"]
 
@@ -145,7 +145,7 @@ class Trajectory:
         """Every sample's margin ``q_n = y_n f(x_n)``."""
         return np.stack(
             [
-                self.y * forward([W1, w2[None, :]], RELU, self.X).outputs[:, 0]
+                self.y * evaluate([W1, w2[None, :]], RELU, self.X)[:, 0]
                 for W1, w2 in zip(self.W1, self.w2, strict=True)
             ]
         )

@@ -2,7 +2,7 @@
 
 from convexrelu.networks.activations import GELU, RELU, Activation, PowerLeakyReLU, Tanh, homogeneous
 from convexrelu.networks.feed_forward import FeedForward
-from convexrelu.networks.layers import Layers, Pass, forward, pack, unpack
+from convexrelu.networks.layers import Layers, Pass, evaluate, forward, pack, unpack
 from convexrelu.networks.two_layer import TwoLayerReLU
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "PowerLeakyReLU",
     "Tanh",
     "TwoLayerReLU",
+    "evaluate",
     "forward",
     "homogeneous",
     "pack",

@@ -21,7 +21,7 @@ from convexrelu._validation import as_columns, as_matrix, check_nonnegative
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU, Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.convert import feed_forward_module, feed_forward_weights
-from convexrelu.networks.layers import Layers, forward, pack
+from convexrelu.networks.layers import Layers, evaluate, forward, pack
 from convexrelu.networks.neurons import row_norms
 from convexrelu.networks.rescaling import balanced_layers
 from convexrelu.networks.storage import read_layers, write_layers
@@ -158,7 +158,7 @@ class FeedForward:
         InvalidInputError
             If X is not a finite matrix of k_0 columns.
         """
-        outputs = forward(self.weights, self.activation, self._inputs(X)).outputs
+        outputs = evaluate(self.weights, self.activation, self._inputs(X))
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def gradient(self, X: ArrayLike, z: ArrayLike) -> list[Float[np.ndarray, "_ _"]]:

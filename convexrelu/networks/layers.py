@@ -20,7 +20,10 @@ from jaxtyping import Float
 
 from convexrelu.networks.activations import Activation
 
-__all__ = ["Layers", "Pass", "forward", "pack", "unpack"]
+__all__ = ["Layers", "Pass", "evaluate", "forward", "pack", "unpack"]
+
+_BLOCK = 2**15
+"""Activities evaluated at once where only the outputs are wanted: a quarter of a megabyte, for the caches."""
 
 Layers = Sequence[Float[np.ndarray, "... _ _"]]
 """Weights, or anything of their shape (gradients, directions): one array a layer, the first layer first."""
@@ -57,6 +60,43 @@ def forward(weights: Layers, activation: Activation, X: Float[np.ndarray, "n d"]
             inputs.append(activation(sums[-1]))
         sums.append(inputs[-1] @ np.swapaxes(W, -1, -2))
     return Pass(weights=weights, activation=activation, inputs=tuple(inputs), sums=tuple(sums))
+
+
+def evaluate(
+    weights: Layers, activation: Activation, X: Float[np.ndarray, "n d"]
+) -> Float[np.ndarray, "n k"]:
+    """Return the outputs of one network on the rows of X, some rows at a time.
+
+    What a :class:`Pass` stores is not kept: the memory needed beside the outputs does not grow with n.
+
+    Parameters
+    ----------
+    weights : sequence of (k_l, k_{l-1}) arrays
+        The layers.
+    activation : Activation
+        Applied between them.
+    X : (n, d) array
+        Samples.
+
+    Returns
+    -------
+    (n, k_L) array
+        ``H(x_n; w)`` as rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from convexrelu.networks.activations import RELU
+    >>> evaluate([np.eye(2), np.array([[1.0, -2.0]])], RELU, np.array([[3.0, 1.0], [1.0, 0.0]]))
+    array([[1.],
+           [1.]])
+    """
+    outputs = np.empty((len(X), len(weights[-1])))
+    rows = max(_BLOCK // max(len(W) for W in weights), 1)
+    for first in range(0, len(X), rows):
+        part = slice(first, first + rows)
+        outputs[part] = forward(weights, activation, X[part]).outputs
+    return outputs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

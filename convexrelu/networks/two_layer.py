@@ -18,7 +18,7 @@ from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegat
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
 from convexrelu.networks.convert import sklearn_weights, torch_module, torch_weights
-from convexrelu.networks.layers import forward
+from convexrelu.networks.layers import evaluate
 from convexrelu.networks.neurons import Weights, balance, describe, merge, row_norms
 from convexrelu.networks.storage import read_weights, write_weights
 
@@ -117,7 +117,7 @@ class TwoLayerReLU:
             raise InvalidInputError(
                 f"X must have {self.n_features} columns, as the network has, got shape {matrix.shape}{hint}"
             )
-        return forward([self.W1, self.w2[None, :]], RELU, matrix).outputs[:, 0]
+        return evaluate([self.W1, self.w2[None, :]], RELU, matrix)[:, 0]
 
     def predict_margin(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the network's values on the rows of X; the same as calling it.

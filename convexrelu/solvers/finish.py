@@ -39,7 +39,7 @@ _WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves
 
 _TIDY_SHARE = 0.05  # share of the tolerance that merging neurons may cost
 _SAME_DIRECTION = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)  # on unit vectors, coarsest first
-_BINDING = 0.1  # rows whose margin exceeds their demand by more leave the tidied network alone
+_BINDING = 0.02  # rows whose margin exceeds their demand by more are asked about the tidied network only
 _SMALL_SHARE = (1e-5, 1e-7, 1e-9)  # of sum ||u_i||
 
 
@@ -153,7 +153,7 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
         lam=certificate.lam,
         status="interrupted" if clock.interrupted else status,
         method=method,
-        patterns=network.W1 @ task.X.T > 0,
+        patterns=np.array([task.X @ w1 > 0 for w1 in network.W1], dtype=bool).reshape(-1, len(task.X)),
         history=tuple(clock.rounds),
         certificate=certificate,
     )

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
 from convexrelu.correlation import DualNorm, dual_norm
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import RELU, TwoLayerReLU, evaluate
 
 __all__ = ["Neurons", "Problem", "prepare", "spread"]
 
@@ -124,10 +124,8 @@ class Problem:
 
     def outputs(self, neurons: Neurons) -> Float[np.ndarray, " k"]:
         """Margins ``y_n f(v_n)`` of all rows, without a matrix of rows by neurons."""
-        total = np.zeros(len(self.y))
-        for u, sign in zip(neurons.U, neurons.signs, strict=True):
-            total += sign * np.maximum(self.rows @ u, 0)
-        return self.y * total
+        values = evaluate([neurons.U, neurons.signs[None, :]], RELU, self.rows)
+        return np.asarray(self.y * values[:, 0])
 
     def objective(self, neurons: Neurons) -> float:
         """The objective of the neurons: with slack at its price, or rescaled to the margins.

@@ -43,5 +43,5 @@ def test_outputs_are_the_sums_of_features():
     neurons = Neurons(U=rng.normal(size=(5, 3)), signs=rng.choice([1.0, -1.0], 5))
     assert np.allclose(problem.outputs(neurons), problem.features(neurons).sum(axis=1), rtol=1e-12)
     part = problem.subset(np.array([3, 7, 11]))
-    assert np.array_equal(part.outputs(neurons), problem.outputs(neurons)[[3, 7, 11]])
+    assert np.allclose(part.outputs(neurons), problem.outputs(neurons)[[3, 7, 11]], rtol=1e-12)
     assert part.index.tolist() == problem.index[[3, 7, 11]].tolist()
