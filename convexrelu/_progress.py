@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Advance", "progress_bar"]
+__all__ = ["Advance", "ignore", "progress_bar"]
 
 
 @runtime_checkable  # the tests check annotations at run time
@@ -21,7 +21,7 @@ class Advance(Protocol):
 def progress_bar(show: bool, what: str, total: int | None, done: int = 0) -> Iterator[Advance]:
     """Return the function that moves a bar of `total` steps, or one that does nothing if there is no bar."""
     if not show:
-        yield _ignore
+        yield ignore
         return
     from rich.console import Console
     from rich.progress import Progress
@@ -35,5 +35,5 @@ def progress_bar(show: bool, what: str, total: int | None, done: int = 0) -> Ite
         yield advance
 
 
-def _ignore(steps: int = 1, text: str = "") -> None:
-    """Do nothing."""
+def ignore(steps: int = 1, text: str = "") -> None:
+    """Do nothing: the bar of work that shows none."""

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from convexrelu._parallel import run_tasks
+from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_positive, check_range
 from convexrelu.arrangements.hyperplanes import unit_rows
@@ -38,6 +39,9 @@ least-norm pull, and distinct points so near to each other would need rows that 
 
 _NEURONS_A_TASK = 4096
 """A tenth of a second of work, whatever the number of workers: the cut decides nothing about the answer."""
+
+_TASKS_A_ROUND = 64
+"""Tasks handed out between two advances of the progress bar."""
 
 _FATES = np.array(["aligned", "fading", "at rest", "stalled", "under way", "inactive"])
 """By the codes of the kernels."""
@@ -262,6 +266,7 @@ def alignment_flow(
     t_max: float = np.inf,
     signs: float | int | ArrayLike = 1.0,
     record: bool = True,
+    progress: bool = False,
 ) -> AlignmentResult:
     """Return where the early phase of gradient flow takes neurons, exactly: loss weights frozen at y/2.
 
@@ -285,6 +290,8 @@ def alignment_flow(
         The signs of the output weights: +1, -1, or one for each neuron.
     record : bool, default True
         Whether to keep every change of pattern (some 40 bytes each).
+    progress : bool, default False
+        Show a progress bar on the terminal.
 
     Returns
     -------
@@ -315,7 +322,12 @@ def alignment_flow(
     starts, s = unit_rows(starts), _as_signs(signs, len(starts))
     pull = FrozenPull.of(X, y)
     cuts = [slice(k, k + _NEURONS_A_TASK) for k in range(0, len(starts), _NEURONS_A_TASK)]
-    parts = run_tasks(follow_some, [(pull, starts[cut], s[cut], end, bool(record)) for cut in cuts])
+    tasks = [(pull, starts[cut], s[cut], end, bool(record)) for cut in cuts]
+    parts: list[Followed] = []
+    with progress_bar(progress, "neurons", len(starts)) as advance:
+        for k in range(0, len(tasks), _TASKS_A_ROUND):
+            parts += run_tasks(follow_some, tasks[k : k + _TASKS_A_ROUND])
+            advance(sum(len(part.limits) for part in parts[k:]))
     limits, fates = (np.concatenate([getattr(p, name) for p in parts]) for name in ("limits", "fates"))
     points, index = _extreme_points(X, y, limits, s, fates[:, 1] == _ALIGNED)
     return AlignmentResult(

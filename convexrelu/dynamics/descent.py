@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._parallel import run_tasks
-from convexrelu._progress import progress_bar
+from convexrelu._progress import Advance, ignore, progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, check_count, check_positive, check_seconds
 from convexrelu.dynamics.stopping import StoppingRule
@@ -48,6 +48,7 @@ def gradient_descent(
     record: int | ArrayLike = 200,
     stop: StoppingRule | Sequence[Any] = (),
     time_limit: float | None = None,
+    progress: bool = False,
 ) -> Trajectory:
     """Return the trajectory of gradient descent on the loss summed over the samples.
 
@@ -96,6 +97,8 @@ def gradient_descent(
         Rules of :mod:`convexrelu.dynamics.stopping`, checked at the stored steps.
     time_limit : float or None
         Seconds after which to stop.
+    progress : bool, default False
+        Show a progress bar on the terminal.
 
     Returns
     -------
@@ -134,7 +137,8 @@ def gradient_descent(
         record=record,
         stop=stop,
     )
-    return _descend(X, y, network, plan, as_generator(rng), _deadline(time_limit))
+    with progress_bar(progress, "descent", int(plan.wanted[-1])) as advance:
+        return _descend(X, y, network, plan, as_generator(rng), _deadline(time_limit), advance)
 
 
 def gradient_descents(
@@ -377,6 +381,7 @@ def _descend(
     plan: _Plan,
     generator: np.random.Generator,
     deadline: float,
+    advance: Advance = ignore,
 ) -> Trajectory:
     """Follow a plan to its end."""
     run = _Descent(X, y, network, plan, generator)
@@ -385,7 +390,9 @@ def _descend(
     try:
         for target in plan.wanted.tolist():
             while run.step < target and run.running and not ended:
+                before = run.step
                 run.advance(target)
+                advance(run.step - before)
                 if time.perf_counter() > deadline and run.step < plan.wanted[-1] and run.running:
                     ended = "time_limit"
             stored.append((run.step, *run.form.weights()))

@@ -8,6 +8,7 @@ import time
 import numpy as np
 from jaxtyping import Float, Int
 
+from convexrelu._progress import Advance, progress_bar
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count, check_positive
 from convexrelu.dynamics._field import Field, Slide
@@ -43,6 +44,9 @@ pieces, but at least this part of the last step."""
 _EARLIEST = -700.0
 """Logarithm of the earliest end: log(1 + t) = t must be a normal float64 number."""
 
+_TICKS = 1000
+"""Of the progress bar."""
+
 _CHUNK = 64
 """Steps between two looks at the clock and for Ctrl-C, fewer where a step is long."""
 
@@ -68,6 +72,7 @@ def gradient_flow(
     time_limit: float = 60.0,
     rtol: float = 1e-10,
     n_records: int = 200,
+    progress: bool = False,
 ) -> FlowTrajectory:
     """Return the trajectory of the subgradient flow on the summed loss in true time (WP eq. (18) and (22)).
 
@@ -111,6 +116,8 @@ def gradient_flow(
     n_records : int
         About how many points are stored: spread evenly over the integrator's steps, which are dense where
         things happen.
+    progress : bool, default False
+        Show a progress bar on the terminal, in log(1 + t).
 
     Returns
     -------
@@ -151,7 +158,8 @@ def gradient_flow(
     zero_at_ties = _choose(selection, "selection", "zero_at_ties", "clarke")
     field = Field.of(X, y, rule, network.W1, network.w2, polar=polar, zero_at_ties=zero_at_ties)
     run = _Run(field, field.start(network.W1, network.w2), float(np.logaddexp(0.0, log_end)), rtol, n_records)
-    status = run.follow(seconds)
+    with progress_bar(progress, "flow", _TICKS) as tick:
+        status = run.follow(seconds, tick)
     states = run.selected()
     W1, w2 = field.weights(states)
     W1[0], w2[0] = network.W1, network.w2
@@ -218,13 +226,16 @@ class _Run:
         self.polynomial = np.empty(DEGREE + 1)
         self._advance(0)  # compiles, before the time limit runs
 
-    def follow(self, seconds: float) -> str:
+    def follow(self, seconds: float, tick: Advance) -> str:
         """Integrate to the end; the status."""
-        deadline = time.perf_counter() + seconds
+        deadline, shown = time.perf_counter() + seconds, 0
         try:
             self._begin()
             while time.perf_counter() < deadline:
                 status = self._follow_mode()
+                reached = round(_TICKS * float(self.state[-1]) / self.end)
+                tick(reached - shown)
+                shown = reached
                 if status:
                     return status
         except NoSolutionError:
