@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from convexrelu._typing import ArrayLike, kernel
 from convexrelu._validation import as_matrix, as_vector
@@ -29,7 +29,9 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = [
     "BoxLeastNorm",
+    "BoxLeastNorms",
     "box_least_norm",
+    "box_least_norms",
     "copy_into",
     "dot",
     "least_norm",
@@ -64,6 +66,28 @@ class BoxLeastNorm:
     residual: Float[np.ndarray, " d"]
     norm: float
     optimal: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoxLeastNorms:
+    """The least-norm points of many translates of one zonotope.
+
+    Attributes
+    ----------
+    t : (b, k) float array
+        The minimisers, one a row.
+    residuals : (b, d) float array
+        ``g - A^T t`` for each.
+    norms : (b,) float array
+        Their norms.
+    optimal : (b,) bool array
+        Whether the optimality conditions hold to rounding.
+    """
+
+    t: Float[np.ndarray, "b k"]
+    residuals: Float[np.ndarray, "b d"]
+    norms: Float[np.ndarray, " b"]
+    optimal: Bool[np.ndarray, " b"]
 
 
 def box_least_norm(
@@ -105,27 +129,111 @@ def box_least_norm(
     array([2., 0.])
     """
     target = as_vector(g, "g")
-    generators = np.zeros((0, len(target))) if np.size(A) == 0 else as_matrix(A, "A", columns=len(target))
+    generators = _as_generators(A, len(target))
     caps = _as_caps(upper, len(generators))
-    # scaled by powers of two, which is exact, so that no square over- or underflows
-    rows = np.frexp(np.abs(generators).max(axis=1, initial=0.0))[1]
-    size = np.frexp(np.abs(target).max(initial=0.0))[1]
-    t, residual = np.zeros(len(generators)), np.ldexp(target, -size)
-    with np.errstate(over="ignore", under="ignore"):  # a cap beyond the range of floats is none
-        scaled_caps, level = np.ldexp(caps, rows - size), float(np.ldexp(float(threshold), -size))
-    scaled = np.ldexp(generators, -rows[:, None])
+    scaled = _Scaled.of(generators, target[None], caps)
+    t, residual = np.zeros(len(generators)), scaled.targets[0].copy()
+    with np.errstate(over="ignore", under="ignore"):
+        level = float(np.ldexp(float(threshold), -int(scaled.sizes[0])))
+    problem = scaled.generators, scaled.targets[0], scaled.caps[0], level
     if start is None:
-        norm, optimal = least_norm(scaled, residual.copy(), scaled_caps, level, t, residual)
+        norm, optimal = least_norm(*problem, t, residual)
     else:
-        guess = np.ldexp(as_vector(start, "start", length=len(generators)), rows - size)
-        t = np.clip(guess, 0.0, scaled_caps)
-        norm, optimal = least_norm_from(scaled, residual.copy(), scaled_caps, level, t, residual)
-    return BoxLeastNorm(
-        t=np.minimum(np.ldexp(t, size - rows), caps),
-        residual=np.ldexp(residual, size),
-        norm=float(np.ldexp(norm, size)),
-        optimal=bool(optimal),
-    )
+        guess = np.ldexp(as_vector(start, "start", length=len(generators)), scaled.rows - scaled.sizes[0])
+        t = np.clip(guess, 0.0, scaled.caps[0])
+        norm, optimal = least_norm_from(*problem, t, residual)
+    T, residuals, norms = scaled.undone(t[None], residual[None], np.array([norm]), caps)
+    return BoxLeastNorm(t=T[0], residual=residuals[0], norm=float(norms[0]), optimal=bool(optimal))
+
+
+def box_least_norms(A: ArrayLike, G: ArrayLike, upper: ArrayLike) -> BoxLeastNorms:
+    """Return the minimisers of ``||g - A^T t||`` over ``0 <= t <= upper`` for many g: one zonotope, one loop.
+
+    Parameters
+    ----------
+    A : (k, d) array
+        The zonotope's generators, one a row; k = 0 is allowed.
+    G : (b, d) array
+        The translates, one a row.
+    upper : (k,) array
+        Caps, non-negative, ``inf`` allowed.
+
+    Returns
+    -------
+    BoxLeastNorms
+        What :func:`box_least_norm` returns for each row of G.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes disagree, or a cap is negative or NaN.
+
+    Examples
+    --------
+    >>> box_least_norms([[1.0, 0.0], [0.0, 1.0]], [[3.0, 0.5], [0.5, -2.0]], [1.0, 1.0]).norms
+    array([2., 2.])
+    """
+    targets = as_matrix(G, "G", min_rows=0)
+    generators = _as_generators(A, targets.shape[1])
+    caps = _as_caps(upper, len(generators))
+    scaled = _Scaled.of(generators, targets, caps)
+    T, residuals = np.zeros((len(targets), len(generators))), scaled.targets.copy()
+    norms, optimal = np.zeros(len(targets)), np.zeros(len(targets), dtype=np.bool_)
+    _least_norms(scaled.generators, scaled.targets, scaled.caps, T, residuals, norms, optimal)
+    T, residuals, norms = scaled.undone(T, residuals, norms, caps)
+    return BoxLeastNorms(t=T, residuals=residuals, norms=norms, optimal=optimal)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scaled:
+    """Problems with one zonotope, scaled by powers of two, which is exact: no square over- or underflows.
+
+    Generator i is divided by two to the ``rows[i]``, translate j by two to the ``sizes[j]``.
+    """
+
+    generators: Float[np.ndarray, "k d"]
+    targets: Float[np.ndarray, "b d"]
+    caps: Float[np.ndarray, "b k"]
+    rows: Int[np.ndarray, " k"]
+    sizes: Int[np.ndarray, " b"]
+
+    @classmethod
+    def of(
+        cls,
+        generators: Float[np.ndarray, "k d"],
+        targets: Float[np.ndarray, "b d"],
+        caps: Float[np.ndarray, " k"],
+    ) -> _Scaled:
+        rows = np.frexp(np.abs(generators).max(axis=1, initial=0.0))[1]
+        sizes = np.frexp(np.abs(targets).max(axis=1, initial=0.0))[1]
+        with np.errstate(over="ignore", under="ignore"):  # a cap beyond the range of floats is none
+            scaled_caps = np.ldexp(caps, rows - sizes[:, None])
+        return cls(
+            generators=np.ldexp(generators, -rows[:, None]),
+            targets=np.ldexp(targets, -sizes[:, None]),
+            caps=scaled_caps,
+            rows=rows,
+            sizes=sizes,
+        )
+
+    def undone(
+        self,
+        T: Float[np.ndarray, "b k"],
+        residuals: Float[np.ndarray, "b d"],
+        norms: Float[np.ndarray, " b"],
+        caps: Float[np.ndarray, " k"],
+    ) -> tuple[Float[np.ndarray, "b k"], Float[np.ndarray, "b d"], Float[np.ndarray, " b"]]:
+        """Return minimisers, residuals and norms in the scale of the data."""
+        sizes = self.sizes[:, None]
+        return (
+            np.minimum(np.ldexp(T, sizes - self.rows), caps),
+            np.ldexp(residuals, sizes),
+            np.ldexp(norms, self.sizes),
+        )
+
+
+def _as_generators(A: ArrayLike, columns: int) -> Float[np.ndarray, "k d"]:
+    return np.zeros((0, columns)) if np.size(A) == 0 else as_matrix(A, "A", columns=columns)
 
 
 def _as_caps(upper: ArrayLike, length: int) -> Float[np.ndarray, " k"]:
@@ -181,6 +289,14 @@ def least_norm(A, g, upper, threshold, t, residual):
     _refresh(A, g, t, residual)
     free = np.zeros(k, dtype=np.bool_)
     return _active_set(A, g, upper, sizes, threshold, t, residual, free, np.empty(d, dtype=np.int64), 0)
+
+
+@kernel
+@no_type_check
+def _least_norms(A, G, caps, T, residuals, norms, optimal):
+    """Minimise for each row of G and its caps, from residuals = G; all but the first three are outputs."""
+    for b in range(len(G)):
+        norms[b], optimal[b] = least_norm(A, G[b], caps[b], 0.0, T[b], residuals[b])
 
 
 @kernel

@@ -9,7 +9,7 @@ from scipy.optimize import lsq_linear, nnls
 from scipy.stats import ortho_group
 from tolerances import ILL_CONDITIONED, KERNEL, ROUNDING, SOLVER
 
-from convexrelu.box_least_norm import box_least_norm
+from convexrelu.box_least_norm import box_least_norm, box_least_norms
 from convexrelu.errors import InvalidInputError
 
 CAPS = st.sampled_from([0.0, 0.25, 1.0, 2.0, 7.0, np.inf])
@@ -63,6 +63,36 @@ def test_duality_gap_is_zero(problem):
         A, g, caps
     )  # then u is rounding and the distance is zero: nothing lies below
     assert inside or gap <= KERNEL * scale_of(A, g, caps)
+
+
+@given(grids(), st.integers(0, 4), st.integers(-600, 600))
+def test_many_translates_at_once_are_each_on_its_own(problem, size, power):
+    A, g, caps = problem
+    factors = np.array([2.0**power, -2.0, 0.0, 0.5 * 2.0**-power])
+    G = np.outer(factors[:size], g)
+    found = box_least_norms(A, G, caps)
+    assert found.t.shape == (size, len(A))
+    assert found.residuals.shape == G.shape
+    for k, target in enumerate(G):
+        alone = box_least_norm(A, target, caps)
+        np.testing.assert_array_equal(found.t[k], alone.t)
+        np.testing.assert_array_equal(found.residuals[k], alone.residual)
+        assert (found.norms[k], found.optimal[k]) == (alone.norm, alone.optimal)
+
+
+@pytest.mark.parametrize(
+    ("A", "G", "caps"),
+    [
+        (np.eye(2), np.ones((3, 3)), np.ones(2)),
+        (np.eye(2), np.ones(2), np.ones(2)),
+        (np.eye(2), np.ones((3, 2)), [1.0, -1.0]),
+        (np.eye(2), np.ones((3, 2)), np.ones(3)),
+        (np.eye(2), np.full((1, 2), np.nan), np.ones(2)),
+    ],
+)
+def test_bad_input_for_many_translates_is_refused(A, G, caps):
+    with pytest.raises(InvalidInputError):
+        box_least_norms(A, G, caps)
 
 
 @given(grids(caps=st.sampled_from([0.25, 1.0, 2.0, np.inf])))

@@ -280,7 +280,7 @@ def test_the_seed_decides():
         ({"widths": (3, 2, 1)}, "begin with the 4 columns"),
         ({"widths": (4, 1)}, "at least one hidden layer"),
         ({"widths": (4, 0, 1)}, "at least 1"),
-        ({"widths": (4, 2, 3)}, "z must be a matrix"),
+        ({"widths": (4, 2, 3)}, "z must have shape"),
         ({"z": np.ones(5)}, "z must have shape"),
         ({"z": np.full(40, np.nan)}, "must be finite"),
         ({"X": np.full((40, 4), np.inf)}, "must be finite"),
