@@ -17,7 +17,7 @@ imports:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
 
 notebooks:
-	$(PYTHON) -m pytest --nbmake -n auto --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --nbmake -n auto --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
 
 test:
 	$(PYTHON) -m pytest -n auto

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
+import os
+
+import scipy.linalg  # noqa: F401  loads SciPy's own linear algebra library, for the limit to reach it
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
+
+# The matrices here are small: on busy cores, threads of the linear algebra that wait for each other make a
+# test up to thirty times slower. The variable is for the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+threadpool_limits(limits=1, user_api="blas")
 
 # Derandomised: a red run is red for everybody. No deadline: numba compiles inside the first example.
 settings.register_profile(

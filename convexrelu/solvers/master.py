@@ -53,6 +53,14 @@ class Mix:
     value: float
 
 
+class _Silent(highspy.Highs):  # type: ignore[misc]  # its types are not read
+    """HiGHS without the banner that newer versions print on construction, when they enable callbacks."""
+
+    def enableCallbacks(self) -> None:  # noqa: N802  HiGHS's name
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 class Master:
     """A linear master that grows.
 
@@ -76,7 +84,7 @@ class Master:
         # the norms of the rows
         k = len(problem.y)
         self._features = np.zeros((k, 0))
-        self._highs = highspy.Highs()
+        self._highs = _Silent()
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("presolve", "off")  # it would lose the vertex
