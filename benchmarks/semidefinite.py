@@ -18,7 +18,7 @@ OPTIONS = {  # a splitting method's answer is not feasible: at its default of 1e
     "CLARABEL": {},
     "SCS": {"eps_abs": 1e-6, "eps_rel": 1e-6, "max_iters": 10**6, "warm_start": False},
 }
-LIMIT = 300.0
+LIMIT = 120.0
 INSTANCES = ["random-20x6", "random-40x10", "random-60x20", "digits-3-8-40", "digits-3-8-60"]
 SOLVERS = ["own", *OPTIONS]
 RESULTS = record.RESULTS / "semidefinite.json"

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._json_files import read_json, write_json
 from convexrelu.correlation.relaxation import Leaf, Relaxation
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.networks.storage import read_json, write_json
 
 __all__ = ["Fields", "agrees", "columns", "encode_relaxation", "fingerprint", "read", "write"]
 

@@ -114,7 +114,7 @@ def _document(figure: ReproducedFigure) -> dict[str, Any]:
 
 def _hand_over(paper: str, folder: Path, document: dict[str, Any], *, json: bool) -> None:
     """Write the numbers to the folder, and to the terminal if asked for."""
-    from convexrelu.networks.storage import write_json
+    from convexrelu._json_files import write_json
 
     safe = strict(document)
     write_json(folder / f"{paper}.json", safe)

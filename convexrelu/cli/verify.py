@@ -57,8 +57,8 @@ def verify(
 
     Exit code 0: every run reaches it. 1: some run does not, or was not finished. 2: bad or infeasible data.
     """
+    from convexrelu._json_files import write_json
     from convexrelu.datasets import resolve
-    from convexrelu.networks.storage import write_json
     from convexrelu.verify import verify_gradient_descent
 
     dataset = resolve(data, label=label)

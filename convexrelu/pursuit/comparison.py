@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._finished import FinishedRuns
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._typing import RNGLike
@@ -24,7 +25,6 @@ from convexrelu.datasets import Task, sparse_function
 from convexrelu.dynamics import train_feed_forward
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
-from convexrelu.networks.finished import FinishedRuns
 from convexrelu.pursuit.inner import InnerSolver, inner_solver
 from convexrelu.pursuit.pursuit import neuron_pursuit
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from convexrelu._finished import FinishedRuns
 from convexrelu.certificates import Certificate
 from convexrelu.dynamics import Trajectory
 from convexrelu.errors import CertificateError
 from convexrelu.losses import get_loss
-from convexrelu.networks.finished import FinishedRuns
 from convexrelu.verify.judging import Target
 from convexrelu.verify.verdicts import LimitPart
 

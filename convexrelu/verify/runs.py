@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._finished import digest
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
@@ -32,7 +33,6 @@ from convexrelu.certificates import MultiClassCertificate
 from convexrelu.dynamics.start import ScaledStart, scaled_start
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.networks.finished import digest
 from convexrelu.solvers import MultiClassSolution, solve_max_margin
 from convexrelu.solvers.progress import Clock, Interruption
 from convexrelu.verify.checkpoint import Checkpoint

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from convexrelu._json_files import read_json, write_json
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks.storage import read_json, write_json
 
 __all__ = ["FinishedRuns", "digest"]
 
