@@ -155,7 +155,7 @@ def _certify_binary(
             )
     dual, norm = _best(X, y, candidates, C, time_limit)
     relaxation = None
-    if time_limit is not None and not norm.exact:  # a search cut off by the clock cannot be repeated
+    if not (norm.exact or norm.repeatable):  # a search cut off by the clock cannot be repeated
         relaxation = Relaxation()
         norm = relaxed_norm(X, dual, relaxation)
     return assess(X, y, network, dual, norm=norm, C=C, better=proof, relaxation=relaxation)

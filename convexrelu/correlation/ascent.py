@@ -20,13 +20,14 @@ from convexrelu.box_least_norm import copy_into, dot, least_norm
 from convexrelu.correlation.neighbours import sums_of_neighbours
 from convexrelu.correlation.zonotopes import Zonotopes
 
-__all__ = ["Maxima", "climb", "starting_directions"]
+__all__ = ["Maxima", "climb", "climb_seconds", "starting_directions"]
 
 _MAX_ROUNDS = 200  # activities repeat after a handful of rounds; this only guards against cycling by rounding
 # The exact step of the climb costs the square of the number of arms: beyond this many, neighbours are summed.
 _MOST_ARMS = 1000
 _SUMS = 250
 _MOST_WORK = 3e7  # multiplications of an exact step, some 30 milliseconds; beyond it, there are none
+_ROUNDS, _SECONDS = 5, 1e-9  # of a climb; for a multiplication, as measured: they only say what is tried
 _MOST_ENDS = 4  # from which gradient steps on all arms follow
 _MOST_ROUNDS_OF_ALL = 30
 _SHORTEST_STEP, _SMALLEST_GAIN = 1e-6, 1e-9  # relative; the search, not the climb, gives the last digits
@@ -75,6 +76,12 @@ def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"], *, seconds: float =
     values = pair.values(ends)
     kept = _distinct(ends, values, pair.rounding)
     return Maxima(directions=ends[kept], values=values[kept])
+
+
+def climb_seconds(pair: Zonotopes) -> float:
+    """Return about how long one start takes."""
+    P, Q = (arms[:_SUMS] if len(arms) > _MOST_ARMS else arms for arms in (pair.positive, pair.negative))
+    return _ROUNDS * _work(P, Q) * _SECONDS
 
 
 def _work(P: Float[np.ndarray, "k r"], Q: Float[np.ndarray, "m r"]) -> float:

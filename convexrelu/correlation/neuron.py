@@ -8,6 +8,7 @@ of the data settles it, and otherwise an honest pair of bounds.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,7 +30,14 @@ from convexrelu.correlation.listing import search_cells
 from convexrelu.correlation.plane import sweep_plane
 from convexrelu.correlation.zonotopes import Zonotopes, zonotopes_of
 
-__all__ = ["Correlation", "DualNorm", "dual_norm", "maximize_correlation"]
+__all__ = [
+    "Correlation",
+    "DualNorm",
+    "dual_norm",
+    "listing_seconds",
+    "maximize_correlation",
+    "search_seconds",
+]
 
 LONGEST_LISTING = 60.0
 """Cells are listed if that takes at most so many seconds on one thread; beyond it there are only bounds."""
@@ -69,12 +77,16 @@ class Correlation:
         No unit vector correlates more: proven, and rounded outwards.
     exact : bool
         Whether value and bound agree within the tolerance asked for.
+    repeatable : bool
+        Whether no clock cut the search off: asked again, without a limit, it says the same. Where it does and
+        is not exact, the rest is rounding, or a search that nobody can afford.
     """
 
     value: float
     direction: Float[np.ndarray, " d"]
     upper_bound: float
     exact: bool
+    repeatable: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +102,8 @@ class DualNorm:
         ``y * lam >= 0``.
     exact : bool
         Whether value and bound agree within the tolerance, or both signs were solved within it.
+    repeatable : bool
+        Whether no clock cut either sign's search off.
     direction : (d,) float array
         The most correlated neuron.
     sign : float
@@ -99,6 +113,7 @@ class DualNorm:
     value: float
     upper_bound: float
     exact: bool
+    repeatable: bool
     direction: Float[np.ndarray, " d"]
     sign: float
 
@@ -235,6 +250,7 @@ def dual_norm(
         value=best.value,
         upper_bound=max(plus.upper_bound, minus.upper_bound),
         exact=plus.exact and minus.exact,
+        repeatable=plus.repeatable and minus.repeatable,
         direction=best.direction,
         sign=sign,
     )
@@ -245,7 +261,7 @@ class _Side:
     """What is known about the correlation of one choice of weights.
 
     `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
-    perturbed arms; `settled` means that there is nothing to search.
+    perturbed arms; `settled` means that there is nothing to search, `cut` that a search did not finish.
     """
 
     lam: Float[np.ndarray, " n"]
@@ -255,13 +271,26 @@ class _Side:
     upper: float
     slack: float = 0.0
     settled: bool = False
+    cut: bool = False
 
     @cached_property
     def listing(self) -> float:
-        """Seconds that a list of the cells of the positive arms takes on one thread, estimated."""
-        lines = hyperplanes_of(self.pair.positive)
-        n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
-        return n_cells * (_CELL + _CELL_PER_ARM * len(self.pair.negative))
+        """Seconds that a list of the cells takes, estimated."""
+        return listing_seconds(self.pair)
+
+
+def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> float:
+    """Return about how long the exact search of :func:`dual_norm` takes on one thread, at the worst."""
+    rows, weights, _ = _rescaled(X, lam)
+    pairs = [zonotopes_of(rows, sign * weights) for sign in (1.0, -1.0)]
+    return math.fsum(listing_seconds(pair) for pair in pairs if len(pair.positive))
+
+
+def listing_seconds(pair: Zonotopes) -> float:
+    """Return about how long a list of the cells of the positive arms takes on one thread."""
+    lines = hyperplanes_of(pair.positive)
+    n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
+    return n_cells * (_CELL + _CELL_PER_ARM * len(pair.negative))
 
 
 def _maximize(
@@ -278,7 +307,7 @@ def _maximize(
     sides = [_first_look(X, lam, seconds * _ASCENT_SHARE / len(choices)) for lam in choices]
     if search:
         sides = _searched(sides, tol, deadline, enough)
-    return _evaluated(X, sides, tol)
+    return _evaluated(X, sides, tol, timed=bool(np.isfinite(seconds) or np.isfinite(enough)))
 
 
 def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], seconds: float) -> _Side:
@@ -319,17 +348,21 @@ def _searched(sides: list[_Side], tol: float, deadline: float, enough: float) ->
     todo.sort(key=lambda k: sides[k].listing)
     for place, k in enumerate(todo):
         if floor > enough:
-            break
+            answers[k] = replace(sides[k], cut=True)
+            continue
         side, left = sides[k], deadline - time.monotonic()
         found = _search(side, floor, tol, left / (len(todo) - place), enough)
-        answers[k] = replace(side, upper=min(side.upper, found.bound), slack=found.slack)
+        upper = min(side.upper, found.bound)
+        answers[k] = replace(side, upper=upper, slack=found.slack, cut=not found.finished)
         if found.value > floor:
             floor = found.value
             answers[k] = replace(answers[k], value=floor, inside=found.direction)
     return answers
 
 
-def _evaluated(X: Float[np.ndarray, "n d"], sides: list[_Side], tol: float) -> list[Correlation]:
+def _evaluated(
+    X: Float[np.ndarray, "n d"], sides: list[_Side], tol: float, *, timed: bool
+) -> list[Correlation]:
     """Return the answers in the data's coordinates: values recomputed there, bounds rounded outwards."""
     attained = [_attained(X, side) for side in sides]
     best = max(value for value, _ in attained)
@@ -339,7 +372,15 @@ def _evaluated(X: Float[np.ndarray, "n d"], sides: list[_Side], tol: float) -> l
         rounding = side.pair.rounding if len(side.pair.positive) else 0.0
         bound = max(side.upper, value) + rounding
         exact = bound - best <= tol * best or side.upper <= side.pair.rounding + side.slack
-        answers.append(Correlation(value=value, direction=direction, upper_bound=bound, exact=bool(exact)))
+        answers.append(
+            Correlation(
+                value=value,
+                direction=direction,
+                upper_bound=bound,
+                exact=bool(exact),
+                repeatable=not (timed and side.cut),
+            )
+        )
     return answers
 
 

@@ -15,7 +15,15 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.correlation import DualNorm, climb, starting_directions, zonotopes_of
+from convexrelu.correlation import (
+    DualNorm,
+    Zonotopes,
+    climb,
+    climb_seconds,
+    listing_seconds,
+    starting_directions,
+    zonotopes_of,
+)
 from convexrelu.errors import SolverError
 from convexrelu.solvers.master import Master, Mix
 from convexrelu.solvers.problem import Neurons, Problem
@@ -44,6 +52,7 @@ POLISH_RANK = 5  # from this rank on sparse multipliers save the oracle more tha
 PER_ROUND = 30  # violated directions added at once, for each output sign
 STARTS = 24
 AROUND = 0.1  # spread of starts around a violator that the local search had missed
+CHEAP = 0.3  # seconds for the local search that are not worth a thought
 MANY_STARTS = 250  # a dimension, before the local search is believed that nothing violates
 
 
@@ -102,7 +111,7 @@ def generate(
         run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
         if until == "directions" or not candidate.mu.any() or penalty > FIRST_PENALTY:
             directions = candidate.neurons.normalized().joined(_first_directions(problem))
-            candidate = run.directions(directions)
+            candidate = run.directions(directions, widely=until != "directions")
         if until != "directions":
             candidate = run.refine(candidate, exact=until == "oracle")
         cheap = problem.caps > penalty  # rows whose slack costs less here than in the problem
@@ -142,11 +151,12 @@ class Generation:
     clock: Clock
     rng: np.random.Generator
 
-    def directions(self, start: Neurons) -> Candidate:
-        """Linear master and local pricing until the violation is small."""
+    def directions(self, start: Neurons, *, widely: bool = True) -> Candidate:
+        """Linear master and local pricing until the violation found is small; `widely` looks again then."""
         master = Master(self.problem, penalty=self.penalty)
         master.add(start)
-        solution = self._played(master, rounds=MAX_ROUNDS, violation=ROUGH, searches=(STARTS, self._many))
+        searches = (STARTS, self._many) if widely else (STARTS,)
+        solution = self._played(master, rounds=MAX_ROUNDS, violation=ROUGH, searches=searches)
         return Candidate(
             neurons=solution.neurons, mu=solution.mu, norm=unpriced(self.problem), value=solution.value
         )
@@ -194,12 +204,8 @@ class Generation:
                     continue  # cheaper than to be told by the oracle
             asked = self._asked(candidate, enough=enough)
             norm = asked.norm
-            if norm.value > enough and not program.add(self._around(asked)):
-                return self._asked(asked)
-            if norm.value <= enough:
-                if not polish_first and asked.bound(self.problem) < asked.value * (1 - self.tol / 2):
-                    return self._asked(self._polished(asked))
-                return asked
+            if norm.value <= enough or not program.add(self._around(asked)):
+                return asked if polish_first else self._closer(asked)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
         return self._polished(candidate) if exact else candidate
 
@@ -234,6 +240,13 @@ class Generation:
             master.add(neurons.joined(pricing.violators).normalized())
             program.add(self._played(master, rounds=EXPLORING, violation=CLOSE).neurons)
         return Candidate(neurons=neurons, mu=mu, norm=unpriced(self.problem), value=value)
+
+    def _closer(self, asked: Candidate) -> Candidate:
+        """Return the candidate, or what the linear tail makes of it where its bound falls short and gains."""
+        if asked.bound(self.problem) >= asked.value * (1 - self.tol / 2):
+            return asked
+        polished = self._asked(self._polished(asked))
+        return max(asked, polished, key=lambda part: part.bound(self.problem) / part.value)
 
     def _value(self, neurons: Neurons) -> float:
         """Return the objective of the neurons, slack included at the price it has here."""
@@ -312,7 +325,8 @@ def _price(
         own = near.kept(near.signs == sign).U @ pair.basis
         sizes = np.linalg.norm(own, axis=1)
         near_by = own[sizes > 0] / sizes[sizes > 0, None]
-        maxima = climb(pair, np.vstack([near_by, starting_directions(pair, starts, rng)]))
+        size = _worthwhile(pair, starts)
+        maxima = climb(pair, np.vstack([near_by, starting_directions(pair, size, rng)]))
         largest = max(largest, float(maxima.values.max(initial=0.0)))
         keep = np.flatnonzero(maxima.values > at_least)[:PER_ROUND]
         found = found.joined(
@@ -320,6 +334,13 @@ def _price(
         )
     bound = float(problem.demand @ mu) / max(largest, 1.0)
     return Pricing(violators=found, largest=largest, bound=bound)
+
+
+def _worthwhile(pair: Zonotopes, starts: int) -> int:
+    """Return so many starts, or fewer where they would take long, and longer than the exact oracle."""
+    if starts * climb_seconds(pair) <= CHEAP:
+        return starts
+    return min(starts, max(STARTS, int(listing_seconds(pair) / climb_seconds(pair))))
 
 
 def _first_directions(problem: Problem) -> Neurons:
@@ -363,5 +384,10 @@ def nothing(problem: Problem) -> Candidate:
 def unpriced(problem: Problem) -> DualNorm:
     """The dual norm of multipliers about which the oracle has not been asked."""
     return DualNorm(
-        value=0.0, upper_bound=np.inf, exact=False, direction=np.zeros(problem.rows.shape[1]), sign=1.0
+        value=0.0,
+        upper_bound=np.inf,
+        exact=False,
+        repeatable=False,
+        direction=np.zeros(problem.rows.shape[1]),
+        sign=1.0,
     )

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from convexrelu.certificates.bounds import best_rescaling, dual_scale, relative_gap, upper_bound
 from convexrelu.certificates.certificate import assess
-from convexrelu.correlation import DualNorm, dual_norm
+from convexrelu.correlation import DualNorm, dual_norm, search_seconds
 from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
@@ -31,8 +31,9 @@ __all__ = ["Task", "finish"]
 
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
 # Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
-# will now; the rest is the semidefinite program's.
-_SEARCH_SHARE = 0.05
+# will now; the rest is the semidefinite program's. A search that was merely late gets most of it.
+_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.8
+_AFFORDABLE = 0.4  # of what is left: a search that should take no longer was merely late
 _INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
 _RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
 _WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves
@@ -189,11 +190,12 @@ def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
 def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
     """Return what the oracle's search proves in so many seconds, else what the rows' structure does."""
     lam, norm = task.dual(candidate.mu), candidate.norm
-    limit = None if np.isinf(seconds) else _SEARCH_SHARE * seconds
-    if not norm.exact:
+    if not norm.repeatable:
+        late = search_seconds(task.X, lam) <= _AFFORDABLE * seconds
+        limit = None if np.isinf(seconds) else (_LATE_SHARE if late else _SEARCH_SHARE) * seconds
         with task.clock.interruption.ending():
             norm = dual_norm(task.X, lam, time_limit=limit)
-    if norm.exact or (limit is None and not task.clock.interrupted):
+    if norm.exact or norm.repeatable:
         return Proof.searched(task, lam, norm)
     return Proof.relaxed(task, lam, Relaxation())  # a search that was cut off cannot be repeated
 

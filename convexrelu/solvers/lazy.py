@@ -20,7 +20,7 @@ __all__ = ["WHOLE", "generate_lazily"]
 
 WHOLE = 300  # problems of at most this many rows are solved whole
 FIRST = 150  # rows drawn for the first working set
-PER_ROUND = 150  # violated rows added at most in a round
+PER_ROUND = 150  # violated rows added at most in a round of the hard margin
 ROUGH = 1e-2  # relative shortfall that sends a row in while the linear master alone is asked
 SHORT = 1e-2  # of the tolerance: a relative shortfall below it costs the objective no more than that
 NEAR = 0.05  # rows of the working set with a relative margin above 1 + NEAR leave it once it is complete
@@ -44,7 +44,9 @@ def generate_lazily(
         found = generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until)
         candidate = replace(found, mu=spread(found.mu, working, len(problem.y)))
         shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
-        violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol)
+        # with slack at a price most rows may carry a multiplier: then the working set doubles
+        most = max(PER_ROUND, len(working)) if problem.soft else PER_ROUND
+        violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol, most)
         if clock.expired() or (until == "oracle" and not len(violated)):
             return candidate
         if until == "directions" and not len(violated):
@@ -64,12 +66,12 @@ def _first_rows(problem: Problem, rng: np.random.Generator) -> Int[np.ndarray, "
 
 
 def _violated(
-    shortfall: Float[np.ndarray, " k"], working: Int[np.ndarray, " q"], share: float
+    shortfall: Float[np.ndarray, " k"], working: Int[np.ndarray, " q"], share: float, most: int
 ) -> Int[np.ndarray, " v"]:
     """Return the rows outside the working set whose margins fall short the most, relative to their demand."""
     outside = shortfall.copy()
     outside[working] = 0.0
     rows = np.flatnonzero(outside > share)
-    if len(rows) > PER_ROUND:
-        rows = rows[np.argpartition(-outside[rows], PER_ROUND)[:PER_ROUND]]
+    if len(rows) > most:
+        rows = rows[np.argpartition(-outside[rows], most)[:most]]
     return rows
