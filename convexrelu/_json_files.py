@@ -5,12 +5,50 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["read_json", "write_json"]
+__all__ = ["check_target", "read_json", "write_json"]
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that can be written, as far as can be told before the work is done.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its folder must exist.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder does not exist or is not writable, or the path is a folder or no path.
+    """
+    try:
+        target = Path(path)
+        reason = ""
+        if not target.parent.is_dir():
+            reason = f"there is no folder {target.parent}"
+        elif target.is_dir():
+            reason = "it is a folder"
+        elif not os.access(target.parent, os.W_OK):
+            reason = f"the folder {target.parent} is not writable"
+        else:
+            target.exists()  # refuses names that are too long
+    except (OSError, TypeError, ValueError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise InvalidInputError(f"cannot write {path!r}: {said}") from error
+    if reason:
+        raise InvalidInputError(f"cannot write {target}: {reason}")
+    return target
 
 
 def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
@@ -29,13 +67,9 @@ def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     Raises
     ------
     InvalidInputError
-        If the folder does not exist, or the path is a folder.
+        As :func:`check_target`, or if writing fails.
     """
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise InvalidInputError(f"cannot write {target}: there is no folder {target.parent}")
-    if target.is_dir():
-        raise InvalidInputError(f"cannot write {target}: it is a folder")
+    target = check_target(path)
     text = json.dumps(document, indent=1, allow_nan=False)
     if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
         target.write_text(text + "\n", encoding="utf-8")
@@ -44,8 +78,11 @@ def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     try:
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(target)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def read_json(path: str | os.PathLike[str], *, kind: str, version: int) -> dict[str, Any]:
@@ -72,7 +109,7 @@ def read_json(path: str | os.PathLike[str], *, kind: str, version: int) -> dict[
     """
     source = Path(path)
     try:
-        document = json.loads(source.read_text(encoding="utf-8"))
+        document = json.loads(source.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise InvalidInputError(f"cannot read {source}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -83,4 +120,13 @@ def read_json(path: str | os.PathLike[str], *, kind: str, version: int) -> dict[
     found = document.get("version")
     if isinstance(found, bool) or not isinstance(found, int) or not 1 <= found <= version:
         raise InvalidInputError(f"{source} must be of version 1 to {version}, got version {found!r}")
+    return document
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict; a field that stands twice would let a reader see another value."""
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {next(n for n in names if names.count(n) > 1)!r} stands twice")
     return document

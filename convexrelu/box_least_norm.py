@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu._typing import ArrayLike, kernel
-from convexrelu._validation import as_matrix, as_vector
+from convexrelu._validation import as_matrix, as_vector, check_nonnegative
 from convexrelu.errors import InvalidInputError
 
 __all__ = [
@@ -121,7 +121,7 @@ def box_least_norm(
     Raises
     ------
     InvalidInputError
-        If the shapes disagree, or a cap is negative or NaN.
+        If the shapes disagree, a cap is negative or NaN, or the threshold is negative or not finite.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def box_least_norm(
     scaled = _Scaled.of(generators, target[None], caps)
     t, residual = np.zeros(len(generators)), scaled.targets[0].copy()
     with np.errstate(over="ignore", under="ignore"):
-        level = float(np.ldexp(float(threshold), -int(scaled.sizes[0])))
+        level = float(np.ldexp(check_nonnegative(threshold, "threshold"), -int(scaled.sizes[0])))
     problem = scaled.generators, scaled.targets[0], scaled.caps[0], level
     if start is None:
         norm, optimal = least_norm(*problem, t, residual)

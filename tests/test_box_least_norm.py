@@ -80,6 +80,12 @@ def test_many_translates_at_once_are_each_on_its_own(problem, size, power):
         assert (found.norms[k], found.optimal[k]) == (alone.norm, alone.optimal)
 
 
+@pytest.mark.parametrize("threshold", [-1.0, np.nan, np.inf])
+def test_a_bad_threshold_is_refused(threshold):
+    with pytest.raises(InvalidInputError, match="threshold"):
+        box_least_norm(np.eye(2), np.ones(2), np.ones(2), threshold=threshold)
+
+
 @pytest.mark.parametrize(
     ("A", "G", "caps"),
     [

@@ -9,7 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_class_labels, as_matrix, as_penalty, as_vector, one_vs_rest
+from convexrelu._validation import (
+    as_class_labels,
+    as_matrix,
+    as_penalty,
+    as_vector,
+    check_range,
+    check_seconds,
+    one_vs_rest,
+)
 from convexrelu.certificates.bounds import dual_scale, feasible_signs
 from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
@@ -105,6 +113,11 @@ def certify(
     True
     """
     matrix = as_matrix(X)
+    check_range(matrix)
+    if time_limit is not None:
+        check_seconds(time_limit)
+    if better is not None and not isinstance(better, TwoLayerReLU):
+        raise InvalidInputError(f"better must be a TwoLayerReLU, got {type(better).__name__}")
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
     penalty = as_penalty(C)
     K = len(encoded.classes)
@@ -114,6 +127,8 @@ def certify(
                 f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}"
             )
         return _certify_binary(matrix, encoded.Y[0], network, lam, penalty, better, time_limit)
+    if better is not None:
+        raise InvalidInputError(f"better is for two labels, got {K} classes")
     networks = [] if isinstance(network, TwoLayerReLU) else list(network)
     if len(networks) != K or not all(isinstance(part, TwoLayerReLU) for part in networks):
         raise InvalidInputError(

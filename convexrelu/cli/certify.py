@@ -38,10 +38,13 @@ def certify(
     Exit code 0: certified globally optimal (relative gap at most 1e-6). 1: not; the gap bounds how far.
     2: bad input.
     """
+    from convexrelu._json_files import check_target
     from convexrelu.certificates import certify as certify_network
     from convexrelu.datasets import resolve
     from convexrelu.networks import TwoLayerReLU
 
+    if out is not None:
+        check_target(out)
     dataset = resolve(data, label=label)
     loaded = [TwoLayerReLU.load(path) for path in networks]
     with working("bounding the optimum"):

@@ -64,9 +64,12 @@ def pursue(
     Exit code 0: the training error is within --tol. 1: it is not, and the best network is returned. 2: bad
     input.
     """
+    from convexrelu._json_files import check_target
     from convexrelu.networks import PowerLeakyReLU
     from convexrelu.pursuit import neuron_pursuit
 
+    if out is not None:
+        check_target(out)
     problem = _problem(data, label, target, bias=bias, size=size, test_size=test_size, seed=seed)
     result = neuron_pursuit(
         problem.train.X,

@@ -54,9 +54,12 @@ def solve(
 
     Exit code 0: certified optimal. 1: stopped before, with the bounds that hold. 2: bad or infeasible data.
     """
+    from convexrelu._json_files import check_target
     from convexrelu.datasets import resolve
     from convexrelu.solvers import solve_max_margin
 
+    if out is not None:
+        check_target(out)
     dataset = resolve(data, label=label)
     solution = solve_max_margin(
         dataset.X,

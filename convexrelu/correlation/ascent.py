@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._typing import kernel
-from convexrelu.box_least_norm import copy_into, dot, least_norm
+from convexrelu.box_least_norm import dot, least_norm_from
 from convexrelu.correlation.neighbours import sums_of_neighbours
 from convexrelu.correlation.zonotopes import Zonotopes
 
@@ -155,12 +155,18 @@ def _first_of_each(U, radius):
 @kernel
 @no_type_check
 def _climb(P, Q, U):
-    """Climb from each row of U in place."""
+    """Climb from each row of U in place.
+
+    Where an arm of Z_- meets the answer its t is 1, and where it does not 0: with those of the start the
+    kernel begins a few steps from its answer, and each round begins where the one before ended.
+    """
     k, r = P.shape
     caps = np.ones(len(Q))
     t = np.zeros(len(Q))
     residual = np.empty(r)
     for row in range(len(U)):
+        for j in range(len(Q)):
+            t[j] = 1.0 if dot(Q[j], U[row]) > 0.0 else 0.0
         best = -np.inf
         for _ in range(_MAX_ROUNDS):
             target = np.zeros(r)
@@ -168,8 +174,7 @@ def _climb(P, Q, U):
                 if dot(P[i], U[row]) > 0.0:
                     for c in range(r):
                         target[c] += P[i, c]
-            copy_into(residual, target)
-            value, _ = least_norm(Q, target, caps, 0.0, t, residual)
+            value, _ = least_norm_from(Q, target, caps, 0.0, t, residual)
             if value <= best * (1 + 1e-14) or value == 0.0:
                 break
             best = value

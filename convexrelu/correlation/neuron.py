@@ -29,6 +29,7 @@ from convexrelu.correlation.cones import ConeSearch, search_cones
 from convexrelu.correlation.listing import search_cells
 from convexrelu.correlation.plane import sweep_plane
 from convexrelu.correlation.zonotopes import Zonotopes, zonotopes_of
+from convexrelu.errors import InvalidInputError
 
 __all__ = [
     "Correlation",
@@ -146,7 +147,8 @@ def maximize_correlation(
     Raises
     ------
     InvalidInputError
-        If X is not a finite matrix, lam does not match it, or tol or time_limit is not positive.
+        If X is not a finite matrix, lam does not match it, tol or time_limit is not positive, or the
+        correlation is beyond the range of float64.
 
     Examples
     --------
@@ -177,7 +179,10 @@ def _correlations(
     with np.errstate(over="ignore"):
         level = float(np.ldexp(float(enough), -exponent))
     found = _maximize(scaled, choices, tolerance, float(seconds), search=search, enough=level)
-    return [_unscaled(correlation, exponent) for correlation in found]
+    answers = [_unscaled(correlation, exponent) for correlation in found]
+    if not all(np.isfinite(answer.value) for answer in answers):
+        raise InvalidInputError("the correlation is beyond the range of float64: rescale X or lam")
+    return answers
 
 
 def _unscaled(found: Correlation, exponent: int) -> Correlation:

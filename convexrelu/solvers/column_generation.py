@@ -292,7 +292,12 @@ class Generation:
         for _ in range(MAX_ROUNDS):
             solution = master.solve()
             pricing = _price(problem, solution.mu, solution.neurons, self.rng)
-            if _preferable(solution.mu, pricing.bound, best_mu, best_bound, self.tol):
+            # what bounds above the value, which weak duality forbids, the local search was mistaken about
+            most = solution.value * (1 + self.tol)
+            best_bound = best_bound if best_bound <= most else 0.0
+            if pricing.bound <= most and _preferable(
+                solution.mu, pricing.bound, best_mu, best_bound, self.tol
+            ):
                 best_mu, best_bound = _sparse(solution.mu, self.tol), pricing.bound
             self._note("polish", solution.value, best_bound, len(master.directions))
             if solution.value - pricing.bound <= DROPPED * self.tol * solution.value:

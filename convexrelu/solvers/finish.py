@@ -32,8 +32,8 @@ __all__ = ["Task", "finish"]
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
 # Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
 # will now; the rest is the semidefinite program's. A search that was merely late gets most of it.
-_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.8
-_AFFORDABLE = 0.4  # of what is left: a search that should take no longer was merely late
+_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.9
+_AFFORDABLE = 0.8  # of what is left: a search that should take no longer was merely late
 _INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
 _RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
 _WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves

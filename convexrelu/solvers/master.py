@@ -88,6 +88,8 @@ class Master:
         self._highs.setOptionValue("output_flag", False)
         self._highs.setOptionValue("threads", 1)
         self._highs.setOptionValue("presolve", "off")  # it would lose the vertex
+        # long rows beside short ones: beyond its default of 1e15 HiGHS would refuse the row without a word
+        self._highs.setOptionValue("large_matrix_value", np.inf)
         prices = np.minimum(problem.caps, penalty) * problem.demand
         none = np.zeros(0)
         empty = (0, np.zeros(k, dtype=np.int32), none.astype(np.int32), none)
@@ -98,27 +100,43 @@ class Master:
         features = self.problem.features(directions) / self.problem.demand[:, None]
         rows, q = sparse.csr_array(features.T), len(directions)
         entries = (rows.nnz, rows.indptr[:-1].astype(np.int32), rows.indices.astype(np.int32), rows.data)
-        self._highs.addRows(q, np.full(q, -np.inf), np.ones(q), *entries)
+        status = self._highs.addRows(q, np.full(q, -np.inf), np.ones(q), *entries)
+        if status == highspy.HighsStatus.kError:
+            raise SolverError(
+                f"the linear master refused {q} directions with entries from {np.abs(features).min():.1e} to "
+                f"{np.abs(features).max():.1e}"
+            )
         self._features = np.hstack([self._features, features])
         self.directions = self.directions.joined(directions)
 
     def solve(self) -> Mix:
         """Return the best mix of all directions so far."""
+        rough = None
         for solver, strategy, tolerance in _ATTEMPTS:
             self._highs.setOptionValue("solver", solver)
             self._highs.setOptionValue("simplex_strategy", strategy)
             self._highs.setOptionValue("primal_feasibility_tolerance", tolerance)
             self._highs.setOptionValue("dual_feasibility_tolerance", tolerance)
             self._highs.run()
-            if self._highs.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-                break
+            status = self._highs.getModelStatus()
+            if status == highspy.HighsModelStatus.kOptimal:
+                return self._mix()
+            if status == highspy.HighsModelStatus.kUnknown and rough is None:
+                rough = self._mix()  # a vertex within no tolerance: nothing that is proven rests on it
             self._highs.clearSolver()
-        else:
-            status = self._highs.modelStatusToString(self._highs.getModelStatus())
-            raise SolverError(f"the linear master over {len(self.directions)} directions failed: {status}")
+        if rough is None:
+            raise SolverError(
+                f"the linear master over {len(self.directions)} directions failed: "
+                f"{self._highs.modelStatusToString(status)}"
+            )
+        return rough
+
+    def _mix(self) -> Mix:
+        """Return the directions in use and the multipliers of HiGHS's solution."""
         solution = self._highs.getSolution()
-        duals = np.maximum(np.asarray(solution.col_value), 0.0)
-        weights = np.maximum(-np.asarray(solution.row_dual), 0.0)
+        # NaN, where HiGHS gave up, says nothing of a direction or a row
+        duals = np.maximum(np.nan_to_num(solution.col_value), 0.0)
+        weights = np.maximum(-np.nan_to_num(solution.row_dual), 0.0)
         if not self.problem.soft:
             weights = _refined(self._features, weights, duals)
         used = weights > 0

@@ -21,7 +21,7 @@ from convexrelu._validation import (
 )
 from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
 from convexrelu.certificates import MultiClassCertificate
-from convexrelu.errors import InvalidInputError
+from convexrelu.errors import InfeasibleError, InvalidInputError, SolverError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
@@ -30,7 +30,7 @@ from convexrelu.solvers.finish import Task, finish
 from convexrelu.solvers.lazy import WHOLE, generate_lazily
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
-from convexrelu.solvers.program import solve_full
+from convexrelu.solvers.program import check_solver, solve_full
 from convexrelu.solvers.progress import Clock, Interruption, show_rounds
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 
@@ -75,7 +75,8 @@ def solve_max_margin(
         one. "auto" takes the closed form where there is one, in the plane its own exact method, else column
         generation.
     solver : {"CLARABEL", "ECOS", "SCS"}
-        Conic solver of method "program"; its answer is verified and finished by the package.
+        Conic solver of method "program"; its answer is verified and finished by the package. A time limit
+        is its own (ECOS has none), and it hears Ctrl-C once it is done.
     start : TwoLayerReLU, or K of them for K > 2 classes, optional
         Network to start column generation from; any will do, a good one saves time.
     time_limit : float, optional
@@ -110,15 +111,25 @@ def solve_max_margin(
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
     penalty = as_penalty(C)
     tolerance = check_positive(tol, "tol")
+    if tolerance >= 1:
+        raise InvalidInputError(f"tol must be below 1, it is a relative gap, got {tol!r}")
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    solver = check_solver(solver, needed=method == "program")
     seconds = check_seconds(time_limit)
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)
     if np.isinf(penalty):
-        for labels in encoded.Y:
-            check_feasible(matrix, labels, lines)
+        for name, labels in zip(encoded.classes, encoded.Y, strict=True):
+            try:
+                check_feasible(matrix, labels, lines)
+            except InfeasibleError as error:
+                if len(encoded.classes) == 1:
+                    raise
+                shown = name if isinstance(name, str) else f"{name:g}"
+                text = f"class {shown} against the rest: {error}"
+                raise InfeasibleError(text, farkas=error.farkas, rows=error.rows) from None
     workers = min(len(encoded.Y), count_workers())
     share = float(seconds) * workers / len(encoded.Y)
     interruption = Interruption()
@@ -168,7 +179,10 @@ def _starts(
     """Return one network for each binary problem; without neurons where none is given."""
     if start is None:
         return [TwoLayerReLU(np.zeros((0, n_features)), np.zeros(0))] * n_problems
-    networks = [start] if isinstance(start, TwoLayerReLU) else list(start)
+    given = [start] if isinstance(start, TwoLayerReLU) else start
+    if not isinstance(given, Sequence) or not all(isinstance(part, TwoLayerReLU) for part in given):
+        raise InvalidInputError(f"start must be a TwoLayerReLU, or one for each class, got {start!r}")
+    networks = list(given)
     if len(networks) != n_problems or any(part.n_features != n_features for part in networks):
         inputs = ", ".join(str(part.n_features) for part in networks)
         raise InvalidInputError(
@@ -217,7 +231,15 @@ def _full_program(
     problem: Problem, tol: float, solver: str, clock: Clock, rng: np.random.Generator
 ) -> Candidate:
     patterns = enumerate_patterns(problem.rows).patterns
-    answer = solve_full(problem, patterns, solver)
+    answer = None
+    try:
+        with clock.interruption.ending():
+            answer = solve_full(problem, patterns, solver, max(clock.left, 1e-3))
+    except SolverError:
+        if not clock.expired():
+            raise
+    if answer is None:  # cut off: there is no network, but a bound may still be found
+        return nothing(problem)
     clock.note("program", objective=answer.value * problem.scale, bound=0.0, n_neurons=len(answer.neurons))
     rough = Candidate(neurons=answer.neurons, mu=answer.mu, norm=unpriced(problem), value=answer.value)
     penalty = max(FIRST_PENALTY, 1e2 * float(answer.mu.max()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,7 +19,7 @@ from convexrelu.programs.inputs import ProgramInputs
 from convexrelu.programs.primal import build_primal
 from convexrelu.solvers.problem import Neurons, Problem
 
-__all__ = ["SOLVERS", "FullSolution", "solve_full"]
+__all__ = ["SOLVERS", "FullSolution", "check_solver", "solve_full"]
 
 SOLVERS = ("CLARABEL", "ECOS", "SCS")
 
@@ -26,6 +27,9 @@ SOLVERS = ("CLARABEL", "ECOS", "SCS")
 # Clarabel and ECOS leave about 1e-8, SCS about 1e-5, and its "optimal" can violate a margin by 5e-3 on badly
 # scaled rows: that is refused.
 RESIDUAL_TOL = 1e-3
+
+# What a solver calls its time limit; ECOS has none.
+_LIMITS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
 
 _OPTIONS: dict[str, dict[str, float]] = {
     "CLARABEL": {},
@@ -64,18 +68,28 @@ class FullSolution:
     duality_gap: float
 
 
-def solve_full(problem: Problem, patterns: Bool[np.ndarray, "p k"], solver: str) -> FullSolution:
-    """Return the solution of the full program over `patterns`.
+def check_solver(solver: Any, *, needed: bool) -> str:
+    """Return the name of a solver, which must be installed if it is needed, or raise InvalidInputError."""
+    name = solver.upper() if isinstance(solver, str) else ""
+    if name not in SOLVERS:
+        raise InvalidInputError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
+    if needed:
+        import cvxpy as cp
 
-    Raises SolverError if its residuals are too large.
+        if name not in cp.installed_solvers():
+            raise InvalidInputError(f"{name} is not installed: pip install convexrelu[{name.lower()}]")
+    return name
+
+
+def solve_full(
+    problem: Problem, patterns: Bool[np.ndarray, "p k"], name: str, seconds: float
+) -> FullSolution:
+    """Return the solution of the full program over `patterns`, by a solver that gets so many seconds.
+
+    cvxpy's modelling comes on top of them. Raises SolverError if the residuals are too large.
     """
     import cvxpy as cp
 
-    if solver.upper() not in SOLVERS:
-        raise InvalidInputError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
-    name = solver.upper()
-    if name not in cp.installed_solvers():
-        raise InvalidInputError(f"{name} is not installed: pip install convexrelu[{solver.lower()}]")
     C = 1.0 if problem.soft else np.inf
     inputs = ProgramInputs(X=problem.rows, Y=problem.y[None, :], patterns=patterns, C=C)
     program = build_primal(inputs, problem.demand, problem.caps)
@@ -85,7 +99,8 @@ def solve_full(problem: Problem, patterns: Bool[np.ndarray, "p k"], solver: str)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # the residuals below decide
         try:
-            scaled.solve(solver=name, **_OPTIONS[name])
+            limit = {_LIMITS[name]: seconds} if np.isfinite(seconds) and name in _LIMITS else {}
+            scaled.solve(solver=name, **_OPTIONS[name], **limit)
         except cp.error.SolverError as error:
             raise SolverError(
                 f"{name} failed on the full program of {len(patterns)} patterns: {error}"
