@@ -29,6 +29,8 @@ bench:
 	$(PYTHON) benchmarks/run.py
 	$(PYTHON) benchmarks/arrangements.py
 	$(PYTHON) benchmarks/solver.py --quick
+	$(PYTHON) benchmarks/semidefinite.py
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/descent.py
 	$(PYTHON) benchmarks/peers.py
 
 format:
