@@ -83,7 +83,7 @@ def torch_module(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> A
     return feed_forward_module([W1, w2[None, :]], 0.0)
 
 
-def feed_forward_module(weights: Sequence[Float[np.ndarray, "k j"]], alpha: float) -> Any:
+def feed_forward_module(weights: Sequence[Float[np.ndarray, "_ _"]], alpha: float) -> Any:
     """``nn.Sequential(Linear, (Leaky)ReLU, ..., Linear)`` without biases, in double precision."""
     try:
         import torch
@@ -102,7 +102,7 @@ def feed_forward_module(weights: Sequence[Float[np.ndarray, "k j"]], alpha: floa
     return torch.nn.Sequential(*parts)
 
 
-def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "k j"]], float]:
+def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "_ _"]], float]:
     """Weights of the linear layers and slope on the negative side, of what `feed_forward_module` makes."""
     if type(module).__name__ != "Sequential":
         raise InvalidInputError(f"from_torch {_DEEP_NEED}, got a {type(module).__name__}")
