@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from convexrelu.correlation import (
     DualNorm,
@@ -30,7 +30,16 @@ from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.progress import Clock
 from convexrelu.solvers.reduced import ReducedProgram
 
-__all__ = ["FIRST_PENALTY", "Candidate", "Generation", "Phase", "generate", "nothing", "unpriced"]
+__all__ = [
+    "FIRST_PENALTY",
+    "Candidate",
+    "Generation",
+    "Multipliers",
+    "Phase",
+    "generate",
+    "nothing",
+    "unpriced",
+]
 
 _LOGGER = logging.getLogger("convexrelu")
 
@@ -57,6 +66,22 @@ MANY_STARTS = 250  # a dimension, before the local search is believed that nothi
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Multipliers:
+    """Multipliers of some rows; those of the others are zero.
+
+    Attributes
+    ----------
+    rows : (q,) int array
+        The rows, in the problem's numbers.
+    values : (q,) float array
+        Their multipliers.
+    """
+
+    rows: Int[np.ndarray, " q"]
+    values: Float[np.ndarray, " q"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
     """Neurons and multipliers in a problem's coordinates.
 
@@ -70,12 +95,15 @@ class Candidate:
         Of ``y * mu``, as far as it is known (its bound is inf before the oracle has spoken).
     value : float
         Objective of the neurons before rescaling to the margins.
+    earlier : tuple of Multipliers
+        Those of smaller working sets, the smallest first: they bound as well, if less, and sooner.
     """
 
     neurons: Neurons
     mu: Float[np.ndarray, " k"]
     norm: DualNorm
     value: float
+    earlier: tuple[Multipliers, ...] = ()
 
     def bound(self, problem: Problem) -> float:
         """Lower bound that the multipliers prove, given their dual norm (0 before the oracle has spoken)."""

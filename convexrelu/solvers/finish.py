@@ -20,8 +20,8 @@ from convexrelu.correlation import DualNorm, dual_norm, search_seconds
 from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.column_generation import Candidate
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.column_generation import Candidate, unpriced
+from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.progress import Clock
 from convexrelu.solvers.reduced import resolved
 from convexrelu.solvers.semidefinite import semidefinite_bound
@@ -31,8 +31,9 @@ __all__ = ["Task", "finish"]
 
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
 # Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
-# will now; the rest is the semidefinite program's. A search that was merely late gets most of it.
-_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.9
+# will now; the rest is the semidefinite program's. A search that was merely late gets most of it: half to
+# begin with, since one whose answer is not exact is repeated on the very numbers that are handed out.
+_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.45
 _AFFORDABLE = 0.8  # of what is left: a search that should take no longer was merely late
 _INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
 _RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
@@ -188,16 +189,30 @@ def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
 
 
 def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
-    """Return what the oracle's search proves in so many seconds, else what the rows' structure does."""
-    lam, norm = task.dual(candidate.mu), candidate.norm
-    if not norm.repeatable:
-        late = search_seconds(task.X, lam) <= _AFFORDABLE * seconds
-        limit = None if np.isinf(seconds) else (_LATE_SHARE if late else _SEARCH_SHARE) * seconds
-        with task.clock.interruption.ending():
+    """Return the best that the oracle's search proves in so many seconds, else what the rows' structure does.
+
+    The multipliers of smaller working sets are searched first: each takes several times as long as the one
+    before, and the first that does not finish ends the row.
+    """
+    own = task.dual(candidate.mu)
+    if candidate.norm.repeatable:
+        return Proof.searched(task, own, candidate.norm)
+    best, clock = Proof.relaxed(task, own, Relaxation()), task.clock
+    until = clock.elapsed + seconds
+    sets = [spread(part.values, part.rows, len(candidate.mu)) for part in candidate.earlier]
+    for lam in (*map(task.dual, sets if np.isfinite(seconds) else []), own):
+        left = max(until - clock.elapsed, 1e-3)
+        late = search_seconds(task.X, lam) <= _AFFORDABLE * left
+        if not late and lam is not own:
+            continue
+        limit = None if np.isinf(left) else (_LATE_SHARE if late else _SEARCH_SHARE) * left
+        norm = unpriced(task.problem)
+        with clock.interruption.ending():
             norm = dual_norm(task.X, lam, time_limit=limit)
-    if norm.exact or norm.repeatable:
-        return Proof.searched(task, lam, norm)
-    return Proof.relaxed(task, lam, Relaxation())  # a search that was cut off cannot be repeated
+        if not (norm.exact or norm.repeatable):  # a search that was cut off cannot be repeated
+            break
+        best = max(best, Proof.searched(task, lam, norm), key=lambda proof: proof.value(task))
+    return best
 
 
 def _network(task: Task, neurons: Neurons, method: str, *, hurried: bool) -> TwoLayerReLU:

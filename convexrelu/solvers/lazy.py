@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu.solvers.column_generation import Candidate, Phase, generate, nothing
+from convexrelu.solvers.column_generation import Candidate, Multipliers, Phase, generate, nothing
 from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.progress import Clock
 
@@ -38,17 +38,20 @@ def generate_lazily(
         return generate(problem, candidate, tol=tol, clock=clock, rng=rng)
     working = _first_rows(problem, rng)
     until: Phase = "directions"
+    earlier: list[Multipliers] = []
     while True:
         part = problem.subset(working)
         so_far = replace(candidate, mu=candidate.mu[working])
         found = generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until)
+        if until == "directions":
+            earlier.append(Multipliers(rows=working, values=found.mu))
         candidate = replace(found, mu=spread(found.mu, working, len(problem.y)))
         shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
         # with slack at a price most rows may carry a multiplier: then the working set doubles
         most = max(PER_ROUND, len(working)) if problem.soft else PER_ROUND
         violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol, most)
         if clock.expired() or (until == "oracle" and not len(violated)):
-            return candidate
+            return replace(candidate, earlier=tuple(earlier))
         if until == "directions" and not len(violated):
             working = working[(shortfall[working] > -NEAR) | (candidate.mu[working] > 0)]
         if not len(violated):

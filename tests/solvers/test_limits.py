@@ -142,3 +142,14 @@ def test_ctrl_c_ends_all_classes(interrupt_on):
     interrupt_on("directions")
     solution = solve_max_margin(X, y)
     assert [part.status for part in solution.solutions] == ["interrupted"] * 3
+
+
+def test_smaller_working_sets_bound_what_is_cut_off():
+    """With slack nearly every row has a multiplier: what a short limit proves rests on the sets before."""
+    rng = np.random.default_rng(1)
+    X, y = np.c_[rng.normal(size=(3000, 2)), np.ones(3000)], np.where(rng.random(3000) < 0.5, 1.0, -1.0)
+    solution = solve_max_margin(X, y, C=10.0, time_limit=4.0)
+    assert solution.status == "time_limit"
+    # the first working set alone, of some hundred rows, proves more than a tenth of its share
+    assert solution.lower_bound > solution.objective * 100 / 3000 / 10
+    assert solution.certificate.check(X, y)
