@@ -51,31 +51,35 @@ class FinishedRuns:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, *, kind: str, settings: dict[str, Any]) -> None:
-        self._path, self._kind, self._settings = None if path is None else Path(path), kind, settings
+        self._path, self._kind, self._settings = _as_path(path), kind, settings
         self.values: dict[int, Any] = {}
         if self._path is not None and self._path.exists():
             self.values = self._read(self._path)
         else:
-            self._write()  # what cannot be written is said before the first run
+            self.write()  # what cannot be written is said before the first run
 
     def add(self, number: int, value: Any) -> None:
         """Keep what one finished run left; the file is replaced in one step."""
         self.values[number] = value
-        self._write()
+        self.write()
 
     def damaged(self, error: Exception) -> InvalidInputError:
         """Return the error to raise where a kept value is not what it must be."""
         return InvalidInputError(f"{self._path} is damaged: {type(error).__name__}: {error}")
 
-    def _write(self) -> None:
-        if self._path is not None:
-            runs = {str(number): value for number, value in self.values.items()}
-            document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
-            write_json(self._path, document)
+    def write(self) -> None:
+        """Write what there is, or raise InvalidInputError."""
+        if self._path is None:
+            return
+        runs = {str(number): value for number, value in self.values.items()}
+        document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
+        write_json(self._path, document)
 
     def _read(self, path: Path) -> dict[int, Any]:
         document = read_json(path, kind=self._kind, version=_VERSION)
         settings = document.get("settings")
+        if settings != self._settings and document.get("runs") == {}:
+            return {}  # of other runs, none of which finished: nothing is lost by taking its place
         if settings != self._settings:
             theirs = settings if isinstance(settings, dict) else {}
             differ = [name for name, value in self._settings.items() if theirs.get(name) != value]
@@ -87,3 +91,10 @@ class FinishedRuns:
             return {int(number): value for number, value in dict(document["runs"]).items()}
         except (KeyError, TypeError, ValueError) as error:
             raise self.damaged(error) from error
+
+
+def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
+    try:
+        return None if path is None else Path(path)
+    except TypeError as error:
+        raise InvalidInputError(f"checkpoint must be a path, got {path!r}") from error

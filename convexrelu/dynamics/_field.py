@@ -103,7 +103,8 @@ class Field:
 
     def start(self, W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> Float[np.ndarray, " s"]:
         """Return the state of these weights at time 0."""
-        sizes = np.hypot(np.linalg.norm(W1, axis=1), w2) if self.problem.polar else np.ones(len(w2))
+        weights = np.column_stack([W1, w2])
+        sizes = np.hypot.reduce(weights, axis=1) if self.problem.polar else np.ones(len(w2))  # no underflow
         safe = np.where(sizes > 0, sizes, 1.0)[:, None]
         state = np.append(np.hstack([W1 / safe, w2[:, None] / safe, np.log(safe)]).ravel(), 0.0)
         sides = np.zeros((len(w2), len(self.lead)), dtype=np.int64)
@@ -123,6 +124,13 @@ class Field:
         weights = np.empty(len(self.problem.y))
         fill_weights(self.problem.XT, self.problem.y, mode.mask, self.problem.code, state, weights)
         return weights
+
+    def pulls(self, state: Float[np.ndarray, " s"], mode: Mode) -> Float[np.ndarray, "m d"]:
+        """Return each neuron's pull p, without its part across the hyperplanes it slides along."""
+        pulls = (mode.mask * self.loss_weights(state, mode)) @ self.problem.XT.T
+        if len(mode.sliding):
+            pulls[mode.sliding] = np.einsum("sjk,sk->sj", mode.projectors, pulls[mode.sliding])
+        return np.asarray(pulls)
 
     def velocity(self, state: Float[np.ndarray, " s"], mode: Mode) -> Float[np.ndarray, " s"]:
         """Return the derivative of a state with respect to s while the mode lasts."""

@@ -29,6 +29,11 @@ _INTERIOR = 1e-13
 below what counts as a change of pattern, or a neuron that barely slides would leave again and again."""
 
 
+_LEVEL = 1e-13
+"""A velocity across a hyperplane below this part of the sizes of all pulls that make it is the rounding of 0,
+as in the early phase (`INTERIOR` of its kernel): the neuron then does not leave to the active side."""
+
+
 class NoSolutionError(Exception):
     """With rows at zero inactive, no absolutely continuous curve follows the velocity beyond this point."""
 
@@ -55,7 +60,7 @@ def settle(
     planes: Int[np.ndarray, " k"],
 ) -> Int[np.ndarray, " h"]:
     """Return a neuron's sides after it met these hyperplanes: it crosses them, or slides (side 0)."""
-    sides = sides.copy()
+    before, sides = sides, sides.copy()
     sides[planes] = 0
     pull = (active_rows(problem, sides) * weights) @ problem.XT.T
     low, high = np.empty(len(sides)), np.empty(len(sides))
@@ -66,12 +71,14 @@ def settle(
     shape = (problem.normals[held], low[held], high[held])
     across = problem.normals[loose]
     push = np.zeros(len(loose))
-    wanted = outward * across @ least_pull(pull, *shape)[0] > 0
+    rounding = _LEVEL * _size_of_pulls(low, high, sides, loose)
+    # a neuron that comes from one side crosses however slowly, or it would meet the hyperplane for ever
+    wanted = outward * across @ least_pull(pull, *shape)[0] > np.where(before[loose] == 0, rounding, 0.0)
     # flipping a plane whose velocity leads away from its side raises the least norm, so this ends
     for _ in range(_FLIPS * len(loose)):
         push = np.where(wanted, high[loose], low[loose])
         speeds = outward * across @ least_pull(pull + push @ across, *shape)[0]
-        wrong = np.flatnonzero(np.where(wanted, -speeds, speeds) > _INTERIOR * np.abs(pull).max())
+        wrong = np.flatnonzero(np.where(wanted, -speeds, speeds) > rounding)
         if not len(wrong):
             break
         wanted[wrong[0]] ^= True
@@ -79,6 +86,17 @@ def settle(
     t = least_pull(pull + push @ across, *shape)[1]
     sides[held] = np.where(t <= _INTERIOR, -1, np.where(t >= 1.0 - _INTERIOR, 1, 0))
     return sides
+
+
+def _size_of_pulls(
+    low: Float[np.ndarray, " h"],
+    high: Float[np.ndarray, " h"],
+    sides: Int[np.ndarray, " h"],
+    loose: Int[np.ndarray, " k"],
+) -> float:
+    """Return the sizes of all pulls that make a velocity: of hyperplanes decided on, and of loose ones."""
+    decided = np.where(sides > 0, high, np.where(sides < 0, low, 0.0))
+    return float(np.abs(decided).sum() + np.maximum(np.abs(low), np.abs(high))[loose].sum())
 
 
 def settle_at_zero(

@@ -183,8 +183,26 @@ class AlignmentResult:
         return len(self.starts)
 
     def changes(self, neuron: int) -> tuple[PatternChange, ...]:
-        """Return one neuron's changes of pattern, in order."""
+        """Return one neuron's changes of pattern, in order.
+
+        Parameters
+        ----------
+        neuron : int
+            Its index, counted from 0.
+
+        Returns
+        -------
+        tuple of PatternChange
+            The changes up to `t_max`.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such neuron, or the changes were not recorded.
+        """
         log = self._recorded_log()
+        if not isinstance(neuron, (int, np.integer)) or not 0 <= neuron < len(self):
+            raise InvalidInputError(f"neuron must be an index from 0 to {len(self) - 1}, got {neuron!r}")
         lines = range(int(log.offsets[neuron]) + 1, int(log.offsets[neuron + 1]))
         return tuple(
             PatternChange(
@@ -350,9 +368,11 @@ def alignment_flow(
 
 def _as_signs(signs: float | int | ArrayLike, m: int) -> Float[np.ndarray, " m"]:
     """One sign a neuron, or InvalidInputError."""
-    vector = (
-        np.full(m, signs, dtype=np.float64) if np.ndim(signs) == 0 else as_vector(signs, "signs", length=m)
-    )
+    try:
+        given = np.asarray(signs)
+    except ValueError as error:
+        raise InvalidInputError(f"signs must be one number or one for each neuron: {error}") from error
+    vector = as_vector(np.full(m, given) if given.ndim == 0 else given, "signs", length=m)
     if not (np.abs(vector) == 1.0).all():
         raise InvalidInputError("signs must be +1 or -1, or hold one of them for each neuron")
     return vector.copy()

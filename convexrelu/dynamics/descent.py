@@ -113,8 +113,8 @@ def gradient_descent(
     Raises
     ------
     InvalidInputError
-        If an argument is malformed, the network has another number of inputs than X has columns, or two of
-        `growth`, `normalized` and `batch_size` are asked for together.
+        If an argument is malformed or out of range, the network has no neuron or another number of inputs
+        than X has columns, or two of `growth`, `normalized` and `batch_size` are asked for together.
 
     Examples
     --------
@@ -191,8 +191,7 @@ def gradient_descents(
     InvalidInputError
         If an argument is malformed.
     """
-    if not len(networks):
-        raise InvalidInputError("networks must hold at least one network")
+    networks = _as_networks(networks)
     problems = [check_training_problem(X, y, network) for network in networks]
     X, y = problems[0]
     plan = _plan(
@@ -264,15 +263,36 @@ def _plan(
     size = len(X) if batch_size is None else check_count(batch_size, "batch_size")
     if size > len(X):
         raise InvalidInputError(f"batch_size must be at most {len(X)}, the rows of X, got {batch_size}")
-    rules = (stop,) if isinstance(stop, StoppingRule) else tuple(stop)
-    if not all(isinstance(one, StoppingRule) for one in rules):
-        raise InvalidInputError(f"stop must hold stopping rules, got {stop!r}")
+    rules = _as_rules(stop)
     if normalized:
         rate /= float(np.square(X).sum(axis=1).max()) or 1.0
     kind = NORMALIZED if normalized else GROWING if factor > 1.0 else PLAIN
     return _Plan(
         rule=rule, kind=kind, step_size=rate, growth=factor, batch_size=size, wanted=wanted, stop=rules
     )
+
+
+def _as_networks(networks: Sequence[TwoLayerReLU]) -> tuple[TwoLayerReLU, ...]:
+    """Return the starts of many runs; what each of them must be is checked with the data."""
+    try:
+        starts = tuple(networks)
+    except TypeError as error:
+        raise InvalidInputError(
+            f"networks must be a sequence of networks, got {type(networks).__name__}"
+        ) from error
+    if not starts:
+        raise InvalidInputError("networks must hold at least one network")
+    return starts
+
+
+def _as_rules(stop: StoppingRule | Sequence[Any]) -> tuple[StoppingRule, ...]:
+    try:
+        rules = (stop,) if isinstance(stop, StoppingRule) else tuple(stop)
+    except TypeError:
+        rules = (None,)
+    if not all(isinstance(one, StoppingRule) for one in rules):
+        raise InvalidInputError(f"stop must be a stopping rule or a sequence of them, got {stop!r}")
+    return rules
 
 
 def _deadline(time_limit: float | None) -> float:

@@ -14,6 +14,7 @@ from convexrelu._validation import check_count, check_positive
 from convexrelu.dynamics._field import Field, Slide
 from convexrelu.dynamics._flow_events import ENDED, TURNED, advance
 from convexrelu.dynamics._flow_landing import Change, is_watched, land, rare_change, shoot
+from convexrelu.dynamics._flow_rest import is_still
 from convexrelu.dynamics._flow_step import DEGREE, project
 from convexrelu.dynamics._flow_ties import NoSolutionError
 from convexrelu.dynamics.trajectory import FlowEvent, FlowTrajectory, check_training_problem, log_of_clock
@@ -25,10 +26,6 @@ __all__ = ["gradient_flow"]
 
 _SMALLEST_RTOL = 1e-13
 """Below it an integrator in float64 only chases its own rounding."""
-
-STILL = 1e-13
-"""The flow has converged when the remaining time, at its velocity, moves no neuron by this part of the
-largest one."""
 
 _RESTS = 50
 """Changes of pattern in a row without progress (and four more for each neuron, since equal neurons change
@@ -52,8 +49,6 @@ _CHUNK = 64
 
 _FIRST_STEP = 0.01
 """The first step moves no entry of the state by more; the step control takes over from there."""
-
-_LARGEST_EXPONENT = 700.0  # exp of it is still a float
 
 _CHUNK_WORK = 10**7
 """Products of neurons, rows and inputs between two looks: about a second at 17 evaluations a step."""
@@ -123,14 +118,16 @@ def gradient_flow(
     -------
     FlowTrajectory
         With true times and their logarithms, the pattern changes as ``events``, and the status "finished" (at
-        ``t_max``), "converged" (the remaining time would move nothing), "time_limit", "interrupted" (Ctrl-C),
-        "no_solution" (see `selection`), or "stalled" (no step, or no change of pattern, made progress).
+        ``t_max``), "converged" (the remaining time would move nothing: each neuron is allowed to grow
+        exponentially under its pull), "time_limit", "interrupted" (Ctrl-C), "no_solution" (see `selection`),
+        or "stalled" (no step, or no change of pattern, made progress).
 
     Raises
     ------
     InvalidInputError
-        If an argument is malformed, not exactly one of `t_max` and `log_t_max` is given, or the network has
-        another number of inputs than X has columns.
+        If an argument is malformed, not exactly one of `t_max` and `log_t_max` is given, the network has no
+        neuron or another number of inputs than X has columns, or the data or weights are so large or the data
+        so small that their squares leave float64.
 
     Examples
     --------
@@ -273,7 +270,7 @@ class _Run:
     def _follow_mode(self) -> str:
         """Follow the mode to its next change, or for some steps; the status if the run ends, else ""."""
         rate = self.field.velocity(self.state, self.mode)
-        if self._is_still(rate):
+        if is_still(self.field, self.state, self.mode, float(rate[-1]), self.end):
             return "converged"
         self.step = self.step or _FIRST_STEP / float(np.abs(rate).max())
         problem, mode, start = self.field.problem, self.mode, self.state
@@ -325,14 +322,6 @@ class _Run:
         sides[neuron] = self.field.settle(self.state, self.mode, neuron, planes)
         self._note(self.mode.sides, sides)
         self._enter(sides, known)
-
-    def _is_still(self, rate: Float[np.ndarray, " s"]) -> bool:
-        """Whether the remaining time would, at this velocity, move nothing."""
-        neurons, rates = self.field.neurons(self.state), np.abs(self.field.neurons(rate))
-        sizes = np.exp(neurons[:, -1])
-        largest = float((sizes * np.linalg.norm(neurons[:, :-1], axis=1)).max())
-        left = math.expm1(min(self.end - float(self.state[-1]), _LARGEST_EXPONENT)) / float(rate[-1])
-        return float((sizes * rates.sum(axis=1)).max()) * left <= STILL * largest
 
     def _enter(self, sides: Int[np.ndarray, "m h"], known: tuple[Slide, ...] = ()) -> None:
         self.slides = self.field.slides_of(self.state, sides, known)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_data, check_count, check_positive
+from convexrelu._validation import as_data, as_generator, check_count, check_positive
 from convexrelu.networks import TwoLayerReLU
 
 __all__ = ["ScaledStart", "scaled_start"]
@@ -69,7 +69,7 @@ def scaled_start(X: ArrayLike, y: ArrayLike, *, width: int, scale: float, rng: R
     Raises
     ------
     InvalidInputError
-        If the data is malformed, or `width` or `scale` is not positive.
+        If the data or `rng` is malformed, or `width` or `scale` is not positive.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def scaled_start(X: ArrayLike, y: ArrayLike, *, width: int, scale: float, rng: R
     X, y = as_data(X, y)
     width = check_count(width, "width")
     scale = check_positive(scale, "scale")
-    generator = np.random.default_rng(rng)
+    generator = as_generator(rng)
     signs = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
     draw, satisfied = 0, False
     while draw < MAX_DRAWS and not satisfied:

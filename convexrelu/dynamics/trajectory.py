@@ -10,17 +10,28 @@ import numpy as np
 from jaxtyping import Bool, Float, Real
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_data
+from convexrelu._validation import as_data, check_range
 from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.networks import RELU, TwoLayerReLU, evaluate
 
-__all__ = ["FlowEvent", "FlowTrajectory", "Trajectory", "check_training_problem", "log_of_clock"]
+__all__ = [
+    "FlowEvent",
+    "FlowTrajectory",
+    "Trajectory",
+    "check_start",
+    "check_training_problem",
+    "log_of_clock",
+]
 
 NEGLIGIBLE_WEIGHT = 1e-15
 """Relative loss weights below it are left out of the certified bound. Any lam gives a valid bound, so
 this costs at most n * 1e-15 of it, and a sparser lam makes the oracle's work smaller."""
+
+LARGEST_WEIGHT = 1e100
+"""Of a start, and over the root of the longest row's length: then squares of weights, outputs and their
+products with inputs stay within float64."""
 
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 """Covers the roundings of dividing an exactly rounded sum by the bound on h."""
@@ -280,10 +291,25 @@ def check_training_problem(
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """Return data and +-1 labels, checked together with the network that starts there."""
     matrix, labels = as_data(X, y)
+    check_range(matrix)
+    check_start(network, matrix)
+    return matrix.copy(), labels.copy()
+
+
+def check_start(network: TwoLayerReLU, X: Float[np.ndarray, "n d"]) -> None:
+    """Refuse what cannot be trained: no network, one without neurons, of other inputs, or of huge weights."""
+    n_inputs = X.shape[1]
     if not isinstance(network, TwoLayerReLU):
         raise InvalidInputError(f"network must be a TwoLayerReLU, got {type(network).__name__}")
-    if network.W1.shape[1] != matrix.shape[1]:
+    if network.n_features != n_inputs:
         raise InvalidInputError(
-            f"the network must take {matrix.shape[1]} inputs (the columns of X), got {network.W1.shape[1]}"
+            f"the network must take {n_inputs} inputs (the columns of X), got {network.n_features}"
         )
-    return matrix.copy(), labels.copy()
+    if not network.n_neurons:
+        raise InvalidInputError("the network must have at least one neuron, got none")
+    largest = max(float(np.abs(network.W1).max()), float(np.abs(network.w2).max()))
+    bound = LARGEST_WEIGHT / max(1.0, math.sqrt(np.abs(X).max()))
+    if largest > bound:
+        raise InvalidInputError(
+            f"the network's weights must be at most {bound:.3g} in size on this data, got {largest:.3g}"
+        )

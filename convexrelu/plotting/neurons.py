@@ -27,6 +27,9 @@ _EVENT_MARKERS = {"on": ("o", "a row switches on"), "off": ("x", "a row switches
 _SLIDE_MARKER = ("s", "the neuron begins to slide along a hyperplane")
 _TIE = 1e-9  # sine of the angle to a hyperplane below which a flow's neuron rests on it
 _OLDEST = 1e-4  # of the last time: where a logarithmic time axis begins if the run starts at 0
+_SAME_SIZE = (
+    1.0 + 1e-9
+)  # sizes closer than this all along, of a run that stands still, have no scale of their own
 
 
 def input_space_figure(trajectory: Trajectory, *, title: str) -> Figure:
@@ -122,10 +125,14 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
             sizes[alive, i],
             color=MUTED if still else sign_color(sign),
             linestyle=":" if still else "-",
+            marker="" if alive.sum() > 1 else ".",
             linewidth=1.3,
             alpha=0.85,
             label=word,
         )
+    drawn = sizes[chosen][sizes[chosen] > 0]
+    if len(drawn) and drawn.max() < _SAME_SIZE * drawn.min():
+        ax.set_ylim(drawn.min() / 10.0, 10.0 * drawn.max())
     log_axis(ax.yaxis)
     _finish(ax, trajectory)
     ax.set_ylabel(r"size $\|w_{1,i}\|\,|w_{2,i}|$ of the neuron")
@@ -211,6 +218,8 @@ def _time_axis(trajectory: Trajectory) -> tuple[Float[np.ndarray, " t"], np.ndar
     """
     times = np.asarray(trajectory.times, dtype=float)
     last = float(times[np.isfinite(times)][-1])
+    if last == 0.0:  # a run that took no step is shown at step 1, where a logarithmic axis begins
+        return np.ones_like(times), np.ones(len(times), dtype=bool)
     first = min(1.0, last) if trajectory.kind == "descent" else _OLDEST * last
     return times, (times >= first) & (times <= last)
 

@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 __all__ = [
     "BOUND",
@@ -27,6 +27,7 @@ __all__ = [
     "NamedFigure",
     "direction_marker",
     "entitle",
+    "label_within_decades",
     "labelled",
     "legend_below",
     "log_axis",
@@ -47,6 +48,7 @@ GRID = "#DDDDDD"
 INK = "#222222"
 
 _DPI = 150
+_BETWEEN = (2.0, 3.0, 5.0, 7.0)  # about evenly spaced on a logarithmic axis
 _PAD = 0.08  # inches between panels and round the figure
 
 
@@ -123,6 +125,15 @@ def log_axis(axis: Axis) -> None:
     set_scale = axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale
     set_scale("log")
     axis.set_minor_formatter(NullFormatter())
+
+
+def label_within_decades(axis: Axis) -> None:
+    """Label a logarithmic axis between powers of ten where its data, drawn by now, spans fewer than two."""
+    low, high = np.log10(axis.get_view_interval())
+    if np.floor(high) - np.ceil(low) < 1:
+        axis.set_minor_locator(LogLocator(subs=_BETWEEN))
+        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_tick_params(which="minor", labelsize=8)
 
 
 def entitle(ax: Axes, text: str) -> None:

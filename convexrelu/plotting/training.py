@@ -22,6 +22,7 @@ from convexrelu.plotting.style import (
     MUTED,
     NamedFigure,
     entitle,
+    label_within_decades,
     labelled,
     legend_below,
     log_axis,
@@ -119,8 +120,12 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
             f"at least one run and a positive optimum are needed, got {len(trajectories)} and {optimum}"
         )
     figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5))
+    fitting = any(np.isfinite(trajectory.objective).any() for trajectory in trajectories)
     for trajectory in trajectories:
-        _draw_run(left, right, trajectory, optimum)
+        bounds = training_bounds(trajectory)
+        _draw_bounds(left, trajectory, bounds)
+        if fitting:
+            _draw_gaps(right, trajectory, bounds, optimum)
     left.axhline(
         optimum,
         color=MUTED,
@@ -131,24 +136,32 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
     )
     left.set_ylim(0, 2.5 * optimum)
     left.set_ylabel("bounds on $P^*$")
-    if any(np.isfinite(trajectory.objective).any() for trajectory in trajectories):
+    right.set_ylabel("relative gap")
+    if fitting:
         log_axis(right.yaxis)
+        label_within_decades(right.yaxis)
     else:
         right.text(0.5, 0.5, "no run fits the data", transform=right.transAxes, ha="center", va="center")
-    right.set_ylabel("relative gap")
+        right.set_yticks([])
     for ax in (left, right):
         _against_steps(ax)
+    right.set_xlim(left.get_xlim())
+    for ax in (left, right):
+        label_within_decades(ax.xaxis)
     figure.suptitle(title, fontsize=11)
     return figure
 
 
-def _draw_run(left: Axes, right: Axes, trajectory: Trajectory, optimum: float) -> None:
-    """Draw one run: both bounds on the left, distance to the optimum and self-certified gap on the right."""
-    late = trajectory.times >= 1  # a logarithmic axis has no place for step 0
-    times, objective = np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
-    bounds = training_bounds(trajectory)
-    proven = np.maximum(bounds.times, 1.0)
-    left.plot(
+def _late_objective(trajectory: Trajectory) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return steps and objectives from step 1 on: a logarithmic axis has no place for step 0."""
+    late = trajectory.times >= 1
+    return np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
+
+
+def _draw_bounds(ax: Axes, trajectory: Trajectory, bounds: TrainingBounds) -> None:
+    """Draw both bounds of one run."""
+    times, objective = _late_objective(trajectory)
+    ax.plot(
         times,
         np.where(np.isfinite(objective), objective, np.nan),
         color=INK,
@@ -156,8 +169,8 @@ def _draw_run(left: Axes, right: Axes, trajectory: Trajectory, optimum: float) -
         alpha=0.75,
         label="objective at margin 1 (upper bound)",
     )
-    left.plot(
-        proven,
+    ax.plot(
+        np.maximum(bounds.times, 1.0),
         bounds.lower_bound,
         color=BOUND,
         marker="o",
@@ -166,7 +179,12 @@ def _draw_run(left: Axes, right: Axes, trajectory: Trajectory, optimum: float) -
         alpha=0.85,
         label="lower bound from the run's own loss weights",
     )
-    right.plot(
+
+
+def _draw_gaps(ax: Axes, trajectory: Trajectory, bounds: TrainingBounds, optimum: float) -> None:
+    """Draw one run's distance to the optimum, and the gap that it certifies itself."""
+    times, objective = _late_objective(trajectory)
+    ax.plot(
         times,
         _gap(objective, optimum),
         color=INK,
@@ -174,8 +192,8 @@ def _draw_run(left: Axes, right: Axes, trajectory: Trajectory, optimum: float) -
         alpha=0.75,
         label=r"(objective $-\,P^*$) / objective",
     )
-    right.plot(
-        proven,
+    ax.plot(
+        np.maximum(bounds.times, 1.0),
         _gap(bounds.objective, bounds.lower_bound),
         color=BOUND,
         marker="o",
@@ -192,9 +210,15 @@ def _against_steps(ax: Axes) -> None:
     ax.set_xlabel("step")
     ax.grid(color=GRID, linewidth=0.6)
     unique = labelled(ax)
-    ax.legend(
-        unique.values(), unique, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, frameon=False
-    )
+    if unique:
+        ax.legend(
+            unique.values(),
+            unique,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            fontsize=8,
+            frameon=False,
+        )
 
 
 def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
@@ -312,7 +336,7 @@ def training_figures(
         NamedFigure(
             name=f"bounds{suffix}",
             figure=bounds_figure(
-                trajectories, optimum=optimum, title=f"Gradient descent certifies itself{of}"
+                trajectories, optimum=optimum, title=f"Bounds on $P^*$ from gradient descent itself{of}"
             ),
         ),
         NamedFigure(

@@ -7,14 +7,14 @@ import os
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from convexrelu._finished import FinishedRuns
 from convexrelu.certificates import Certificate
 from convexrelu.dynamics import Trajectory
 from convexrelu.errors import CertificateError
 from convexrelu.losses import get_loss
-from convexrelu.verify.judging import Target
-from convexrelu.verify.verdicts import LimitPart
+from convexrelu.verify.verdicts import VERDICTS, LimitPart
 
 __all__ = ["Checkpoint"]
 
@@ -33,18 +33,36 @@ class Checkpoint:
         The file; without one nothing is kept.
     settings : dict
         What the runs depend on, as JSON values: a file of other settings is refused.
-    targets : tuple of Target
-        The binary problems.
+    X : (n, d) float array
+        The data.
+    Y : (K, n) float array
+        The labels +1 and -1 of each binary problem.
+    n_runs : int
+        How many runs there are to be.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file cannot be read, cannot take the runs still to come, is that of other runs, or is damaged.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str] | None, settings: dict[str, Any], targets: tuple[Target, ...]
+        self,
+        path: str | os.PathLike[str] | None,
+        settings: dict[str, Any],
+        *,
+        X: Float[np.ndarray, "n d"],
+        Y: Float[np.ndarray, "K n"],
+        n_runs: int,
     ) -> None:
         self._kept = FinishedRuns(path, kind=FORMAT, settings=settings)
         try:
-            self.runs = {number: _parts(kept, targets) for number, kept in self._kept.values.items()}
-        except (CertificateError, KeyError, TypeError, ValueError) as error:
+            _check_numbers(self._kept.values, n_runs)
+            self.runs = {number: _parts(kept, X, Y) for number, kept in self._kept.values.items()}
+        except (AttributeError, CertificateError, KeyError, TypeError, ValueError) as error:
             raise self._kept.damaged(error) from error
+        if 0 < len(self.runs) < n_runs:
+            self._kept.write()  # that the file is read-only is said before the work, not after the next run
 
     def add(self, number: int, parts: tuple[LimitPart, ...]) -> None:
         """Keep one finished run; the file is replaced in one step."""
@@ -52,8 +70,16 @@ class Checkpoint:
         self._kept.add(number, [_encoded(part) for part in parts])
 
 
-def _parts(kept: list[dict[str, Any]], targets: tuple[Target, ...]) -> tuple[LimitPart, ...]:
-    return tuple(_decoded(part, target) for part, target in zip(kept, targets, strict=True))
+def _check_numbers(values: dict[int, Any], n_runs: int) -> None:
+    beyond = [number for number in values if not 0 <= number < n_runs]
+    if beyond:
+        raise ValueError(f"it holds run {beyond[0]}, but there are only runs 0 to {n_runs - 1}")
+
+
+def _parts(
+    kept: list[dict[str, Any]], X: Float[np.ndarray, "n d"], Y: Float[np.ndarray, "K n"]
+) -> tuple[LimitPart, ...]:
+    return tuple(_decoded(part, X, y) for part, y in zip(kept, Y, strict=True))
 
 
 def _encoded(part: LimitPart) -> dict[str, Any]:
@@ -71,11 +97,13 @@ def _encoded(part: LimitPart) -> dict[str, Any]:
     }
 
 
-def _decoded(values: dict[str, Any], target: Target) -> LimitPart:
+def _decoded(values: dict[str, Any], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> LimitPart:
     certificate = Certificate.from_document(values["certificate"])
+    if values["verdict"] not in VERDICTS:
+        raise ValueError(f"{values['verdict']!r} is no verdict")
     trajectory = Trajectory(
-        X=target.X,
-        y=target.y,
+        X=X,
+        y=y,
         times=_unpacked(values["times"]),
         W1=_unpacked(values["W1"]),
         w2=_unpacked(values["w2"]),

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from convexrelu.verify.cells import LimitCell
 from convexrelu.verify.verdicts import NOT_CONVERGED, LimitRun
 
-__all__ = ["cell_document", "cell_table", "finite", "listed", "plain", "run_document", "run_table", "vector"]
+__all__ = ["cell_document", "cell_table", "finite", "listed", "run_document", "run_table", "vector"]
 
 _RUN_COLUMNS = (4, 11, 8, 11, 8, 8, 9)
 _CELL_COLUMNS = (7, 7, 24)
@@ -44,9 +44,12 @@ def _run_lines(number: int, run: LimitRun) -> list[str]:
             f"{max(run.polished_gap, 0):.1e}",
             f"{run.stationarity:.1e}",
             f"{run.dual_feasibility:.6f}",
-            run.verdict,
+            run.verdict_by_class,
         )
     ]
+    for name, part in zip(run.problems, run.parts, strict=True):
+        if part.standstill:
+            lines.append("        " + (f"{name}: " if name else "") + part.standstill)
     if run.verdict == NOT_CONVERGED:
         lines.append(
             f"        after {run.n_steps} steps descent is still {run.gap - run.polished_gap:.1e} "
@@ -97,11 +100,13 @@ def run_document(run: LimitRun) -> dict[str, Any]:
         "polished_gap": finite(run.polished_gap),
         "stationarity": finite(run.stationarity),
         "dual_feasibility": finite(run.dual_feasibility),
+        "verdicts": [part.verdict for part in run.parts],
         "proof": run.proof,
         "better_objective": [finite(part.certificate.better_objective) for part in run.parts],
         "better_by": [part.better_by for part in run.parts],
         "correspondence": [part.correspondence for part in run.parts],
         "steps": [part.n_steps for part in run.parts],
+        "standstill": [part.standstill for part in run.parts],
         "inactive": [part.inactive for part in run.parts],
     }
 
@@ -109,11 +114,6 @@ def run_document(run: LimitRun) -> dict[str, Any]:
 def finite(value: float) -> float | str:
     """Return a number as JSON can hold it: infinity is the string "inf"."""
     return float(value) if np.isfinite(value) else "inf"
-
-
-def plain(name: object) -> str:
-    """Return a label in words: whole numbers without a point."""
-    return f"{name:g}" if isinstance(name, float) else str(name)
 
 
 def listed(values: Sequence[int] | Sequence[float]) -> str:

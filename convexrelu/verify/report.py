@@ -19,12 +19,11 @@ from convexrelu.verify.printing import (
     cell_table,
     finite,
     listed,
-    plain,
     run_document,
     run_table,
     vector,
 )
-from convexrelu.verify.verdicts import GLOBAL, VERDICTS, LimitRun
+from convexrelu.verify.verdicts import GLOBAL, VERDICTS, LimitRun, problem_names
 
 __all__ = ["LimitReport"]
 
@@ -121,7 +120,7 @@ class LimitReport:
     def problems(self) -> tuple[str, ...]:
         """Names of the binary problems: "" for two labels, the classes for more."""
         if isinstance(self.solution, MultiClassSolution):
-            return tuple(f"class {plain(name)}" for name in self.solution.classes)
+            return problem_names(self.solution.classes)
         return ("",)
 
     @cached_property
@@ -199,8 +198,16 @@ class LimitReport:
         """How many runs got each verdict, and how sure the share of global optima is."""
         total = len(self.runs)
         low, high = Share(count=self.counts.get(GLOBAL, 0), total=total).interval
-        counts = ", ".join(f"{count} of {total}: {verdict}" for verdict, count in self.counts.items())
+        counts = ", ".join(
+            f"{count} of {total}: {verdict}{self._where(verdict)}" for verdict, count in self.counts.items()
+        )
         return f"{counts} (95 % interval of the share of global optima: {low:.0%} to {high:.0%})"
+
+    def _where(self, verdict: str) -> str:
+        """For more than two classes, those that a verdict other than the best is about."""
+        runs = [run for run in self.runs if run.verdict == verdict != GLOBAL]
+        names = [name for name in self.problems if any(name in run.problems_of(verdict) for run in runs)]
+        return f" ({', '.join(names)})" if names else ""
 
     def _correspondences(self) -> list[str]:
         """What Theorem 3 says about the limits, with the number of them it says it about."""

@@ -26,11 +26,13 @@ from convexrelu._validation import (
     as_matrix,
     check_count,
     check_positive,
+    check_range,
     check_seconds,
     one_vs_rest,
 )
 from convexrelu.certificates import MultiClassCertificate
 from convexrelu.dynamics.start import ScaledStart, scaled_start
+from convexrelu.dynamics.trajectory import check_start
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MultiClassSolution, solve_max_margin
@@ -42,6 +44,14 @@ from convexrelu.verify.verdicts import LimitPart, LimitRun
 
 __all__ = ["verify_gradient_descent"]
 
+LARGEST_ROW = 1e99
+"""Relative to the shortest row that is not zero: in units of the longest, descent must still take it."""
+
+LARGEST_SCALE = 1e99
+"""Of weights, in units in which the longest row has length 1, and one over the smallest: then squares of
+weights and products of three of them stay within float64. It is a tenth of what descent takes, so that no
+stage may find the weights of the one before it too large."""
+
 
 def verify_gradient_descent(
     X: ArrayLike,
@@ -50,7 +60,7 @@ def verify_gradient_descent(
     width: int | Sequence[int] = 10,
     n_runs: int = 5,
     init_scale: float | Sequence[float] = 1e-3,
-    starts: Sequence[TwoLayerReLU] = (),
+    starts: Sequence[TwoLayerReLU] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     time_limit: float | None = None,
     rng: RNGLike = None,
@@ -74,12 +84,13 @@ def verify_gradient_descent(
     init_scale : float or sequence of float, default 1e-3
         ``||w1|| = |w2|`` of every neuron at the start. The network's first outputs grow like its square times
         ``max_n ||x_n||``: if X is multiplied by c, dividing `init_scale` by ``sqrt c`` gives the same runs.
+        Times the root of that length it must be from 1e-99 to 1e99, so that no square leaves float64.
     starts : sequence of TwoLayerReLU, optional
         Start from these networks instead, as they are, one run each (two labels only); `width`, `n_runs` and
-        `init_scale` then play no part.
+        `init_scale` then play no part. None, or none of them, means random starts.
     checkpoint : path, optional
         A JSON file that every finished run is added to. If it exists, the runs in it are not done again; a
-        file of other data or settings is refused.
+        file of other data or settings is refused, before any work.
     time_limit : float, optional
         Seconds for all. The report then has the runs that have finished, and says so, as after Ctrl-C.
     rng : int, Generator or None
@@ -106,17 +117,20 @@ def verify_gradient_descent(
     ('global optimum', True)
     """
     matrix = as_matrix(X)
+    _check_rows(matrix)
     labels = as_class_labels(y, length=len(matrix))
     encoded = one_vs_rest(labels)
     generator = as_generator(0 if rng is None else rng)
     plan = _plan(matrix, encoded, width, init_scale, n_runs, starts, generator)
     limit = check_seconds(time_limit)
+    store = Checkpoint(
+        checkpoint, plan.settings(matrix, labels), X=matrix, Y=encoded.Y, n_runs=len(plan.seeds)
+    )
     clock = Clock(limit=limit, interruption=Interruption())
     with clock.interruption.listening():
         solution = solve_max_margin(matrix, labels, progress=progress, time_limit=time_limit)
         optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
         targets = tuple(Target.of(matrix, y, optimum) for y, optimum in zip(encoded.Y, optima, strict=True))
-        store = Checkpoint(checkpoint, plan.settings(matrix, labels), targets)
         stopped = any(optimum.status == "interrupted" for optimum in optima)
         if not stopped:
             _work_off(plan, targets, store, clock, progress=progress)
@@ -168,15 +182,15 @@ def _plan(
     width: int | Sequence[int],
     init_scale: float | Sequence[float],
     n_runs: int,
-    starts: Sequence[TwoLayerReLU],
+    starts: Sequence[TwoLayerReLU] | None,
     generator: np.random.Generator,
 ) -> _Plan:
     """Check the arguments that say which runs are wanted."""
     source = repr(generator.bit_generator.state) + repr(generator.bit_generator.seed_seq)
     widths = tuple(check_count(value, "width") for value in _several(width, "width"))
-    scales = tuple(check_positive(value, "init_scale") for value in _several(init_scale, "init_scale"))
+    scales = tuple(_check_scale(value, X) for value in _several(init_scale, "init_scale"))
     each = check_count(n_runs, "n_runs")
-    given = _check_starts(starts, len(encoded.Y), X.shape[1])
+    given = _check_starts(starts, len(encoded.Y), X)
     if given:
         size = max(float(np.abs(start.w2).max(initial=0.0)) for start in given)
         scales = (size,)
@@ -187,19 +201,59 @@ def _plan(
 
 def _several(value: Any, name: str) -> tuple[Any, ...]:
     """One value or several of them, all different."""
-    values = (value,) if np.ndim(value) == 0 else tuple(value)
-    if not values or len(set(values)) < len(values):
-        raise InvalidInputError(f"{name} must be one value or several different ones, got {value!r}")
+    try:
+        values = (value,) if np.ndim(value) == 0 else tuple(value)
+        different = len(set(values)) == len(values) > 0
+    except (TypeError, ValueError):  # sets and nested lists
+        different = False
+    if not different:
+        raise InvalidInputError(f"{name} must be one value or a list of different ones, got {value!r}")
     return values
 
 
-def _check_starts(starts: Sequence[TwoLayerReLU], n_problems: int, d: int) -> tuple[TwoLayerReLU, ...]:
-    given = tuple(starts)
+def _check_rows(X: Float[np.ndarray, "n d"]) -> None:
+    """Refuse rows out of range, as they are and in units in which the longest has length 1."""
+    check_range(X)
+    sizes = np.abs(X).max(axis=1)
+    if (sizes[sizes > 0] < _longest(X) / LARGEST_ROW).any():
+        raise InvalidInputError(
+            f"X must have rows that are at most {LARGEST_ROW:.0e} times as long as another (or zero), got "
+            f"sizes from {sizes[sizes > 0].min():.3g} to {sizes.max():.3g}"
+        )
+
+
+def _longest(X: Float[np.ndarray, "n d"]) -> float:
+    return float(np.linalg.norm(X, axis=1).max()) or 1.0
+
+
+def _check_scale(value: Any, X: Float[np.ndarray, "n d"], name: str = "init_scale") -> float:
+    """Return a size of weights at which float64 can hold their squares and the outputs."""
+    scale, unit = check_positive(value, name), np.sqrt(_longest(X))
+    if not 1 / LARGEST_SCALE <= scale * unit <= LARGEST_SCALE:
+        raise InvalidInputError(
+            f"{name} must be from {1 / LARGEST_SCALE / unit:.3g} to {LARGEST_SCALE / unit:.3g} on this data "
+            f"({1 / LARGEST_SCALE:.0e} to {LARGEST_SCALE:.0e} over the root of the longest row), got "
+            f"{value!r}"
+        )
+    return scale
+
+
+def _check_starts(
+    starts: Sequence[TwoLayerReLU] | None, n_problems: int, X: Float[np.ndarray, "n d"]
+) -> tuple[TwoLayerReLU, ...]:
+    if isinstance(starts, TwoLayerReLU):
+        raise InvalidInputError("starts must be a sequence of networks, got a single one: put it into a list")
+    try:
+        given = () if starts is None else tuple(starts)
+    except TypeError as error:
+        raise InvalidInputError(f"starts must be a sequence of networks, got {starts!r}") from error
     if given and n_problems > 1:
         raise InvalidInputError("starts are for two labels only: for K classes every class needs its own")
     for start in given:
-        if not isinstance(start, TwoLayerReLU) or start.n_features != d or not start.n_neurons:
-            raise InvalidInputError(f"starts must be networks of {d} inputs with neurons, got {start!r}")
+        check_start(start, X)
+        largest = max(float(np.abs(start.W1).max()), float(np.abs(start.w2).max()))
+        if largest:
+            _check_scale(largest, X, "the largest weight of a start")
     return given
 
 

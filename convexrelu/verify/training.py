@@ -48,6 +48,9 @@ FAR = 0.05
 """A run whose own loss weights have always left a gap above this, relatively, is not close to any point yet.
 With large steps the weights of a single step flicker about the multipliers, so that one look may be wrong."""
 
+_AN_INSTANT = 1e-9
+"""Seconds that are left when none are: a time limit must be positive."""
+
 _FIRST_RECORDS, _RECORDS = 80, 25  # the early phase is what figures show most of
 
 
@@ -74,10 +77,13 @@ class Run:
         """Length of the longest row (1 if all are zero)."""
         return float(np.linalg.norm(self.X, axis=1).max()) or 1.0
 
-    def descend(self, network: TwoLayerReLU, *, step_size: float, n_steps: int, record: int) -> Trajectory:
+    def descend(
+        self, network: TwoLayerReLU, clock: Clock, *, step_size: float, n_steps: int, record: int
+    ) -> Trajectory:
         """Return normalised descent from a network; a trajectory of data in other units is the same one.
 
-        ``f`` is unchanged if rows are divided by a number and all weights multiplied by its square root.
+        It ends with the status "time_limit" when the clock runs out. ``f`` is unchanged if rows are divided
+        by a number and all weights multiplied by its square root.
         """
         root = np.sqrt(self.unit)
         path = gradient_descent(
@@ -88,6 +94,7 @@ class Run:
             n_steps=n_steps,
             normalized=True,
             record=record,
+            time_limit=max(clock.left, _AN_INSTANT),
         )
         return replace(path, X=self.X, W1=path.W1 / root, w2=path.w2 / root)
 
@@ -117,12 +124,14 @@ class End:
 def train(run: Run, clock: Clock) -> End:
     """Return descent from a start, stage by stage until it is close to the KKT point it is heading for.
 
-    The clock is looked at between stages.
+    The clock's limit ends descent within a stage, Ctrl-C between stages.
     """
     size, length = STEP_SIZE, FIRST_STEPS
-    path = run.descend(run.start, step_size=size, n_steps=length, record=_FIRST_RECORDS)
+    path = run.descend(run.start, clock, step_size=size, n_steps=length, record=_FIRST_RECORDS)
     near = False
     for stage in range(1, MOST_STAGES + 1):
+        if path.status == "time_limit":
+            return _cut(path)
         lost = stage > STAGES_TO_FIT and not path.margin[-1] > 0
         final = lost or path.status != "finished"
         near = near or final or _own_gap(path) <= FAR
@@ -130,16 +139,21 @@ def train(run: Run, clock: Clock) -> End:
         if end.close or final:
             return end
         if clock.expired():
-            return replace(end, cut=True)
+            return _cut(path)
         if path.margin[-1] > 0:
             size *= STEP_GROWTH
-        more = run.descend(path.network_at(-1), step_size=size, n_steps=length, record=_RECORDS)
+        more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
         if _rose(more) and size > STEP_SIZE:
             size /= STEP_GROWTH
-            more = run.descend(path.network_at(-1), step_size=size, n_steps=length, record=_RECORDS)
+            more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
         path = _joined(path, more)
         length = round(STAGE_GROWTH * length)
-    return _end(path, near=True)
+    return _cut(path) if path.status == "time_limit" else _end(path, near=True)
+
+
+def _cut(path: Trajectory) -> End:
+    """Return the end of a run that the clock stopped."""
+    return End(trajectory=path, headings=(), close=False, cut=True)
 
 
 def _rose(path: Trajectory) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = [
     "VERDICTS",
     "LimitPart",
     "LimitRun",
+    "problem_names",
 ]
 
 GLOBAL = "global optimum"
@@ -89,6 +91,18 @@ class LimitPart:
     def n_steps(self) -> int:
         """Steps taken."""
         return int(self.trajectory.times[-1])
+
+    @property
+    def standstill(self) -> str:
+        """Why descent ended before its last stage without fitting the data; empty if it did not."""
+        path = self.trajectory
+        if self.verdict != NOT_FITTED or path.status == "finished":
+            return ""
+        if path.status == "diverged":
+            return f"after {self.n_steps} steps descent left the range of float64"
+        sees = bool((path.X @ path.W1[-1].T > 0).any())
+        why = "its steps are below the rounding of the weights" if sees else "no neuron sees a sample"
+        return f"after {self.n_steps} steps descent stands still: {why}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,11 +186,51 @@ class LimitRun:
         return max((part.verdict for part in self.parts), key=VERDICTS.index)
 
     @property
+    def problems(self) -> tuple[str, ...]:
+        """Names of the binary problems: "" for two labels, the classes for more."""
+        if isinstance(self.certificate, MultiClassCertificate):
+            return problem_names(self.certificate.classes)
+        return ("",)
+
+    def problems_of(self, verdict: str) -> tuple[str, ...]:
+        """Return the names of the classes with this verdict; nothing for two labels.
+
+        Parameters
+        ----------
+        verdict : str
+            See :attr:`verdict`.
+
+        Returns
+        -------
+        tuple of str
+            In the order of the classes.
+        """
+        named = zip(self.problems, self.parts, strict=True)
+        return tuple(name for name, part in named if name and part.verdict == verdict)
+
+    @property
+    def verdict_by_class(self) -> str:
+        """The verdict, and for more than two classes which of them have it and which another bad one."""
+        bad = [verdict for verdict in reversed(VERDICTS[1:]) if self.problems_of(verdict)]
+        return "; ".join(f"{verdict} ({', '.join(self.problems_of(verdict))})" for verdict in bad) or (
+            self.verdict
+        )
+
+    @property
     def proof(self) -> str:
-        """Why limits are not global: a better network's objective, for each class concerned, or nothing."""
+        """Why limits are not global: a better network's objective, for each class concerned, or nothing.
+
+        Objectives are those of the class's own network, not the run's sum over the classes.
+        """
         return "; ".join(
-            f"a network of objective {part.certificate.better_objective:.7g} < "
+            (f"{name} alone: " if name else "")
+            + f"a network of objective {part.certificate.better_objective:.7g} < "
             f"{part.certificate.objective:.7g} exists ({part.better_by})"
-            for part in self.parts
+            for name, part in zip(self.problems, self.parts, strict=True)
             if part.verdict == LOCAL
         )
+
+
+def problem_names(classes: Iterable[object]) -> tuple[str, ...]:
+    """Return the names of one-against-the-rest problems: whole numbers without a point."""
+    return tuple(f"class {name:g}" if isinstance(name, float) else f"class {name}" for name in classes)

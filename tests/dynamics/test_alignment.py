@@ -282,6 +282,17 @@ def test_rows_at_zero_at_the_start_are_inactive_unless_the_velocity_says_otherwi
     assert joined.log.rates[0] == pytest.approx(math.hypot(1.5, 1.0) / 2, abs=ROUNDING)
 
 
+def test_a_tie_that_only_rounding_would_break_is_broken_alike():
+    # u = (1, -1, -2)/sqrt 6 is on row 2's hyperplane, and row 1 alone is active: its pull (1, 0, -1) is at
+    # right angles to row 2, so that nothing but the rounding of the frozen loss weights leads off
+    X, y = np.array([[2.0, 0.0, 2.0], [2.0, 0.0, -2.0], [-2.0, 2.0, -2.0]]), [-1, 1, 1]
+    u = np.array([[1.0, -1.0, -2.0]]) / 6**0.5
+    exact = alignment_flow(X, y, u, t_max=1.0)
+    path = cr.gradient_flow(X, y, cr.TwoLayerReLU(1e-9 * u, [1e-9]), t_max=1.0)
+    assert exact.changes(0) == path.events == ()
+    np.testing.assert_allclose(path.directions[-1], exact.directions, atol=1e-10)
+
+
 @pytest.mark.parametrize("exponent", [-90, 7, 90])
 def test_units_of_the_data_only_change_the_clock(exponent):
     X, y, starts, signs = random_problem(5)
@@ -371,6 +382,21 @@ def test_bad_input(change):
     arguments = {"X": [[1.0, 2.0], [2.0, 1.0], [0.0, 1.0]], "y": [1, -1, 1], "directions": [[1.0, 0.0]]}
     with pytest.raises(InvalidInputError):
         alignment_flow(**(arguments | change))
+
+
+@pytest.mark.parametrize("signs", ["a", None, {1}, [[1.0], [1.0, -1.0]]])
+@pytest.mark.usefixtures("unchecked")
+def test_signs_that_are_no_numbers(signs):
+    with pytest.raises(InvalidInputError, match="signs"):
+        alignment_flow([[1.0, 2.0]], [1], [[1.0, 0.0]], signs=signs)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("neuron", [5, 2, -1, 0.0, "a"])
+def test_changes_of_a_neuron_that_is_not_there(neuron):
+    flow = alignment_flow(np.eye(2), [1, -1], [[1.0, 0.2], [0.2, 1.0]])
+    with pytest.raises(InvalidInputError, match="from 0 to 1"):
+        flow.changes(neuron)
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.0, -0.1, np.nan])

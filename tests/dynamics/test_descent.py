@@ -222,6 +222,8 @@ def test_interrupt_returns_what_there_is(monkeypatch):
         {"record": 0},
         {"time_limit": -1.0},
         {"network": TwoLayerReLU([[1.0]], [1.0])},
+        {"network": TwoLayerReLU(np.zeros((0, 2)), [])},
+        {"network": TwoLayerReLU([[1e200, 0.0]], [1.0])},
         {"y": [1, 2, 3]},
         {"X": [[1.0, np.nan]] * 3},
     ],
@@ -422,8 +424,24 @@ def test_bad_options(change):
         gradient_descent(
             np.eye(3), [1, -1, 1], TwoLayerReLU(np.eye(3), np.ones(3)), step_size=0.1, n_steps=9, **change
         )
-    with pytest.raises(InvalidInputError):
-        gradient_descents(np.eye(2), [1, -1], [], step_size=0.1, n_steps=9)
+
+
+@pytest.mark.parametrize("stop", [None, CertifiedGap, 3, "gap"])
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_stopping_rule(stop):
+    with pytest.raises(InvalidInputError, match="stop must be"):
+        gradient_descent(
+            np.eye(2), [1, -1], TwoLayerReLU(np.eye(2), np.ones(2)), step_size=0.1, n_steps=9, stop=stop
+        )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "networks", [[], None, TwoLayerReLU(np.eye(2), np.ones(2)), [3], [TwoLayerReLU(np.zeros((0, 2)), [])]]
+)
+def test_many_runs_need_a_sequence_of_networks(networks):
+    with pytest.raises(InvalidInputError, match="network"):
+        gradient_descents(np.eye(2), [1, -1], networks, step_size=0.1, n_steps=9)
 
 
 @pytest.mark.parametrize("rule", [DirectionChange, CertifiedGap, KKTResidual])

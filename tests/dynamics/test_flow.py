@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expi
+from scipy.special import exp1, expi
 
 from convexrelu.dynamics import flow, gradient_flow
 from convexrelu.errors import InvalidInputError
@@ -135,6 +135,62 @@ def test_resting_networks_have_converged():
     assert path.inactive.all()
 
 
+@pytest.mark.parametrize("form", ["polar", "cartesian"])
+def test_a_saddle_that_a_tiny_neuron_leaves_is_not_rest(form):
+    # the first neuron fits its row and rests; u = w^2 of the second obeys u' = 2 u (1 - u) from 1e-32,
+    # which is below rounding until t = 37
+    start = TwoLayerReLU([[1.0, 0.0], [0.0, 1e-16]], [1.0, 1e-16])
+    path = gradient_flow(np.eye(2), [1, 1], start, t_max=100.0, loss="square", form=form)
+    expected = 1 / (1 + (1e32 - 1) * np.exp(-2 * path.times))
+    np.testing.assert_allclose(path.w2[:, 1] ** 2, expected, rtol=1e-6)
+    assert path.status == "finished"
+    early = gradient_flow(np.eye(2), [1, 1], start, t_max=1.0, loss="square", form=form)
+    assert early.status == "converged"  # e^1 times 1e-16 is nothing
+
+
+@pytest.mark.parametrize(
+    ("w1", "w2", "leaves"),
+    [
+        ((0.0, 1.0, 1.0), 0.0, True),  # w2 is about to be pulled up
+        ((0.0, 1.0, 0.0), 1.0, True),  # at right angles to its pull: turns, and does not grow at first
+        ((0.0, -1.0, 0.0), 1.0, False),  # sees nothing
+    ],
+)
+def test_a_tiny_neuron_counts_by_its_pull_and_not_by_its_first_velocity(w1, w2, leaves):
+    # the first neuron fits row (1, 0, 0); rows (0, 1, 1/2) and (0, 1, -1/2) of labels + and - are left
+    X, tiny = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 1.0, -0.5]]), 1e-60
+    start = TwoLayerReLU([[1.0, 0.0, 0.0], tiny * np.array(w1)], [1.0, tiny * w2])
+    path = gradient_flow(X, [1, 1, -1], start, t_max=200.0, loss="square")
+    assert (path.loss[-1] < path.loss[0] - 0.1) == leaves
+    assert leaves or path.status == "converged"
+
+
+@pytest.mark.parametrize(("sign", "status"), [(-1.0, "converged"), (1.0, "finished")])
+def test_a_tiny_neuron_that_fades_opposite_to_its_pull_rests(sign, status):
+    # w1 = w (3, 4)/5, w2 = -w on the row (3, 4) of label +: w' = -5 w (1 + 5 w^2), so it fades for ever
+    X, tiny = np.array([[3.0, 4.0, 0.0], [0.0, 0.0, 1.0]]), 1e-20
+    start = TwoLayerReLU([tiny * np.array([0.6, 0.8, 0.0]), [0.0, 0.0, 1.0]], [sign * tiny, 1.0])
+    path = gradient_flow(X, [1, 1], start, t_max=100.0, loss="square")
+    assert path.status == status
+
+
+def test_a_loss_beyond_float64_does_not_stop_the_clock():
+    # w1 = -w2 = w on x = 1: u = w^2 obeys u' = -2 u e^u, hence E_1(u) = E_1(784) + 2 t; the loss is e^784
+    path = gradient_flow([[1.0]], [1], TwoLayerReLU([[28.0]], [-28.0]), t_max=1.0, loss="exponential")
+    assert path.status == "finished"
+    np.testing.assert_allclose(exp1(path.w2[:, 0] ** 2), 2 * path.times, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("loss", ["logistic", "exponential", "square"])
+@pytest.mark.parametrize("form", ["polar", "cartesian"])
+@pytest.mark.parametrize(("size", "scale"), [(1e100, 9e49), (1e-100, 9e99), (1e99, 1.0), (1.0, 1e-200)])
+def test_what_is_not_refused_runs_without_a_warning(size, scale, form, loss):
+    start = TwoLayerReLU(scale * np.array([[1.0, 0.5], [0.2, 1.0]]), [scale, -scale])
+    path = gradient_flow(size * np.eye(2), [1, -1], start, t_max=1.0, loss=loss, form=form)
+    assert path.status in {"finished", "converged", "stalled"}
+    assert np.isfinite(path.W1).all()
+
+
 def test_runs_are_deterministic_and_records_do_not_change_them():
     X, y, start = balanced_problem(5)
     runs = [gradient_flow(X, y, start, t_max=0.7, n_records=count) for count in (200, 200, 7)]
@@ -178,6 +234,11 @@ def test_interrupt_returns_what_there_is(monkeypatch):
         {"n_records": 0},
         {"time_limit": 0.0},
         {"network": TwoLayerReLU([[1.0]], [1.0])},
+        {"network": TwoLayerReLU(np.zeros((0, 2)), [])},
+        {"network": TwoLayerReLU([[1e200, 0.0]], [1.0])},
+        {"network": TwoLayerReLU([[1.0, 0.0]], [1e200])},
+        {"X": 1e200 * np.ones((3, 2))},
+        {"X": 1e-200 * np.ones((3, 2))},
         {"y": [1, 2, 3]},
     ],
 )

@@ -35,3 +35,9 @@ def test_says_so_when_no_start_is_favourable():
 def test_bad_input(change):
     with pytest.raises(InvalidInputError):
         scaled_start(**({"X": [[1.0, 2.0]], "y": [1], "width": 2, "scale": 1.0} | change))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_source_of_randomness_that_is_none():
+    with pytest.raises(InvalidInputError, match="rng"):
+        scaled_start([[1.0, 2.0]], [1], width=2, scale=1.0, rng="x")

@@ -103,4 +103,40 @@ def test_a_run_that_never_fits_has_no_gap_to_draw(tmp_path):
     figure = bounds_figure([run], optimum=P_STAR, title="never fits")
     figure.savefig(tmp_path / "bounds.png")
     assert (tmp_path / "bounds.png").stat().st_size > 0
-    assert any("no run fits" in text.get_text() for ax in figure.axes for text in ax.texts)
+    left, right = figure.axes
+    assert [text.get_text() for text in right.texts] == ["no run fits the data"]
+    assert len(right.get_yticks()) == 0  # an axis without a line would say nothing
+    assert right.get_legend() is None
+    assert right.get_xlim() == left.get_xlim()
+
+
+def test_a_gap_within_a_decade_has_labels_to_read_it_by():
+    """The counterexample from its stored start: the gap falls from 29 % to 1 - (1 + sqrt 2)/3 = 20 %."""
+    example = cr.verify.multi_class_counterexample()
+    run = cr.gradient_descent(
+        *(example.X, example.y, example.start), step_size=0.3, n_steps=2000, normalized=True
+    )
+    figure = bounds_figure([run], optimum=1 + np.sqrt(2), title="t")
+    figure.canvas.draw()
+    axis = figure.axes[1].yaxis
+    low, high = sorted(axis.get_view_interval())
+    ticks = axis.get_ticklabels(which="both")
+    inside = [t.get_text() for t in ticks if low <= t.get_position()[1] <= high and t.get_text()]
+    assert len(inside) >= 2
+    assert {"0.2", "0.3"} <= set(inside)
+
+
+def test_the_title_promises_nothing(runs):
+    figures = training_figures(runs, cr.solve_max_margin(*F1).network, optimum=P_STAR, label="class 2")
+    title = figures[0].figure.get_suptitle()
+    assert "certif" not in title
+    assert "(class 2)" in title
+
+
+def test_a_run_that_took_no_step_is_drawn_without_a_warning(tmp_path):
+    """From weights of 1e6 the first step is below their rounding."""
+    start = scaled_start(F1.X, F1.y, width=6, scale=1e6, rng=0).network
+    run = cr.gradient_descent(F1.X, F1.y, start, step_size=0.3, n_steps=10, normalized=True)
+    assert run.times.tolist() == [0]
+    figures = training_figures([run], cr.solve_max_margin(*F1).network, optimum=P_STAR)
+    assert len(save_figures(figures, tmp_path)) == 4

@@ -93,9 +93,30 @@ def test_the_loss_falls_over_all_stages():
     assert (np.diff(path.log_loss) <= 0).all()
 
 
-def test_a_clock_that_has_run_out_cuts_the_run():
-    one_sign = cr.TwoLayerReLU(EXAMPLE.start.W1, np.abs(EXAMPLE.start.w2))  # never fits, so it goes on
-    end = train(Run(X=EXAMPLE.X, y=EXAMPLE.y, start=one_sign), Clock(limit=0.0))
+def never_fits():
+    """A run that goes through all stages: without a negative neuron two rows are lost."""
+    return Run(X=EXAMPLE.X, y=EXAMPLE.y, start=cr.TwoLayerReLU(EXAMPLE.start.W1, np.abs(EXAMPLE.start.w2)))
+
+
+def test_a_clock_that_has_run_out_cuts_the_run_within_its_first_stage():
+    end = train(never_fits(), Clock(limit=0.0))
     assert end.cut
     assert not end.close
-    assert end.trajectory.times[-1] == 2000  # the first stage
+    assert end.trajectory.times[-1] < 2000
+
+
+def test_the_clock_cuts_a_later_stage(monkeypatch):
+    """The time left is handed to descent: here it is used up after the first stage of 2000 steps."""
+    left = [1e9, 0.0]
+    monkeypatch.setattr(Clock, "left", property(lambda _: left.pop(0)))
+    end = train(never_fits(), Clock(limit=np.inf))
+    assert end.cut
+    assert 2000 < end.trajectory.times[-1] < 5000
+
+
+def test_ctrl_c_cuts_the_run_after_its_stage():
+    clock = Clock(limit=np.inf)
+    clock.interruption.pressed = True
+    end = train(never_fits(), clock)
+    assert end.cut
+    assert end.trajectory.times[-1] == 2000

@@ -182,6 +182,26 @@ def test_classes_add_up_and_the_worst_verdict_wins():
         assert run.certificate.check(X, labels)
 
 
+def test_the_report_names_the_classes_that_failed():
+    X, labels = np.eye(3), np.array(["a", "b", "c"])
+    report = cr.verify_gradient_descent(X, labels, width=4, n_runs=4, rng=3)
+    text = str(report)
+    assert {"KKT point that is not global", "never fitted the data"} <= set(report.counts)
+    for run in report.runs:
+        verdicts = [part.verdict for part in run.parts]
+        for name, part in zip(("class a", "class b", "class c"), run.parts, strict=True):
+            if part.verdict == "KKT point that is not global":
+                better, worse = part.certificate.better_objective, part.certificate.objective
+                assert f"{name} alone: a network of objective {better:.7g} < {worse:.7g}" in run.proof
+            assert (name in run.verdict_by_class) == (part.verdict != "global optimum")
+        assert run.problems_of(run.verdict) == tuple(
+            f"class {k}" for k, verdict in zip("abc", verdicts, strict=True) if verdict == run.verdict
+        )
+        assert run.verdict_by_class.startswith(run.verdict)
+        assert run.verdict_by_class in text
+        assert run.proof in text
+
+
 def test_same_seed_same_report():
     X, y = cr.datasets.load("wang-pilanci-f2")
     first, second = (cr.verify_gradient_descent(X, y, n_runs=2, rng=7) for _ in range(2))
@@ -197,13 +217,98 @@ def test_same_seed_same_report():
         {"n_runs": -1},
         {"init_scale": -1.0},
         {"init_scale": [1e-3, 0.0]},
+        {"init_scale": 1e-160},
+        {"init_scale": 1e200},
+        {"starts": [cr.TwoLayerReLU(np.zeros((0, 2)), [])]},
+        {"starts": [cr.TwoLayerReLU([[1e200, 0.0]], [1.0])]},
+        {"starts": [cr.TwoLayerReLU([[1e-160, 0.0]], [1e-160])]},
         {"time_limit": 0.0},
         {"checkpoint": "no/such/folder/runs.json"},
+        {"checkpoint": "/proc/runs.json"},  # a folder in which nobody can write
+        {"checkpoint": "."},
     ],
 )
-def test_bad_arguments(arguments):
+def test_bad_arguments(arguments, monkeypatch):
+    solve_nothing(monkeypatch)
     with pytest.raises(cr.InvalidInputError):
         cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], **arguments)
+
+
+def solve_nothing(monkeypatch):
+    """Let the test fail where an error comes after the convex solve."""
+    from convexrelu.verify import runs as module
+
+    monkeypatch.setattr(
+        module, "solve_max_margin", lambda *_, **__: pytest.fail("solved before it was refused")
+    )
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", [[2, 3]]),
+        ("width", {2, 3}),
+        ("width", [[1], [2, 3]]),
+        ("starts", cr.TwoLayerReLU([[1.0, 0.0]], [1.0])),
+        ("starts", 3),
+        ("checkpoint", 3),
+        ("rng", "x"),
+    ],
+)
+def test_arguments_of_a_wrong_kind(name, value, monkeypatch):
+    solve_nothing(monkeypatch)
+    with pytest.raises(cr.InvalidInputError, match=name):
+        cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], **{name: value})
+
+
+@pytest.mark.parametrize("factor", [1e200, 1e-200])
+def test_data_whose_squares_leave_float64(factor):
+    with pytest.raises(cr.InvalidInputError, match="rescale"):
+        cr.verify_gradient_descent(factor * np.eye(2), [1, -1], init_scale=1e-3 / np.sqrt(factor))
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e80, 1e-80])
+@pytest.mark.parametrize("scale", [2e-99, 5e98])
+def test_the_smallest_and_the_largest_initial_scale(factor, scale):
+    """They are meant in units in which the longest row has length 1; nothing overflows within them."""
+    unit = np.sqrt(factor)
+    report = cr.verify_gradient_descent(factor * np.eye(2), [1, -1], init_scale=scale / unit, n_runs=1, rng=0)
+    assert report.runs[0].verdict == ("global optimum" if scale < 1 else "never fitted the data")
+    for beyond in (2e-100, 5e99):
+        with pytest.raises(cr.InvalidInputError, match="init_scale"):
+            cr.verify_gradient_descent(factor * np.eye(2), [1, -1], init_scale=beyond / unit)
+
+
+def test_rows_so_different_that_one_would_vanish_in_units_of_the_other():
+    X = [[1e60, 0.0], [0.0, 1e-60]]
+    with pytest.raises(cr.InvalidInputError, match="times as long"):
+        cr.verify_gradient_descent(X, [1, -1])
+
+
+def test_no_starts_given():
+    X, y = cr.datasets.load("wang-pilanci-f1")
+    plain, none = (
+        cr.verify_gradient_descent(X, y, n_runs=1, rng=0, **more) for more in ({}, {"starts": None})
+    )
+    assert plain.to_document() == none.to_document()
+
+
+def test_descent_that_stands_still_says_so():
+    """A normalised step is at most 0.3/||theta||: from weights of 1e6 it is below their rounding."""
+    X, y = cr.datasets.load("wang-pilanci-f1")
+    report = cr.verify_gradient_descent(X, y, init_scale=1e6, n_runs=1, rng=0)
+    [run] = report.runs
+    assert run.verdict == "never fitted the data"
+    assert run.n_steps == 0
+    assert "after 0 steps descent stands still: its steps are below the rounding of the weights" in str(
+        report
+    )
+    unseen = cr.verify_gradient_descent(X, y, starts=[cr.TwoLayerReLU(-np.ones((1, 2)), [1e-3])])
+    assert "descent stands still: no neuron sees a sample" in str(unseen)
+    lost = cr.verify_gradient_descent(X, y, starts=[cr.TwoLayerReLU([[1e-3, 0.0]], [1e-3])])
+    assert lost.runs[0].n_steps > 150_000 - 20_000
+    assert "stands still" not in str(lost)
 
 
 def test_starts_of_the_wrong_shape_and_for_classes():
@@ -237,6 +342,27 @@ def test_workers_do_not_change_the_answer():
     assert [(r["init_scale"], r["width"]) for r in documents[0]["runs"]] == [
         (scale, width) for scale in (1e-3, 1e-2) for width in (3, 5) for _ in range(2)
     ]
+
+
+def test_a_run_that_the_clock_stops_is_dropped(monkeypatch):
+    """The second run's time is up in the middle of its first stage."""
+    from joblib import parallel_config
+
+    from convexrelu.solvers.progress import Clock
+    from convexrelu.verify import runs as module
+
+    X, y = cr.datasets.load("wang-pilanci-f1")
+    calls, train = [], module.judged
+
+    def stop_the_second(target, start, clock):
+        calls.append(start)
+        return train(target, start, clock if len(calls) < 2 else Clock(limit=0.0))
+
+    monkeypatch.setattr(module, "judged", stop_the_second)
+    with parallel_config(n_jobs=1):
+        report = cr.verify_gradient_descent(X, y, n_runs=2, rng=0)
+    assert len(calls) == 2
+    assert (report.status, len(report.runs)) == ("time_limit", 1)
 
 
 def test_out_of_time_it_returns_the_runs_that_have_finished(tmp_path):
@@ -320,14 +446,52 @@ def test_a_checkpoint_of_other_runs_is_refused(tmp_path):
     ]:
         with pytest.raises(cr.InvalidInputError, match=name):
             cr.verify_gradient_descent(data, y, checkpoint=file, **settings)
-    document = json.loads(file.read_text())
-    document["runs"]["0"][0]["W1"]["base64"] = "AAAA"
-    file.write_text(json.dumps(document))
-    with pytest.raises(cr.InvalidInputError, match="damaged"):
-        cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
     file.write_text("{}")
     with pytest.raises(cr.InvalidInputError):
         cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda runs: runs["0"][0]["W1"].update(base64="AAAA"), "damaged"),
+        (lambda runs: runs["0"][0].update(verdict="splendid"), "splendid"),
+        (lambda runs: runs["0"][0].update(verdict=["global optimum"]), "no verdict"),
+        (lambda runs: runs["0"][0].update(certificate="AAAA"), "damaged"),
+        (lambda runs: runs["0"].append(runs["0"][0]), "damaged"),
+        (lambda runs: runs.update({"1": runs["0"]}), "it holds run 1, but there are only runs 0 to 0"),
+        (lambda runs: runs.update({"-1": runs.pop("0")}), "run -1"),
+    ],
+)
+def test_a_damaged_checkpoint_is_refused_before_any_work(tmp_path, monkeypatch, damage, message):
+    X, y = cr.datasets.load("wang-pilanci-f1")
+    file = tmp_path / "runs.json"
+    cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
+    document = json.loads(file.read_text())
+    damage(document["runs"])
+    file.write_text(json.dumps(document))
+    solve_nothing(monkeypatch)
+    with pytest.raises(cr.InvalidInputError, match=message) as caught:
+        cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
+    assert "is damaged" in str(caught.value)
+
+
+def test_a_checkpoint_of_other_runs_is_refused_before_the_solve(tmp_path, monkeypatch):
+    X, y = cr.datasets.load("wang-pilanci-f1")
+    file = tmp_path / "runs.json"
+    cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
+    solve_nothing(monkeypatch)
+    with pytest.raises(cr.InvalidInputError, match="data"):
+        cr.verify_gradient_descent(2 * X, y, n_runs=1, checkpoint=file)
+
+
+def test_a_checkpoint_without_a_run_stands_in_nobodys_way(tmp_path):
+    """It is written before the solve, which may find the data infeasible: corrected data takes it over."""
+    file = tmp_path / "runs.json"
+    with pytest.raises(cr.InfeasibleError):
+        cr.verify_gradient_descent([[1.0, 0.0], [2.0, 0.0]], [1, -1], checkpoint=file)
+    report = cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], n_runs=1, checkpoint=file)
+    assert len(json.loads(file.read_text())["runs"]) == len(report.runs) == 1
 
 
 DEGENERATE = {
