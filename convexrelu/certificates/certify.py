@@ -114,8 +114,7 @@ def certify(
     """
     matrix = as_matrix(X)
     check_range(matrix)
-    if time_limit is not None:
-        check_seconds(time_limit)
+    check_seconds(time_limit)
     if better is not None and not isinstance(better, TwoLayerReLU):
         raise InvalidInputError(f"better must be a TwoLayerReLU, got {type(better).__name__}")
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))

@@ -197,7 +197,8 @@ def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
     own = task.dual(candidate.mu)
     if candidate.norm.repeatable:
         return Proof.searched(task, own, candidate.norm)
-    best, clock = Proof.relaxed(task, own, Relaxation()), task.clock
+    proofs: list[Proof] = []
+    clock = task.clock
     until = clock.elapsed + seconds
     sets = [spread(part.values, part.rows, len(candidate.mu)) for part in candidate.earlier]
     for lam in (*map(task.dual, sets if np.isfinite(seconds) else []), own):
@@ -210,9 +211,10 @@ def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
         with clock.interruption.ending():
             norm = dual_norm(task.X, lam, time_limit=limit)
         if not (norm.exact or norm.repeatable):  # a search that was cut off cannot be repeated
+            proofs.append(Proof.relaxed(task, own, Relaxation()))
             break
-        best = max(best, Proof.searched(task, lam, norm), key=lambda proof: proof.value(task))
-    return best
+        proofs.append(Proof.searched(task, lam, norm))
+    return max(proofs, key=lambda proof: proof.value(task))
 
 
 def _network(task: Task, neurons: Neurons, method: str, *, hurried: bool) -> TwoLayerReLU:

@@ -43,8 +43,6 @@ def generate_lazily(
         part = problem.subset(working)
         so_far = replace(candidate, mu=candidate.mu[working])
         found = generate(part, so_far, tol=tol, clock=clock, rng=rng, until=until)
-        if until == "directions":
-            earlier.append(Multipliers(rows=working, values=found.mu))
         candidate = replace(found, mu=spread(found.mu, working, len(problem.y)))
         shortfall = 1 - problem.outputs(candidate.neurons) / problem.demand
         # with slack at a price most rows may carry a multiplier: then the working set doubles
@@ -52,6 +50,8 @@ def generate_lazily(
         violated = _violated(shortfall, working, ROUGH if until == "directions" else SHORT * tol, most)
         if clock.expired() or (until == "oracle" and not len(violated)):
             return replace(candidate, earlier=tuple(earlier))
+        if until == "directions":
+            earlier.append(Multipliers(rows=working, values=found.mu))
         if until == "directions" and not len(violated):
             working = working[(shortfall[working] > -NEAR) | (candidate.mu[working] > 0)]
         if not len(violated):
