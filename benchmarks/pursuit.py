@@ -13,8 +13,8 @@ import record
 
 import convexrelu as cr
 from convexrelu.datasets import Task, modular_addition, pointer_value_retrieval, sparse_function
-from convexrelu.dynamics import train_feed_forward
 from convexrelu.pursuit import LimitedMemoryBFGS, PursuitResult
+from convexrelu.training import train_feed_forward
 
 RELU, LEAKY, SQUARE = cr.PowerLeakyReLU(), cr.PowerLeakyReLU(0.5), cr.PowerLeakyReLU(1.0, 2)
 FUNCTIONS = [("fig5", 500, 3, 10), ("f1", 800, 3, 10), ("h1", 1600, 4, 4), ("g1", 3000, 3, 2)]  # n, L, seeds

@@ -40,13 +40,13 @@ def problem(name: str) -> Any:
 
 
 def blocks_of(part: Any) -> list[Any]:
-    from convexrelu.solvers.relaxed_block import Block, Tree
+    from convexrelu.solvers.semidefinite.branch import Block, Tree
 
     return [Block(part.rows, part.y, Tree(sign=sign)) for sign in (1.0, -1.0)]
 
 
 def own(part: Any, blocks: list[Any]) -> tuple[float, float, np.ndarray, list[Any]]:
-    from convexrelu.solvers.relaxed_program import solve_jointly
+    from convexrelu.solvers.semidefinite.interior_point import solve_jointly
 
     first = np.full(len(part.y), 0.1)
     options = {"tol": TOL, "expired": lambda: False}
@@ -82,7 +82,7 @@ def general(solver: str, part: Any, blocks: list[Any]) -> tuple[float, float, np
 
 def proven(part: Any, blocks: list[Any], lam: np.ndarray, points: list[Any]) -> float:
     """Return the bound that the numbers prove, whatever they are."""
-    from convexrelu.correlation.relaxation import Leaf, Relaxation, relaxed_bound
+    from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound
 
     lam = np.maximum(lam, 1e-12 * lam.max())
     none = np.zeros(0)

@@ -25,15 +25,6 @@ if TYPE_CHECKING:
         certify,
         check_kkt,
     )
-    from convexrelu.correlation import (
-        Correlation,
-        NCFResult,
-        maximize_correlation,
-        maximize_ncf,
-        ncf_stationarity,
-        rank_one_kkt_point,
-    )
-    from convexrelu.dynamics import Trajectory, alignment_flow, gradient_descent, gradient_flow
     from convexrelu.errors import (
         CertificateError,
         ConvexReLUError,
@@ -42,10 +33,13 @@ if TYPE_CHECKING:
         SolverError,
     )
     from convexrelu.estimator import NeuronPursuitClassifier, NeuronPursuitRegressor
+    from convexrelu.ncf import NCFResult, maximize_ncf, ncf_stationarity, rank_one_kkt_point
     from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU
+    from convexrelu.oracle import Correlation, maximize_correlation
     from convexrelu.programs import dual_program, primal_program
     from convexrelu.pursuit import PursuitResult, neuron_pursuit
     from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, solve_max_margin
+    from convexrelu.training import Trajectory, alignment_flow, gradient_descent, gradient_flow
     from convexrelu.verify import LimitReport, verify_gradient_descent
 
 __version__ = "0.1.0"
@@ -62,21 +56,15 @@ _HOME = {
         "sample_patterns",
     ],
     "certificates": ["Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"],
-    "correlation": [
-        "Correlation",
-        "NCFResult",
-        "maximize_correlation",
-        "maximize_ncf",
-        "ncf_stationarity",
-        "rank_one_kkt_point",
-    ],
-    "dynamics": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
     "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
     "estimator": ["NeuronPursuitClassifier", "NeuronPursuitRegressor"],
+    "ncf": ["NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"],
     "networks": ["FeedForward", "PowerLeakyReLU", "TwoLayerReLU"],
+    "oracle": ["Correlation", "maximize_correlation"],
     "programs": ["dual_program", "primal_program"],
     "pursuit": ["PursuitResult", "neuron_pursuit"],
     "solvers": ["MaxMarginSolution", "MultiClassSolution", "solve_max_margin"],
+    "training": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
     "verify": ["LimitReport", "verify_gradient_descent"],
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

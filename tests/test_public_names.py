@@ -84,7 +84,7 @@ def test_errors_cost_no_solver_either():
     assert not HEAVY & set(loaded)
 
 
-@pytest.mark.parametrize("package", ["arrangements", "correlation", "certificates", "dynamics"])
+@pytest.mark.parametrize("package", ["arrangements", "oracle", "ncf", "certificates", "training", "saddles"])
 def test_certificates_and_what_they_stand_on_load_no_solver(package):
     loaded = set(
         json.loads(

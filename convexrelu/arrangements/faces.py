@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
+from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_vector
 from convexrelu.arrangements.cells import Arrangement
 from convexrelu.arrangements.hyperplanes import TOLERANCE, unit_rows
 from convexrelu.arrangements.integers import Decided, decide
-from convexrelu.box_least_norm import box_least_norm
 from convexrelu.errors import InvalidInputError
 
 __all__ = ["Adjacency", "Cell", "Rays", "adjacency", "cell_of", "rays"]

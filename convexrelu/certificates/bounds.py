@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.correlation import DualNorm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm
 
 __all__ = ["Bounds", "best_rescaling", "bound", "dual_scale", "feasible_signs", "relative_gap", "upper_bound"]
 

@@ -20,10 +20,10 @@ from convexrelu._validation import as_data
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import bound, feasible_signs, upper_bound
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
-from convexrelu.correlation import DualNorm, dual_norm
-from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
 __all__ = ["RECHECK_TOL", "Certificate", "assess"]
 

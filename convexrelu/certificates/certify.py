@@ -22,10 +22,10 @@ from convexrelu.certificates.bounds import dual_scale, feasible_signs
 from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
-from convexrelu.correlation import DualNorm, dual_norm
-from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
 __all__ = ["certify"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._json_files import read_json, write_json
-from convexrelu.correlation.relaxation import Leaf, Relaxation
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle.relaxation import Leaf, Relaxation
 
 __all__ = ["Fields", "agrees", "columns", "encode_relaxation", "fingerprint", "read", "write"]
 

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_vector
 from convexrelu.arrangements import is_orthogonally_separable, is_spike_free
-from convexrelu.box_least_norm import box_least_norm
 from convexrelu.certificates.bounds import bound, feasible_signs
 from convexrelu.certificates.multipliers import TIE_TOL
-from convexrelu.correlation import DualNorm, dual_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["OPTIMALITY_TOL", "KKTReport", "check_kkt", "kkt_report"]
 

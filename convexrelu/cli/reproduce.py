@@ -13,8 +13,8 @@ import typer
 from convexrelu.cli.output import FAILS, Json, emit_json, make_folder, strict, working
 
 if TYPE_CHECKING:
-    from convexrelu.plotting.reproduced import ReproducedFigure
-    from convexrelu.report import Example, WangPilanciReport
+    from convexrelu.papers.claims import ReproducedFigure
+    from convexrelu.papers.wang_pilanci import Example, WangPilanciReport
 
 __all__ = ["EXAMPLES", "Paper", "reproduce"]
 
@@ -54,7 +54,7 @@ def reproduce(
 
 
 def _wang_pilanci(folder: Path, *, json: bool, plots: bool) -> None:
-    from convexrelu.report import reproduce_wang_pilanci
+    from convexrelu.papers.wang_pilanci import reproduce_wang_pilanci
 
     paper = Paper.WANG_PILANCI.value
     with working(f"running the experiments of {paper}"):
@@ -86,7 +86,9 @@ def _figure_by_figure(which: Paper, folder: Path, *, json: bool, plots: bool) ->
 
 
 def _figures_of(paper: Paper) -> Iterable[ReproducedFigure]:
-    from convexrelu.plotting import kumar_haupt, neuron_pursuit, saddles
+    from convexrelu.papers import early_convergence as kumar_haupt
+    from convexrelu.papers import neuron_pursuit
+    from convexrelu.plotting import saddles
 
     if paper is Paper.NEURON_PURSUIT:
         return neuron_pursuit.figures()
@@ -130,7 +132,8 @@ def _finish(paper: str, folder: Path, drawn: list[str], *, json: bool, holds: bo
 
 
 def _draw(report: WangPilanciReport, folder: Path) -> list[str]:
-    from convexrelu.plotting import ZonotopePanel, f1_figures, f2_figures, save_figures, zonotopes
+    from convexrelu.papers.wang_pilanci_figures import f1_figures, f2_figures, zonotopes
+    from convexrelu.plotting import ZonotopePanel, save_figures
 
     def panel(example: Example, title: str) -> ZonotopePanel:
         X, y = example.data

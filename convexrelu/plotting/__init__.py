@@ -1,5 +1,6 @@
 """Figures drawn from computed objects, returned as matplotlib ``Figure`` objects unknown to pyplot."""
 
+from convexrelu.papers.wang_pilanci_figures import f1_figures, f2_figures, zonotopes
 from convexrelu.plotting.alignment import basins_figure
 from convexrelu.plotting.arrangements import arrangement_figure, coverage_figure
 from convexrelu.plotting.ellipsoid import (
@@ -36,7 +37,6 @@ from convexrelu.plotting.training import (
     training_figures,
 )
 from convexrelu.plotting.trajectories import circle_figure, ellipsoid_trajectories_figure, seeds_figure
-from convexrelu.plotting.wang_pilanci import f1_figures, f2_figures, zonotopes
 from convexrelu.plotting.zonotopes import (
     HausdorffSegment,
     ZonotopePanel,

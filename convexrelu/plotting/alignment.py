@@ -10,9 +10,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, check_count
-from convexrelu.dynamics import AlignmentResult, alignment_flow
 from convexrelu.errors import InvalidInputError
 from convexrelu.plotting.style import GRID, INK, MUTED, entitle, labelled, new_figure
+from convexrelu.training import AlignmentResult, alignment_flow
 
 __all__ = ["basins_figure"]
 

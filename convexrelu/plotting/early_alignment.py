@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from convexrelu.correlation.ncf_planar import PlanarKKT
-from convexrelu.dynamics import DeepTrajectory, NCFFlow, ncf_cosines
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
+from convexrelu.planar.kkt_points import PlanarKKT
 from convexrelu.plotting.style import (
     GRID,
     INK,
@@ -28,6 +27,8 @@ from convexrelu.plotting.style import (
     new_figure,
     shades,
 )
+from convexrelu.saddles import ncf_cosines
+from convexrelu.training import DeepTrajectory, NCFFlow
 
 __all__ = [
     "branching_figure",

@@ -7,7 +7,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convexrelu.dynamics import Trajectory
 from convexrelu.errors import InvalidInputError
 from convexrelu.plotting.style import (
     GRID,
@@ -20,6 +19,7 @@ from convexrelu.plotting.style import (
     sign_color,
     square,
 )
+from convexrelu.training import Trajectory
 
 __all__ = ["cosines_figure", "growth_figure", "input_space_figure"]
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_count
 from convexrelu.arrangements import enumerate_patterns
-from convexrelu.correlation import dual_norm
 from convexrelu.errors import InvalidInputError
+from convexrelu.oracle import dual_norm
 from convexrelu.plotting.ellipsoid import cone_maximum
 from convexrelu.plotting.style import DUAL, GRID, INK, MUTED, REGION, legend_below, new_figure
 

@@ -15,6 +15,7 @@ from convexrelu._validation import as_matrix, as_vector
 from convexrelu.datasets import Task
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
+from convexrelu.papers.pursuit_and_descent import Comparison
 from convexrelu.plotting.style import (
     BOUND,
     INK,
@@ -29,7 +30,7 @@ from convexrelu.plotting.style import (
     new_figure,
     shades,
 )
-from convexrelu.pursuit import Comparison, PursuitResult, PursuitStep
+from convexrelu.pursuit import PursuitResult, PursuitStep
 
 __all__ = [
     "comparison_figure",

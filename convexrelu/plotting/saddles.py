@@ -10,20 +10,10 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convexrelu.correlation.ncf_conditions import TIE_TOL
-from convexrelu.dynamics import (
-    DeepTrajectory,
-    EscapeLadder,
-    SaddleApproach,
-    escape_ladder,
-    feed_forward_flow,
-    first_escape,
-    relative_size,
-    track_saddles,
-)
+from convexrelu.ncf.conditions import TIE_TOL
 from convexrelu.networks import RELU, FeedForward
-from convexrelu.plotting.reproduced import Assertion, ReproducedFigure, at_least, at_most
-from convexrelu.plotting.saddles_runs import EXAMPLE_1_TARGETS, RUNS, SQUARES, Run, example_1, near_saddle
+from convexrelu.papers.claims import Assertion, ReproducedFigure, at_least, at_most
+from convexrelu.papers.saddle_settings import EXAMPLE_1_TARGETS, RUNS, SQUARES, Run, example_1, near_saddle
 from convexrelu.plotting.style import (
     BOUND,
     GRID,
@@ -38,6 +28,15 @@ from convexrelu.plotting.style import (
     new_figure,
     shades,
 )
+from convexrelu.saddles import (
+    EscapeLadder,
+    SaddleApproach,
+    escape_ladder,
+    first_escape,
+    relative_size,
+    track_saddles,
+)
+from convexrelu.training import DeepTrajectory, feed_forward_flow
 
 __all__ = ["approach_figure", "example_1_figure", "figures", "ladder_figure", "sparsity_figure"]
 
@@ -312,9 +311,9 @@ def _reproduced_example_1() -> ReproducedFigure:
 
 def _reproduced_ladder() -> ReproducedFigure:
     """Escape times where no closed form is known, on the same data for degrees 2 and 3."""
-    from convexrelu.correlation import maximize_ncf
+    from convexrelu.ncf import maximize_ncf
     from convexrelu.networks import PowerLeakyReLU
-    from convexrelu.plotting.saddles_runs import sphere
+    from convexrelu.papers.saddle_settings import sphere
 
     rng = np.random.default_rng(1)
     X = sphere(40, 5, rng)
@@ -436,7 +435,7 @@ def _leaving(approach: SaddleApproach) -> int:
 
 def _least(network: FeedForward, saddle: FeedForward) -> list[Int[np.ndarray, " _"]]:
     """Return the neurons of w_z below a tenth of its largest, a hidden layer each."""
-    from convexrelu.dynamics.saddles import neuron_sizes
+    from convexrelu.saddles.plateaus import neuron_sizes
 
     sizes = neuron_sizes(network.weights, network.trainable)
     waiting = saddle.zero_preserving_set(0.0)

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convexrelu._validation import check_count
-from convexrelu.dynamics import Trajectory
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.plotting.neurons import growth_figure
@@ -30,6 +29,7 @@ from convexrelu.plotting.style import (
     sign_color,
 )
 from convexrelu.plotting.trajectories import circle_figure
+from convexrelu.training import Trajectory
 
 __all__ = ["TrainingBounds", "alignment_figure", "bounds_figure", "training_bounds", "training_figures"]
 

@@ -12,7 +12,6 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from convexrelu.dynamics import Trajectory
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.plotting.ellipsoid import draw_rectified, ellipsoid_of, unit_neurons
@@ -30,6 +29,7 @@ from convexrelu.plotting.style import (
     sign_color,
     square,
 )
+from convexrelu.training import Trajectory
 
 __all__ = [
     "circle_figure",

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector
-from convexrelu.box_least_norm import box_least_norm
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.plotting.ellipsoid import unit_neurons

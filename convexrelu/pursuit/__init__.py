@@ -1,6 +1,5 @@
 """Neuron Pursuit: train a deep network by growing it neuron by neuron."""
 
-from convexrelu.pursuit.comparison import ComparedRun, Comparison, SmallDescent, compare_with_descent
 from convexrelu.pursuit.diagonal import diagonal_pursuit
 from convexrelu.pursuit.greedy import margin_objectives
 from convexrelu.pursuit.inner import GradientDescent, InnerSolver, LevenbergMarquardt, LimitedMemoryBFGS
@@ -8,16 +7,12 @@ from convexrelu.pursuit.pursuit import neuron_pursuit
 from convexrelu.pursuit.result import PursuitResult, PursuitStep
 
 __all__ = [
-    "ComparedRun",
-    "Comparison",
     "GradientDescent",
     "InnerSolver",
     "LevenbergMarquardt",
     "LimitedMemoryBFGS",
     "PursuitResult",
     "PursuitStep",
-    "SmallDescent",
-    "compare_with_descent",
     "diagonal_pursuit",
     "margin_objectives",
     "neuron_pursuit",

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._validation import check_count, check_positive
-from convexrelu.dynamics import train_feed_forward
 from convexrelu.errors import InvalidInputError
 from convexrelu.pursuit.square_loss import SquareLoss, Watch
+from convexrelu.training import train_feed_forward
 
 __all__ = [
     "Descent",

@@ -26,14 +26,14 @@ from convexrelu._validation import (
     check_positive,
     check_seconds,
 )
-from convexrelu.correlation.added_neuron import (
+from convexrelu.errors import InvalidInputError
+from convexrelu.ncf.added_neuron import (
     ZERO_NCF,
     AddedNeuron,
     maximize_added_neuron,
     with_neuron,
 )
-from convexrelu.correlation.neuron_chain import ChainMaximum, maximize_chain
-from convexrelu.errors import InvalidInputError
+from convexrelu.ncf.chain import ChainMaximum, maximize_chain
 from convexrelu.networks import RELU, Activation, FeedForward, PowerLeakyReLU, homogeneous
 from convexrelu.pursuit.inner import InnerSolver, inner_solver
 from convexrelu.pursuit.refit import refit

@@ -21,8 +21,8 @@ from scipy import sparse
 from scipy.optimize import OptimizeResult, linprog
 
 from convexrelu.arrangements import hyperplanes_of
-from convexrelu.correlation.plane import cross, upper_half
 from convexrelu.errors import SolverError
+from convexrelu.oracle.plane import cross, upper_half
 from convexrelu.solvers.problem import Neurons, Problem
 
 __all__ = ["Circle", "CircleProgram", "circle_of"]

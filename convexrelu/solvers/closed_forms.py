@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from convexrelu._clock import Clock
 from convexrelu.arrangements import is_spike_free
 from convexrelu.errors import SolverError
 from convexrelu.solvers.column_generation import Candidate
 from convexrelu.solvers.hulls import least_vector
 from convexrelu.solvers.problem import Neurons, Problem
-from convexrelu.solvers.progress import Clock
-from convexrelu.solvers.reduced import resolved
+from convexrelu.solvers.reduced_program import resolved
 
 __all__ = ["closed_form"]
 

@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu.correlation import (
+from convexrelu._clock import Clock
+from convexrelu.errors import SolverError
+from convexrelu.oracle import (
     DualNorm,
     Zonotopes,
     climb,
@@ -24,11 +26,9 @@ from convexrelu.correlation import (
     starting_directions,
     zonotopes_of,
 )
-from convexrelu.errors import SolverError
-from convexrelu.solvers.master import Master, Mix
+from convexrelu.solvers.linear_master import Master, Mix
 from convexrelu.solvers.problem import Neurons, Problem
-from convexrelu.solvers.progress import Clock
-from convexrelu.solvers.reduced import ReducedProgram
+from convexrelu.solvers.reduced_program import ReducedProgram
 
 __all__ = [
     "FIRST_PENALTY",

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu.box_least_norm import box_least_norm
+from convexrelu._box_least_norm import box_least_norm
 from convexrelu.solvers.problem import spread
 
 __all__ = ["ZERO_COMBINATION", "LeastVector", "least_vector"]

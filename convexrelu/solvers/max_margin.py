@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock, Interruption, show_rounds
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
@@ -26,13 +27,12 @@ from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
 from convexrelu.solvers.feasibility import check_feasible
-from convexrelu.solvers.finish import Task, finish
-from convexrelu.solvers.lazy import WHOLE, generate_lazily
+from convexrelu.solvers.full_program import check_solver, solve_full
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
-from convexrelu.solvers.program import check_solver, solve_full
-from convexrelu.solvers.progress import Clock, Interruption, show_rounds
+from convexrelu.solvers.proof import Task, finish
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
+from convexrelu.solvers.working_set import WHOLE, generate_lazily
 
 __all__ = ["METHODS", "solve_max_margin"]
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.correlation.plane import arc_maxima
 from convexrelu.errors import SolverError
+from convexrelu.oracle.plane import arc_maxima
 from convexrelu.solvers.circle import CircleProgram, circle_of
 from convexrelu.solvers.column_generation import Candidate
 from convexrelu.solvers.problem import Neurons, Problem, spread
-from convexrelu.solvers.progress import Clock
 
 __all__ = ["solve_plane"]
 

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
-from convexrelu.correlation import DualNorm, dual_norm
 from convexrelu.networks import RELU, TwoLayerReLU, evaluate
+from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["Neurons", "Problem", "prepare", "spread"]
 
@@ -164,7 +164,7 @@ class Problem:
         search: bool = True,
         enough: float = np.inf,
     ) -> DualNorm:
-        """The dual norm of the multipliers, by the oracle (:func:`convexrelu.correlation.dual_norm`).
+        """The dual norm of the multipliers, by the oracle (:func:`convexrelu.oracle.dual_norm`).
 
         It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
         """

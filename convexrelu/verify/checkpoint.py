@@ -11,9 +11,9 @@ from jaxtyping import Float
 
 from convexrelu._finished import FinishedRuns
 from convexrelu.certificates import Certificate
-from convexrelu.dynamics import Trajectory
 from convexrelu.errors import CertificateError
 from convexrelu.losses import get_loss
+from convexrelu.training import Trajectory
 from convexrelu.verify.verdicts import VERDICTS, LimitPart
 
 __all__ = ["Checkpoint"]

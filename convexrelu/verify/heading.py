@@ -1,7 +1,7 @@
 """The KKT point that a trajectory is heading for, from where it stands.
 
 Near its limit a run's neurons keep their activity on their own class, and with these fixed max-margin
-training is a convex program, whose optimum is the limit (:func:`convexrelu.solvers.limit.limit_of`). Weak
+training is a convex program, whose optimum is the limit (:func:`convexrelu.verify.limits.limit_of`). Weak
 duality tells whether the run is really near: with the program's value P and multiplier lam, every network at
 margin 1 has ``sum_i ||u_i|| - P = sum_i ||u_i|| (1 - r_i) + sum_n |lam_n| (y_n f(x_n) - 1)``, r_i being the
 correlation of neuron i with lam. If no neuron of the run has r_i > 1, all terms are non-negative, so that a
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.correlation import climb, zonotopes_of
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.limit import Limit, limit_of
+from convexrelu.oracle import climb, zonotopes_of
+from convexrelu.verify.limits import Limit, limit_of
 
 __all__ = ["Heading", "enlarged", "headings", "largest_correlation", "polished"]
 

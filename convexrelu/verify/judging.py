@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, KKTReport, kkt_report
-from convexrelu.correlation import DualNorm, dual_norm
-from convexrelu.correlation.relaxation import relaxed_norm
-from convexrelu.dynamics.start import ScaledStart
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle.relaxation import relaxed_norm
 from convexrelu.solvers import MaxMarginSolution
-from convexrelu.solvers.limit import Limit
-from convexrelu.solvers.progress import Clock
+from convexrelu.training.start import ScaledStart
 from convexrelu.verify.heading import Heading, enlarged
+from convexrelu.verify.limits import Limit
 from convexrelu.verify.training import CLOSE, End, Run, train
 from convexrelu.verify.verdicts import (
     ADDED_NEURON,

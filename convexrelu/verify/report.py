@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._validation import one_vs_rest
-from convexrelu.dynamics import AlignmentResult, alignment_flow
 from convexrelu.errors import InvalidInputError
 from convexrelu.solvers import MaxMarginSolution, MultiClassSolution
+from convexrelu.training import AlignmentResult, alignment_flow
 from convexrelu.verify.cells import AlignedShare, LimitCell, Share
 from convexrelu.verify.printing import (
     cell_document,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock, Interruption
 from convexrelu._finished import digest
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._progress import progress_bar
@@ -31,12 +32,11 @@ from convexrelu._validation import (
     one_vs_rest,
 )
 from convexrelu.certificates import MultiClassCertificate
-from convexrelu.dynamics.start import ScaledStart, scaled_start
-from convexrelu.dynamics.trajectory import check_start
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MultiClassSolution, solve_max_margin
-from convexrelu.solvers.progress import Clock, Interruption
+from convexrelu.training.start import ScaledStart, scaled_start
+from convexrelu.training.trajectory import check_start
 from convexrelu.verify.checkpoint import Checkpoint
 from convexrelu.verify.judging import Target, judged
 from convexrelu.verify.report import LimitReport

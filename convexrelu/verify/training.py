@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.dynamics import Trajectory, gradient_descent
+from convexrelu._clock import Clock
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.solvers.progress import Clock
+from convexrelu.training import Trajectory, gradient_descent
 from convexrelu.verify.heading import Heading, headings, largest_correlation
 
 __all__ = ["End", "Run", "train"]

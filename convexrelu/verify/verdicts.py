@@ -9,8 +9,8 @@ import numpy as np
 
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.dynamics import Trajectory
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.training import Trajectory
 
 __all__ = [
     "ADDED_NEURON",

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
+from convexrelu._clock import Clock
 from convexrelu.certificates import MultiClassCertificate, load_certificate
 from convexrelu.certificates.certificate import assess
-from convexrelu.correlation import dual_norm
-from convexrelu.correlation.relaxation import Relaxation, relaxed_norm
+from convexrelu.oracle import dual_norm
+from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.problem import prepare
-from convexrelu.solvers.progress import Clock
-from convexrelu.solvers.semidefinite import semidefinite_bound
+from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
 X, Y = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1, -1])
 CLASSES = np.array([0, 1, 2, 0, 1, 2])
@@ -322,7 +322,7 @@ def test_a_relaxation_is_checked_without_a_search(monkeypatch):
         return dual_norm(*arguments, search=search, **options)
 
     monkeypatch.setattr("convexrelu.certificates.certificate.dual_norm", searched)
-    monkeypatch.setattr("convexrelu.correlation.relaxation.dual_norm", searched)
+    monkeypatch.setattr("convexrelu.oracle.relaxation.dual_norm", searched)
     assert certificate.check(points, labels)
     with pytest.raises(AssertionError):
         KINDS["optimal"][0].check(X, Y)  # the guard works

@@ -160,7 +160,7 @@ def test_reproduce(run, tmp_path):
 
 
 def test_reproduce_fails_if_a_number_does(run, monkeypatch):
-    monkeypatch.setattr("convexrelu.report.TOL", -1.0)
+    monkeypatch.setattr("convexrelu.papers.wang_pilanci.TOL", -1.0)
     assert run("reproduce", "wang-pilanci", "--no-plots").exit_code == 1
 
 

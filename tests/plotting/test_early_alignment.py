@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from convexrelu.correlation.ncf_planar import planar_kkt_points
-from convexrelu.dynamics import ncf_flow, train_feed_forward
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
+from convexrelu.papers.early_convergence import figures
+from convexrelu.planar.kkt_points import planar_kkt_points
 from convexrelu.plotting.early_alignment import (
     branching_figure,
     directions_figure,
@@ -15,7 +15,7 @@ from convexrelu.plotting.early_alignment import (
     planar_run_figure,
     weights_figure,
 )
-from convexrelu.plotting.kumar_haupt import figures
+from convexrelu.training import ncf_flow, train_feed_forward
 
 SQUARED = PowerLeakyReLU(0.0, 2)
 

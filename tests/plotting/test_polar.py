@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexrelu as cr
-from convexrelu.correlation import dual_norm
+from convexrelu.oracle import dual_norm
 from convexrelu.plotting import pattern_constraints, polar_figure, polar_set
 
 F1 = cr.datasets.load("wang-pilanci-f1")

@@ -7,16 +7,16 @@ import pytest
 
 import convexrelu as cr
 from convexrelu.datasets import modular_addition, sparse_function
+from convexrelu.papers.claims import ReproducedFigure
+from convexrelu.papers.pursuit_and_descent import ComparedRun, Comparison, SmallDescent, neuron_pursuit
 from convexrelu.plotting import (
     comparison_figure,
     fourier_figure,
     fourier_shares,
     greedy_figure,
     growing_network_figure,
-    neuron_pursuit,
 )
-from convexrelu.plotting.reproduced import ReproducedFigure
-from convexrelu.pursuit import ComparedRun, Comparison, LimitedMemoryBFGS, SmallDescent
+from convexrelu.pursuit import LimitedMemoryBFGS
 
 SQUARED = cr.PowerLeakyReLU(1.0, 2)
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from convexrelu.dynamics import escape_ladder, train_feed_forward
 from convexrelu.networks import FeedForward
+from convexrelu.papers.claims import Assertion
+from convexrelu.papers.saddle_settings import EXAMPLE_1_TARGETS, RUNS, example_1
 from convexrelu.plotting import saddles
-from convexrelu.plotting.reproduced import Assertion
-from convexrelu.plotting.saddles_runs import EXAMPLE_1_TARGETS, RUNS, example_1
+from convexrelu.saddles import escape_ladder
+from convexrelu.training import train_feed_forward
 
 
 def test_an_assertion_can_fail():

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 import convexrelu as cr
-from convexrelu.dynamics import scaled_start
 from convexrelu.plotting import (
     NamedFigure,
     alignment_figure,
@@ -11,6 +10,7 @@ from convexrelu.plotting import (
     training_bounds,
     training_figures,
 )
+from convexrelu.training import scaled_start
 
 F1 = cr.datasets.load("wang-pilanci-f1")
 P_STAR = sum(1 / np.linalg.norm(row) for row in F1.X)  # closed form of orthogonally separable data

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import convexrelu as cr
-from convexrelu.dynamics import scaled_start
 from convexrelu.plotting import circle_figure, ellipsoid_trajectories_figure, seeds_figure
 from convexrelu.plotting.trajectories import directions_of, iterations_shown
+from convexrelu.training import scaled_start
 
 F1 = cr.datasets.load("wang-pilanci-f1")
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexrelu as cr
+from convexrelu.papers.wang_pilanci import star
 from convexrelu.plotting import ZonotopePanel, hausdorff_segments, zonotope_polygon, zonotopes_figure
-from convexrelu.report import star
 
 
 @settings(max_examples=50, deadline=None)

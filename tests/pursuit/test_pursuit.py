@@ -16,8 +16,8 @@ from convexrelu import (
     maximize_ncf,
     neuron_pursuit,
 )
-from convexrelu.correlation import maximize_added_neuron
 from convexrelu.datasets import modular_addition, pointer_value_retrieval, sparse_function
+from convexrelu.ncf import maximize_added_neuron
 from convexrelu.networks import RELU, Tanh
 from convexrelu.pursuit import GradientDescent, LimitedMemoryBFGS
 
@@ -139,7 +139,7 @@ def test_f1_is_learned_from_800_samples():
 @pytest.mark.slow
 def test_descent_does_not_learn_f1_from_800_samples():
     """The paper's contrast: 50 neurons a layer from small weights (NP C.1.1), 25 000 steps."""
-    from convexrelu.dynamics import train_feed_forward
+    from convexrelu.training import train_feed_forward
 
     train, test = sparse_function("f1", 800, rng=0), sparse_function("f1", 5000, rng=100)
     rng = np.random.default_rng(0)

@@ -11,11 +11,11 @@ from scipy.stats import ortho_group
 from tolerances import ROUNDING, SOLVER
 
 from convexrelu import InfeasibleError, datasets, is_orthogonally_separable, is_spike_free, solve_max_margin
+from convexrelu._clock import Clock, Interruption
 from convexrelu.certificates import certify
 from convexrelu.solvers import check_feasible
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.problem import prepare
-from convexrelu.solvers.progress import Clock, Interruption
 
 TIGHT = 1e-9
 """The certified gap: rounding (1e-12) where rows are of one size; long rows cost it some digits."""

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import convexrelu as cr
+from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import best_rescaling, upper_bound
-from convexrelu.correlation import dual_norm
+from convexrelu.oracle import dual_norm
 from convexrelu.solvers import plane
 from convexrelu.solvers.circle import CircleProgram, circle_of
 from convexrelu.solvers.feasibility import check_feasible
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Neurons, prepare
-from convexrelu.solvers.progress import Clock
 
 
 def random_labels(n, seed):

@@ -348,7 +348,7 @@ def test_a_run_that_the_clock_stops_is_dropped(monkeypatch):
     """The second run's time is up in the middle of its first stage."""
     from joblib import parallel_config
 
-    from convexrelu.solvers.progress import Clock
+    from convexrelu._clock import Clock
     from convexrelu.verify import runs as module
 
     X, y = cr.datasets.load("wang-pilanci-f1")

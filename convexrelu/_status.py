@@ -1,0 +1,1 @@
+"""Outcomes of long work, each with its sentence."""

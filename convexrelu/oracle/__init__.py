@@ -1,0 +1,27 @@
+"""The one oracle: how strongly a single ReLU neuron can correlate with given weights of the samples."""
+
+from convexrelu.oracle.ascent import Maxima, climb, climb_seconds, starting_directions
+from convexrelu.oracle.neuron import (
+    Correlation,
+    DualNorm,
+    dual_norm,
+    listing_seconds,
+    maximize_correlation,
+    search_seconds,
+)
+from convexrelu.oracle.zonotopes import Zonotopes, zonotopes_of
+
+__all__ = [
+    "Correlation",
+    "DualNorm",
+    "Maxima",
+    "Zonotopes",
+    "climb",
+    "climb_seconds",
+    "dual_norm",
+    "listing_seconds",
+    "maximize_correlation",
+    "search_seconds",
+    "starting_directions",
+    "zonotopes_of",
+]

@@ -1,0 +1,456 @@
+"""The largest correlation of one ReLU neuron with given sample weights, and the dual norm it defines.
+
+``f(lam) = max_{||u||<=1} lam^T (X u)_+`` is the dual constraint of the convex program (WP (15)), the pricing
+step of the solver, what early gradient flow climbs, and the neuron that Neuron Pursuit adds. In general it is
+NP-hard; here it is exact whenever the cells of the positively weighted rows can be listed, or the structure
+of the data settles it, and otherwise an honest pair of bounds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from convexrelu._box_least_norm import box_least_norm
+from convexrelu._parallel import count_workers
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_matrix, as_vector, check_positive, check_seconds
+from convexrelu.arrangements import hyperplanes_of, pattern_bound
+from convexrelu.arrangements.hyperplanes import unit_rows
+from convexrelu.arrangements.structure import spike_bound
+from convexrelu.errors import InvalidInputError
+from convexrelu.oracle.ascent import climb, starting_directions
+from convexrelu.oracle.cells import search_cells
+from convexrelu.oracle.cones import ConeSearch, search_cones
+from convexrelu.oracle.plane import sweep_plane
+from convexrelu.oracle.zonotopes import Zonotopes, zonotopes_of
+
+__all__ = [
+    "Correlation",
+    "DualNorm",
+    "dual_norm",
+    "listing_seconds",
+    "maximize_correlation",
+    "search_seconds",
+]
+
+LONGEST_LISTING = 60.0
+"""Cells are listed if that takes at most so many seconds on one thread; beyond it there are only bounds."""
+
+SHORT_LISTING = 0.2
+"""Up to so many seconds, cells are listed without a look at cones."""
+
+MAX_CONES = 300_000
+"""Cones searched at most."""
+
+CONE_RANK = 10
+"""Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
+
+# Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
+_CELL, _CELL_PER_ARM, _CONE = 2e-7, 4e-9, 3e-5
+_COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
+# Before cells are listed, cones get a tenth of that time: they finish first where many arms hardly matter
+# (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
+_CONE_SHARE = 0.1
+_ASCENT_SHARE = 0.3  # of the time, for the local phase
+_STARTS = 32
+_SEED = 11  # the oracle is deterministic: the starts of its local phase come from a fixed seed
+_PAIRWISE_ROWS = 4000  # the pairwise bound forms a matrix of this size at most
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Correlation:
+    """The largest correlation of one neuron.
+
+    Attributes
+    ----------
+    value : float
+        ``lam^T (X u)_+`` at `direction`: attained, hence a lower bound on the maximum.
+    direction : (d,) float array
+        A unit vector attaining it (zero if no direction correlates positively).
+    upper_bound : float
+        No unit vector correlates more: proven, and rounded outwards.
+    exact : bool
+        Whether value and bound agree within the tolerance asked for.
+    repeatable : bool
+        Whether no clock cut the search off: asked again, without a limit, it says the same. Where it does and
+        is not exact, the rest is rounding, or a search that nobody can afford.
+    """
+
+    value: float
+    direction: Float[np.ndarray, " d"]
+    upper_bound: float
+    exact: bool
+    repeatable: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DualNorm:
+    """The dual norm ``h(lam) = max_{||u||<=1} |lam^T (X u)_+|``: lam is feasible iff at most 1 (WP (15)).
+
+    Attributes
+    ----------
+    value : float
+        Attained by `direction` with output sign `sign`.
+    upper_bound : float
+        Proven bound from above: ``y @ lam / upper_bound`` is a lower bound on the optimum for every lam with
+        ``y * lam >= 0``.
+    exact : bool
+        Whether value and bound agree within the tolerance, or both signs were solved within it.
+    repeatable : bool
+        Whether no clock cut either sign's search off.
+    direction : (d,) float array
+        The most correlated neuron.
+    sign : float
+        +1 or -1.
+    """
+
+    value: float
+    upper_bound: float
+    exact: bool
+    repeatable: bool
+    direction: Float[np.ndarray, " d"]
+    sign: float
+
+    def scaled(self, c: float) -> DualNorm:
+        """The dual norm of ``c * lam``, c > 0: h is homogeneous."""
+        return replace(self, value=c * self.value, upper_bound=c * self.upper_bound)
+
+
+def maximize_correlation(
+    X: ArrayLike, lam: ArrayLike, *, tol: float = 1e-9, time_limit: float | None = None
+) -> Correlation:
+    """Return the largest correlation ``max_{||u||<=1} lam^T (X u)_+`` with a proven upper bound.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        The data.
+    lam : (n,) array
+        Weights of the samples, of any sign.
+    tol : float, default 1e-9
+        Relative gap between value and bound at which the answer is called exact.
+    time_limit : float or None
+        Seconds. Too few for an exact answer gives a valid, looser bound.
+
+    Returns
+    -------
+    Correlation
+        ``value <= maximum <= upper_bound``.
+
+    Raises
+    ------
+    InvalidInputError
+        If X is not a finite matrix, lam does not match it, tol or time_limit is not positive, or the
+        correlation is beyond the range of float64.
+
+    Examples
+    --------
+    >>> best = maximize_correlation([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0])
+    >>> best.value, best.direction, best.exact
+    (5.0, array([0.6, 0.8]), True)
+    """
+    return _correlations(X, lam, (1.0,), tol, time_limit, search=True)[0]
+
+
+def _correlations(
+    X: ArrayLike,
+    lam: ArrayLike,
+    signs: tuple[float, ...],
+    tol: float,
+    time_limit: float | None,
+    *,
+    search: bool,
+    enough: float = np.inf,
+) -> list[Correlation]:
+    """Return the largest correlations of ``sign * lam``, each as far as the largest of all needs it."""
+    matrix = as_matrix(X)
+    weights = as_vector(lam, "lam", length=len(matrix))
+    tolerance = check_positive(tol, "tol")
+    seconds = check_seconds(time_limit)
+    scaled, scaled_weights, exponent = _rescaled(matrix, weights)
+    choices = [sign * scaled_weights for sign in signs]
+    with np.errstate(over="ignore"):
+        level = float(np.ldexp(float(enough), -exponent))
+    found = _maximize(scaled, choices, tolerance, float(seconds), search=search, enough=level)
+    answers = [_unscaled(correlation, exponent) for correlation in found]
+    if not all(np.isfinite(answer.value) for answer in answers):
+        raise InvalidInputError("the correlation is beyond the range of float64: rescale X or lam")
+    return answers
+
+
+def _unscaled(found: Correlation, exponent: int) -> Correlation:
+    upper = float(np.ldexp(found.upper_bound, exponent))
+    return replace(
+        found,
+        value=float(np.ldexp(found.value, exponent)),
+        upper_bound=float(np.nextafter(upper, np.inf)) if found.upper_bound > 0 else 0.0,
+    )
+
+
+def _rescaled(
+    X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "s d"], Float[np.ndarray, " s"], int]:
+    """Return the rows that matter and their weights, scaled by powers of two: no square over- or underflows.
+
+    The correlation is that of X and lam times two to the minus the third entry.
+    """
+    support = np.flatnonzero((lam != 0) & X.any(axis=1))
+    rows, (mantissas, powers) = X[support], np.frexp(lam[support])
+    _, sizes = np.frexp(np.abs(rows).max(axis=1))
+    arms = powers + sizes
+    exponent = int(arms.max()) if len(arms) else 0
+    return np.ldexp(rows, -sizes[:, None]), np.ldexp(mantissas, arms - exponent), exponent
+
+
+def dual_norm(
+    X: ArrayLike,
+    lam: ArrayLike,
+    *,
+    tol: float = 1e-9,
+    time_limit: float | None = None,
+    search: bool = True,
+    enough: float = np.inf,
+) -> DualNorm:
+    """Return ``h(lam) = max_{||u||<=1} |lam^T (X u)_+|``: the larger of the correlations of lam and -lam.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        The data.
+    lam : (n,) array
+        Dual variable.
+    tol, time_limit
+        As in :func:`maximize_correlation`; the limit is shared by both signs.
+    search : bool, default True
+        Whether to search the directions for an exact answer. Without, the value is that of the best local
+        maximum met and the bound is what the structure of the rows proves: fast, and the same every time.
+    enough : float, default inf
+        The search ends once a correlation above it is found, for whoever only asks whether there is one.
+
+    Returns
+    -------
+    DualNorm
+        ``value <= h(lam) <= upper_bound``.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`maximize_correlation`.
+
+    Examples
+    --------
+    >>> dual_norm([[1.0, 0.0], [0.0, 1.0]], [0.5, -2.0]).value
+    2.0
+    """
+    plus, minus = _correlations(X, lam, (1.0, -1.0), tol, time_limit, search=search, enough=enough)
+    best, sign = (plus, 1.0) if plus.value >= minus.value else (minus, -1.0)
+    return DualNorm(
+        value=best.value,
+        upper_bound=max(plus.upper_bound, minus.upper_bound),
+        exact=plus.exact and minus.exact,
+        repeatable=plus.repeatable and minus.repeatable,
+        direction=best.direction,
+        sign=sign,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Side:
+    """What is known about the correlation of one choice of weights.
+
+    `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
+    perturbed arms; `settled` means that there is nothing to search, `cut` that a search did not finish.
+    """
+
+    lam: Float[np.ndarray, " n"]
+    pair: Zonotopes
+    value: float
+    inside: Float[np.ndarray, " r"]
+    upper: float
+    slack: float = 0.0
+    settled: bool = False
+    cut: bool = False
+
+    @cached_property
+    def listing(self) -> float:
+        """Seconds that a list of the cells takes, estimated."""
+        return listing_seconds(self.pair)
+
+
+def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> float:
+    """Return about how long the exact search of :func:`dual_norm` takes on one thread, at the worst."""
+    rows, weights, _ = _rescaled(X, lam)
+    pairs = [zonotopes_of(rows, sign * weights) for sign in (1.0, -1.0)]
+    return math.fsum(listing_seconds(pair) for pair in pairs if len(pair.positive))
+
+
+def listing_seconds(pair: Zonotopes) -> float:
+    """Return about how long a list of the cells of the positive arms takes on one thread."""
+    lines = hyperplanes_of(pair.positive)
+    n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
+    return n_cells * (_CELL + _CELL_PER_ARM * len(pair.negative))
+
+
+def _maximize(
+    X: Float[np.ndarray, "n d"],
+    choices: list[Float[np.ndarray, " n"]],
+    tol: float,
+    seconds: float,
+    *,
+    search: bool,
+    enough: float,
+) -> list[Correlation]:
+    """Return the largest correlation for each choice of weights, as far as the largest of all needs it."""
+    deadline = time.monotonic() + seconds
+    sides = [_first_look(X, lam, seconds * _ASCENT_SHARE / len(choices)) for lam in choices]
+    if search:
+        sides = _searched(sides, tol, deadline, enough)
+    return _evaluated(X, sides, tol, timed=bool(np.isfinite(seconds) or np.isfinite(enough)))
+
+
+def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], seconds: float) -> _Side:
+    """Bounds without a search: local maxima from below, the structure of the rows from above."""
+    pair = zonotopes_of(X, lam)
+    nowhere = np.zeros(pair.basis.shape[1])
+    if not len(pair.positive):
+        # a positive weight may have cancelled against a negative one of its ray, to rounding
+        upper = pair.rounding if (lam > 0).any() else 0.0
+        return _Side(lam=lam, pair=pair, value=0.0, inside=nowhere, upper=upper, settled=True)
+    if pair.basis.shape[1] == 2:  # the sweep costs less than the local search
+        swept = sweep_plane(pair)
+        return _Side(
+            lam=lam,
+            pair=pair,
+            value=max(swept.value, 0.0),
+            inside=swept.direction,
+            upper=swept.bound,
+            slack=swept.slack,
+            settled=True,
+        )
+    maxima = climb(pair, starting_directions(pair, _STARTS, np.random.default_rng(_SEED)), seconds=seconds)
+    found = len(maxima.values) > 0
+    return _Side(
+        lam=lam,
+        pair=pair,
+        value=float(maxima.values[0]) if found else 0.0,
+        inside=maxima.directions[0] if found else nowhere,
+        upper=_structural_bound(pair),
+    )
+
+
+def _searched(sides: list[_Side], tol: float, deadline: float, enough: float) -> list[_Side]:
+    """Search each side for more than the best value of all, the easiest first, in an even share of time."""
+    floor = max(side.value for side in sides)
+    answers = list(sides)
+    todo = [k for k, side in enumerate(sides) if not side.settled and side.upper - floor > tol * floor]
+    todo.sort(key=lambda k: sides[k].listing)
+    for place, k in enumerate(todo):
+        if floor > enough:
+            answers[k] = replace(sides[k], cut=True)
+            continue
+        side, left = sides[k], deadline - time.monotonic()
+        found = _search(side, floor, tol, left / (len(todo) - place), enough)
+        upper = min(side.upper, found.bound)
+        answers[k] = replace(side, upper=upper, slack=found.slack, cut=not found.finished)
+        if found.value > floor:
+            floor = found.value
+            answers[k] = replace(answers[k], value=floor, inside=found.direction)
+    return answers
+
+
+def _evaluated(
+    X: Float[np.ndarray, "n d"], sides: list[_Side], tol: float, *, timed: bool
+) -> list[Correlation]:
+    """Return the answers in the data's coordinates: values recomputed there, bounds rounded outwards."""
+    attained = [_attained(X, side) for side in sides]
+    best = max(value for value, _ in attained)
+    answers = []
+    for side, (value, direction) in zip(sides, attained, strict=True):
+        # without positive arms the bound is rounding already
+        rounding = side.pair.rounding if len(side.pair.positive) else 0.0
+        bound = max(side.upper, value) + rounding
+        exact = bound - best <= tol * best or side.upper <= side.pair.rounding + side.slack
+        answers.append(
+            Correlation(
+                value=value,
+                direction=direction,
+                upper_bound=bound,
+                exact=bool(exact),
+                repeatable=not (timed and side.cut),
+            )
+        )
+    return answers
+
+
+def _attained(X: Float[np.ndarray, "n d"], side: _Side) -> tuple[float, Float[np.ndarray, " d"]]:
+    direction = side.pair.basis @ side.inside
+    size = float(np.linalg.norm(direction))
+    direction = direction / size if size > 0 else direction
+    value = float(np.maximum(X @ direction, 0) @ side.lam)
+    return (value, direction) if value > 0 else (0.0, np.zeros(X.shape[1]))
+
+
+def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float) -> ConeSearch:
+    """Search all directions for more than `floor`: the cells if that is short, else cones, then the cells."""
+    pair, deadline = side.pair, time.monotonic() + seconds
+    found = ConeSearch(
+        value=floor, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
+    )
+    listable = side.listing <= min(LONGEST_LISTING, max(seconds, 0.0) * count_workers())
+    if pair.basis.shape[1] <= CONE_RANK and not (listable and side.listing <= SHORT_LISTING):
+        share = _CONE_SHARE if listable else 1.0
+        found = search_cones(
+            pair,
+            floor,
+            side.inside,
+            tol=0.1 * tol,
+            seconds=share * seconds,
+            max_nodes=int(min(MAX_CONES, share * side.listing / _CONE)) if listable else MAX_CONES,
+            ceiling=side.upper,
+            enough=enough,
+        )
+    if found.finished or not listable or found.value > enough:
+        return found
+    left = deadline - time.monotonic()
+    with threadpool_limits(limits=1, user_api="blas"):  # tasks run side by side, on small matrices
+        return search_cells(
+            pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough
+        )
+
+
+def _structural_bound(pair: Zonotopes) -> float:
+    """Return the best bound that needs no cells, in any rank.
+
+    Any u has ``sum (p_i^T u)_+ <= max_s ||sum_i s_i p_i|| <= sqrt(sum_ij (p_i^T p_j)_+)``: attained if no
+    product is negative and the sum's direction meets no negative arm, hence on orthogonally separable data.
+    """
+    P, rank = pair.positive, pair.basis.shape[1]
+    if rank == 1:
+        return float(pair.values(np.array([[1.0], [-1.0]])).max(initial=0.0))
+    bound = float(np.linalg.norm(P, axis=1).sum())
+    if len(P) <= _PAIRWISE_ROWS:
+        rounding = (rank + 20) * np.finfo(float).eps * bound**2  # of the products; their sum is pairwise
+        bound = min(bound, float(np.sqrt(np.maximum(P @ P.T, 0).sum() + rounding)))
+    return min(bound, _projection_bound(pair))
+
+
+def _projection_bound(pair: Zonotopes) -> float:
+    """Return the bound for independent rows, inf for others: attained on spike-free data.
+
+    ``(X u)_+ = X z`` gives ``lam^T (X u)_+ = lam^T X z <= ||z|| min_{t >= 0} ||X^T (lam + t)||``, X z being
+    non-negative. On spike-free rows ||z|| <= 1.
+    """
+    rows = np.vstack([pair.positive, pair.negative])
+    excess = spike_bound(unit_rows(rows)) if len(rows) == pair.basis.shape[1] else np.inf
+    if np.isinf(excess):
+        return float("inf")
+    weighted_sum = pair.positive.sum(axis=0) - pair.negative.sum(axis=0)
+    projection = box_least_norm(-rows, weighted_sum, np.full(len(rows), np.inf))
+    return float(np.sqrt(1 + excess)) * projection.norm

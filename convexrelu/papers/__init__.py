@@ -1,0 +1,1 @@
+"""What reproduces the papers: settings, runs, claims and figures."""

@@ -1,0 +1,355 @@
+"""KH2 Figures 1-4 and K-deep Figures 1-5, drawn from our own runs, with the numbers behind their captions.
+
+Losses are means over the samples, which the papers' step sizes fit. Where we start from smaller weights than
+the paper, to see what its theorems say of small ones, the title says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._typing import RNGLike
+from convexrelu._validation import as_generator
+from convexrelu.ncf import check_rank_one, maximize_ncf
+from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
+from convexrelu.papers.claims import Assertion, ReproducedFigure, at_least, at_most
+from convexrelu.papers.saddle_settings import sphere
+from convexrelu.planar.kkt_points import planar_kkt_points
+from convexrelu.plotting.early_alignment import (
+    branching_figure,
+    directions_figure,
+    early_training_figure,
+    planar_run_figure,
+    weights_figure,
+)
+from convexrelu.saddles import ncf_cosines
+from convexrelu.training import DeepTrajectory, ncf_flow, train_feed_forward
+
+__all__ = ["figures"]
+
+SQUARED = PowerLeakyReLU(0.0, 2)
+
+LOSS_LEFT = 0.99
+"""Runs stop when the loss has fallen to this part of its start: the weights are still near the origin."""
+
+NEAR_KKT = 1e-3
+"""A neuron within this ``1 - cos`` of a KKT point has converged in direction."""
+
+N_SEEDS = 10  # of the planar experiments: shares are of all their neurons
+STEP_SIZE = 5e-4  # of the planar experiments: ten times the paper's, still small
+MOST_STEPS, N_RECORDS = 300_000, 300
+
+
+def figures(rng: RNGLike = 0) -> list[ReproducedFigure]:
+    """Return all figures of the two papers on early directional convergence, in their order.
+
+    Parameters
+    ----------
+    rng : int, Generator or None
+        Source of the planar data and starts; 0 unless said otherwise. The instances of K-deep have a seed of
+        their own: some starts pass close to a saddle of the NCF and need smaller weights than are used here.
+
+    Returns
+    -------
+    list of ReproducedFigure
+        KH2 Figures 1 to 4, K-deep Figures 1 to 5.
+    """
+    generators = as_generator(rng).spawn(2)
+    return [
+        *_near_the_origin(generators[0]),
+        _branching(),
+        _near_the_saddle(generators[1]),
+        *_squared_relu(),
+        _kkt_points(),
+        *_three_layers(),
+    ]
+
+
+def _planar_data(rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """KH2 Figure 1: 50 unit inputs, labels of ``5 max(0, x_1)^2 + 4 max(0, -x_1)^2``."""
+    angles = rng.uniform(-np.pi, np.pi, 50)
+    X = np.column_stack([np.cos(angles), np.sin(angles)])
+    return X, 5.0 * np.maximum(X[:, 0], 0.0) ** 2 + 4.0 * np.maximum(-X[:, 0], 0.0) ** 2
+
+
+def _one_layer(U: Float[np.ndarray, "m 2"]) -> FeedForward:
+    """The sum of squared ReLU neurons; output weights are 1 and frozen."""
+    return FeedForward([U, np.ones((1, len(U)))], SQUARED, trainable=[True, False])
+
+
+def _planar_run(
+    X: Float[np.ndarray, "n 2"], y: Float[np.ndarray, " n"], start: FeedForward, stop_loss: float
+) -> DeepTrajectory:
+    """Train in steps ten times the paper's until the loss has fallen a little; steps are recorded evenly."""
+    first = train_feed_forward(
+        start, X, y, step_size=STEP_SIZE, n_steps=MOST_STEPS, record=1, stop_loss=stop_loss
+    )
+    end = int(first.times[-1])
+    record = np.linspace(0, end, N_RECORDS).round()
+    return train_feed_forward(start, X, y, step_size=STEP_SIZE, n_steps=end, record=record)
+
+
+def _angles_at_end(path: DeepTrajectory, first: int = 0) -> Float[np.ndarray, " m"]:
+    U = path.weights[0][-1, first:]
+    return np.asarray(np.arctan2(U[:, 1], U[:, 0]))
+
+
+def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
+    """KH2 Figures 1 and 3, from Gaussian weights of standard deviation 1e-9 (the paper: 1e-5)."""
+    paths, shares = [], []
+    for generator in rng.spawn(N_SEEDS):
+        X, y = _planar_data(generator)
+        start = _one_layer(1e-9 * generator.normal(size=(20, 2)))
+        path = _planar_run(X, y, start, LOSS_LEFT * 0.5 * float(np.mean(y**2)))
+        off = 1.0 - np.cos(planar_kkt_points(X, y, SQUARED).distances(_angles_at_end(path)))
+        paths.append(path)
+        shares.append(float(np.mean(off < NEAR_KKT)))
+    path = paths[0]
+    y, kkt = path.problem.Y[:, 0], planar_kkt_points(path.problem.X, path.problem.Y[:, 0], SQUARED)
+    small = "the norm of the weights remains small and the loss barely changes (KH2 Figure 1)"
+    converge = "neurons converge in direction to KKT points of the NCF (KH2 Corollary 5.4.1, Figure 3)"
+    least, largest = min(p.loss[-1] / p.loss[0] for p in paths), max(p.norm[-1] for p in paths)
+    return [
+        ReproducedFigure(
+            name="kh2-figure-1",
+            figure=planar_run_figure(
+                path, kkt, title="KH2 Figure 1: squared ReLU neurons, weights of size 1e-9"
+            ),
+            assertions=(
+                at_least("loss left, least of 10 seeds", least, 0.98, small),
+                at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
+            ),
+        ),
+        ReproducedFigure(
+            name="kh2-figure-3",
+            figure=directions_figure(path, y, kkt, title="KH2 Figure 3: directions and KKT points"),
+            assertions=(
+                at_least("share of 200 neurons with 1 - cos < 1e-3", float(np.mean(shares)), 0.95, converge),
+            ),
+        ),
+    ]
+
+
+def _branching() -> ReproducedFigure:
+    """KH2 Figure 2: the NCF of one neuron ``v |u x|`` is u_1 |u_2|."""
+    absolute = PowerLeakyReLU(-1.0)
+    starts = [(1.0, 1e-6), (1.0, -1e-6), (0.3, 0.9), (0.3, -0.9), (-1.0, 1.6), (-1.0, -1.6), (-1.6, 1.0)]
+    flows = [ncf_flow(FeedForward([[[u2]], [[u1]]], absolute), [[1.0]], [1.0]) for u1, u2 in starts]
+    up, down = (np.array([flow.limit.weights[1][0, 0], flow.limit.weights[0][0, 0]]) for flow in flows[:2])
+    away = max(float(np.abs(up - 0.5**0.5).max()), float(np.abs(down - [0.5**0.5, -(0.5**0.5)]).max()))
+    drifts = []
+    for flow, (u1, u2) in zip(flows, starts, strict=True):
+        near = np.exp(2.0 * flow.log_norm[flow.log_norm < 1.0])
+        squares = flow.directions[1][:, 0, 0] ** 2 - flow.directions[0][:, 0, 0] ** 2
+        drifts.append(float(np.abs(near * squares[: len(near)] - (u1**2 - u2**2)).max()))
+    return ReproducedFigure(
+        name="kh2-figure-2",
+        figure=branching_figure(flows, title="KH2 Figure 2: the gradient field of $u_1|u_2|$"),
+        assertions=(
+            at_most(
+                "distance of two limits from (1, 1)/sqrt 2 and (1, -1)/sqrt 2, starts 2e-6 apart",
+                away,
+                1e-3,
+                "flows from (1, 0) branch (KH2 Lemma E.1)",
+            ),
+            at_most(
+                "change of u_1^2 - u_2^2", max(drifts), 0.02, "u_1^2 - u_2^2 is conserved (KH2 eq. (82))"
+            ),
+        ),
+    )
+
+
+def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
+    """KH2 Figure 4: ten neurons at (1/sqrt 2, 0), ten at 0, all moved by 1e-9 (the paper: 1e-5)."""
+    saddle = np.zeros((20, 2))
+    saddle[:10, 0] = 0.5**0.5
+    paths, found = [], []
+    for generator in rng.spawn(N_SEEDS):
+        X, y = _planar_data(generator)
+        start = _one_layer(saddle + 1e-9 * generator.normal(size=(20, 2)))
+        left = y - _one_layer(saddle)(X)
+        path = _planar_run(X, y, start, LOSS_LEFT * 0.5 * float(np.mean(left**2)))
+        kkt = planar_kkt_points(X, left, SQUARED)
+        off = 1.0 - np.cos(kkt.distances(_angles_at_end(path, first=10)))
+        growth = np.linalg.norm(path.weights[0][-1], axis=1) / np.linalg.norm(path.weights[0][0], axis=1)
+        paths.append(path)
+        found += list(zip(off, growth[10:], strict=True))
+    offs, growths = np.array(found).T
+    path = paths[0]
+    kkt = planar_kkt_points(
+        path.problem.X, path.problem.Y[:, 0] - _one_layer(saddle)(path.problem.X), SQUARED
+    )
+    away = max(float(np.linalg.norm(p.weights[0][-1] - saddle)) for p in paths)
+    least = min(p.loss[-1] / p.loss[0] for p in paths)
+    stays = "weights remain near the saddle and the loss barely changes (KH2 Figure 4)"
+    converge = "small weights converge in direction to KKT points of the residual's NCF (KH2 Theorem 5.5)"
+    flat = "in a flat set of KKT points, or near it, neurons stay (KH2 appendix D.3)"
+    return ReproducedFigure(
+        name="kh2-figure-4",
+        figure=planar_run_figure(
+            path,
+            kkt,
+            first=10,
+            origin=_one_layer(saddle),
+            title="KH2 Figure 4: near a saddle, weights moved by 1e-9; directions of the ten small neurons",
+        ),
+        assertions=(
+            at_least("loss left, least of 10 seeds", least, 0.98, stays),
+            at_most("distance from the saddle, largest of 10 seeds", away, 0.3, stays),
+            at_most("1 - cos of neurons grown a thousandfold", offs[growths > 1e3].max(), NEAR_KKT, converge),
+            at_least("share of neurons grown a thousandfold", float(np.mean(growths > 1e3)), 0.5, converge),
+            at_least(
+                "share of small neurons with 1 - cos < 1e-3", float(np.mean(offs < NEAR_KKT)), 0.7, flat
+            ),
+        ),
+    )
+
+
+def _early_run(
+    start: FeedForward, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], *, delta: float, pace: float
+) -> DeepTrajectory:
+    """Train from delta times the start until the loss has fallen a little; steps are ``pace / delta``."""
+    stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
+    small, step = start.scaled(delta), pace / delta
+    first = train_feed_forward(small, X, y, step_size=step, n_steps=MOST_STEPS, record=1, stop_loss=stop)
+    end = int(first.times[-1])
+    record = np.linspace(0, end, N_RECORDS).round()
+    return train_feed_forward(small, X, y, step_size=step, n_steps=end, record=record)
+
+
+def _second_over_first(values: Float[np.ndarray, " k"]) -> float:
+    first, second = np.sort(values)[::-1][:2]
+    return float(second / first)
+
+
+def _singular_ratio(W: Float[np.ndarray, "k j"]) -> float:
+    return _second_over_first(np.linalg.svd(W, compute_uv=False))
+
+
+def _squared_relu() -> list[ReproducedFigure]:
+    """K-deep Figures 1 and 2 (section 4.1.2): 20 squared ReLU neurons; also from delta = 1e-3."""
+    rng = np.random.default_rng(3)
+    X = sphere(100, 10, rng)
+    y = FeedForward([rng.normal(size=(2, 10)), rng.normal(size=(1, 2))], SQUARED)(X)
+    start = FeedForward([rng.normal(size=(20, 10)), rng.normal(size=(1, 20))], SQUARED).normalized()
+    paper = _early_run(start, X, y, delta=0.05, pace=1e-3)
+    small = _early_run(start, X, y, delta=1e-3, pace=1e-3)
+    barely = "the loss has barely changed, the norm remains small (K-deep Figure 1)"
+    aligned = "weights approximately converge in direction to a KKT point (K-deep Figure 1, Theorem 1)"
+    single = "only one row is non-zero, and a single entry of v (K-deep section 4.1.2)"
+    ends = [paper.network_at(0), paper.network_at(-1), small.network_at(-1)]
+    rows, entries = (np.linalg.norm(ends[2].weights[0], axis=1), np.abs(ends[2].weights[1][0]))
+    return [
+        ReproducedFigure(
+            name="k-deep-figure-1",
+            figure=early_training_figure(
+                paper, title=r"K-deep Figure 1: squared ReLU, 20 neurons, $\delta = 0.05$"
+            ),
+            assertions=(
+                at_least("loss left", paper.loss[-1] / paper.loss[0], 0.98, barely),
+                at_most("norm, which is 0.05 at the start", paper.norm[-1], 1.0, barely),
+                at_most("1 - cos(w, grad N), delta = 0.05", 1 - ncf_cosines(paper)[-1], 0.03, aligned),
+                at_most("1 - cos(w, grad N), delta = 0.001", 1 - ncf_cosines(small)[-1], 1e-4, aligned),
+            ),
+        ),
+        ReproducedFigure(
+            name="k-deep-figure-2",
+            figure=weights_figure(
+                ends,
+                [r"start", r"end, $\delta = 0.05$", r"end, $\delta = 0.001$"],
+                title="K-deep Figure 2: weights of squared ReLU neurons",
+            ),
+            assertions=(
+                at_most("second row over first, delta = 0.001", _second_over_first(rows), 0.02, single),
+                at_most("second entry of v over first", _second_over_first(entries), 0.02, single),
+            ),
+        ),
+    ]
+
+
+def _kkt_points() -> ReproducedFigure:
+    """K-deep Figure 3: KKT points of three layers, by the flow (ReLU) and by maximisation (squared ReLU)."""
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(100, 10)), rng.normal(size=100)
+    widths = (10, 20, 20, 1)
+    layers = [rng.normal(size=shape) for shape in ((20, 10), (20, 20), (1, 20))]
+    relu = ncf_flow(FeedForward(layers, RELU), X, y, step=3e-3).limit
+    squared = maximize_ncf(X, y, widths=widths, activation=SQUARED, n_starts=5, rng=0).points[0].network
+    report = check_rank_one(squared, X, y)
+    rows = [int(np.sum(np.linalg.norm(W, axis=1) > 0.05 * np.linalg.norm(W))) for W in relu.weights[:2]]
+    rank_one = "hidden weights have rank one (K-deep Figure 3)"
+    several = "for ReLU multiple rows are non-zero, some are zero (K-deep Figure 3)"
+    return ReproducedFigure(
+        name="k-deep-figure-3",
+        figure=weights_figure(
+            [relu, squared], ["ReLU", "squared ReLU"], title="K-deep Figure 3: KKT points of three layers"
+        ),
+        assertions=(
+            at_most("ReLU: second singular value of W_1", _singular_ratio(relu.weights[0]), 0.05, rank_one),
+            at_most("ReLU: second singular value of W_2", _singular_ratio(relu.weights[1]), 0.05, rank_one),
+            Assertion(name="ReLU: rows of W_1", value=float(rows[0]), low=2.0, high=19.0, statement=several),
+            Assertion(name="ReLU: rows of W_2", value=float(rows[1]), low=2.0, high=19.0, statement=several),
+            at_most("squared ReLU: kappa", report.kappa, 1e-8, rank_one),
+            at_most(
+                "squared ReLU: non-zero rows of a layer",
+                float(max(report.n_active)),
+                1.0,
+                "for squared ReLU only one row and column is non-zero (K-deep Figure 3)",
+            ),
+        ),
+    )
+
+
+def _three_layers() -> list[ReproducedFigure]:
+    """K-deep Figures 4 and 5 (appendix D): three layers of ReLU, delta = 0.01."""
+    rng = np.random.default_rng(3)
+    X = sphere(100, 20, rng)
+    teacher = [rng.normal(size=(2, 20)), np.abs(rng.normal(size=(2, 2))), 10.0 * rng.normal(size=(1, 2))]
+    y = FeedForward(teacher, RELU)(X)
+    shapes = ((20, 20), (30, 20), (1, 30))
+    start = FeedForward([rng.normal(size=shape) for shape in shapes], RELU).normalized()
+    path = _early_run(start, X, y, delta=0.01, pace=5e-5)
+    end = path.network_at(-1).normalized()
+    tops = [float(np.linalg.norm(W, 2)) for W in end.weights[:2]]
+    barely = "the loss has barely changed, the norm remains small (K-deep Figure 4)"
+    low_rank = (
+        "approximately rank one: singular values (0.5741, 0.0346), (0.5772, 0.0067) (K-deep appendix D)"
+    )
+    return [
+        ReproducedFigure(
+            name="k-deep-figure-4",
+            figure=early_training_figure(
+                path, title=r"K-deep Figure 4: three layers of ReLU, $\delta = 0.01$"
+            ),
+            assertions=(
+                at_least("loss left", path.loss[-1] / path.loss[0], 0.98, barely),
+                at_most(
+                    "1 - cos(w, grad N)",
+                    1 - ncf_cosines(path)[-1],
+                    1e-3,
+                    "weights approximately converge in direction to a KKT point (K-deep Figure 4)",
+                ),
+            ),
+        ),
+        ReproducedFigure(
+            name="k-deep-figure-5",
+            figure=weights_figure(
+                [path.network_at(0), end], ["start", "end"], title="K-deep Figure 5: weights of three layers"
+            ),
+            assertions=(
+                at_most(
+                    "second singular value of W_1 over first", _singular_ratio(end.weights[0]), 0.06, low_rank
+                ),
+                at_most(
+                    "second singular value of W_2 over first", _singular_ratio(end.weights[1]), 0.06, low_rank
+                ),
+                at_most(
+                    "first singular values less 1/sqrt 3",
+                    max(abs(top - 3**-0.5) for top in tops),
+                    0.01,
+                    "at a KKT point ||W_l|| = 1/sqrt 3 (K-deep Theorem 3, Lemma 5)",
+                ),
+            ),
+        ),
+    ]

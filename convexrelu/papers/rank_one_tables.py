@@ -1,0 +1,129 @@
+"""Tables 1 and 2 of K-deep: how nearly the KKT points found by ascent are of rank one and non-negative.
+
+Theorems 3 and 4 describe the KKT points of rank one with non-negative entries; the paper checks on random
+data that the points which ascent of the NCF finds are of this form. An instance has 100 samples uniform on
+the sphere of R^10 and Gaussian outputs (K-deep appendix C.4); the weights start uniform on the unit sphere,
+where N is positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from convexrelu._parallel import run_tasks
+from convexrelu._typing import RNGLike
+from convexrelu._validation import as_generator, check_count
+from convexrelu.errors import InvalidInputError, SolverError
+from convexrelu.ncf.maximize import climb_from_starts
+from convexrelu.ncf.rank_one import RankOneReport, check_rank_one, factors, kappa, negative_share
+from convexrelu.ncf.results import RankOneRow, RankOneTables
+from convexrelu.ncf.sphere import unit
+from convexrelu.networks.activations import PowerLeakyReLU
+from convexrelu.networks.feed_forward import FeedForward
+
+__all__ = ["rank_one_tables"]
+
+_N_SAMPLES, _N_INPUTS, _WIDTH = 100, 10, 20
+
+
+def rank_one_tables(
+    *,
+    depths: Sequence[int] = (3, 2),
+    powers: Sequence[int] = (1, 2),
+    alphas: Sequence[float] = (0.0, 0.1),
+    n_instances: int = 30,
+    rng: RNGLike = 0,
+) -> RankOneTables:
+    """Return Tables 1 and 2 of K-deep: the worst kappa and rho over random instances, and the residuals.
+
+    Each instance has one start, drawn again where it leads to 0.
+
+    Parameters
+    ----------
+    depths : sequence of int, default (3, 2)
+        Numbers of layers, at least 2.
+    powers : sequence of int, default (1, 2)
+        Powers of the activation.
+    alphas : sequence of float, default (0, 0.1)
+        Slopes of the activation on the negative side.
+    n_instances : int, default 30
+        Random instances of each.
+    rng : seed, numpy.random.Generator, or None, default 0
+        Where data and starts come from. The answer is the same for any number of workers.
+
+    Returns
+    -------
+    RankOneTables
+        Prints as a table.
+
+    Raises
+    ------
+    InvalidInputError
+        If a depth is below 2, or a number is not what it needs to be.
+
+    Examples
+    --------
+    >>> tables = rank_one_tables(depths=(2,), powers=(2,), alphas=(0.0,), n_instances=2)
+    >>> tables.rows[0].n_hold, tables.rows[0].kappa < 1e-8
+    (2, True)
+    """
+    if any(depth < 2 for depth in depths):
+        raise InvalidInputError(f"depths must be at least 2, got {list(depths)}")
+    count = check_count(n_instances, "n_instances")
+    settings = [
+        (depth, PowerLeakyReLU(float(alpha), power))
+        for depth in depths
+        for power in powers
+        for alpha in alphas
+    ]
+    seeds = as_generator(rng).bit_generator.seed_seq.spawn(count)  # type: ignore[attr-defined]
+    tasks = [(depth, activation, seed) for depth, activation in settings for seed in seeds]
+    found = run_tasks(_instance, tasks)
+    rows = [
+        _row(depth, activation, found[count * k : count * (k + 1)])
+        for k, (depth, activation) in enumerate(settings)
+    ]
+    return RankOneTables(rows=tuple(rows))
+
+
+def _instance(
+    depth: int, activation: PowerLeakyReLU, seed: np.random.SeedSequence
+) -> tuple[RankOneReport, float, float]:
+    """Return the conditions of the KKT point that one start leads to on random data, and its kappa and rho.
+
+    The latter are those of the layers before kinks are resolved.
+    """
+    rng = np.random.default_rng(seed)
+    X = unit(rng.normal(size=(_N_SAMPLES, _N_INPUTS)))
+    y = rng.normal(size=_N_SAMPLES)
+    widths = (_N_INPUTS, *(_WIDTH,) * (depth - 1), 1)
+    climbed = climb_from_starts(X, unit(y)[:, None], widths, activation, 1, rng)
+    if not climbed.ends:
+        raise SolverError("no start of this instance led to a positive value")
+    report = check_rank_one(FeedForward(climbed.ends[0], activation), X, y)
+    layers = climbed.followed[0]
+    left, right = factors(layers, signed=True)
+    return report, kappa(layers[:-1]), negative_share(left, right)
+
+
+def _row(
+    depth: int, activation: PowerLeakyReLU, found: list[tuple[RankOneReport, float, float]]
+) -> RankOneRow:
+    reports, kappas, rhos = zip(*found, strict=True)
+    residuals = np.array([report.stationarity for report in reports])
+    return RankOneRow(
+        depth=depth,
+        alpha=activation.alpha,
+        power=activation.power,
+        n_instances=len(found),
+        n_hold=sum(report.holds for report in reports),
+        kappa=max(kappas),
+        rho=max(rhos),
+        # 1 - sqrt(1 - r^2) without the rounding of a cosine near 1
+        alignment=float(np.max(residuals**2 / (1.0 + np.sqrt(1.0 - residuals**2)))),
+        direction=max(report.direction for report in reports),
+        stationarity=float(residuals.max()),
+        smallest_delta=min(report.second_order / report.value for report in reports),
+    )

@@ -1,0 +1,248 @@
+"""From neurons and multipliers to an answer: back to the data, margin 1, dual feasibility, and the proof.
+
+Nothing that a solver said is passed on: the network is tidied and rescaled, its objective recomputed, and the
+lower bound proven from the data, by the oracle's search if that can be done, else by the semidefinite
+program. What a bound rests on does not depend on the clock, so that whoever checks it arrives at the same.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._clock import Clock
+from convexrelu.certificates.bounds import best_rescaling, dual_scale, relative_gap, upper_bound
+from convexrelu.certificates.certificate import assess
+from convexrelu.errors import SolverError
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm, search_seconds
+from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
+from convexrelu.solvers.column_generation import Candidate, unpriced
+from convexrelu.solvers.problem import Neurons, Problem, spread
+from convexrelu.solvers.reduced_program import resolved
+from convexrelu.solvers.semidefinite.bound import semidefinite_bound
+from convexrelu.solvers.solution import MaxMarginSolution
+
+__all__ = ["Task", "finish"]
+
+_LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
+# Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
+# will now; the rest is the semidefinite program's. A search that was merely late gets most of it: half to
+# begin with, since one whose answer is not exact is repeated on the very numbers that are handed out.
+_SEARCH_SHARE, _LATE_SHARE = 0.05, 0.45
+_AFFORDABLE = 0.8  # of what is left: a search that should take no longer was merely late
+_INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
+_RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
+_WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves
+
+_TIDY_SHARE = 0.05  # share of the tolerance that merging neurons may cost
+_SAME_DIRECTION = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)  # on unit vectors, coarsest first
+_BINDING = 0.02  # rows whose margin exceeds their demand by more are asked about the tidied network only
+_SMALL_SHARE = (1e-5, 1e-7, 1e-9)  # of sum ||u_i||
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """One binary problem as it was posed.
+
+    Attributes
+    ----------
+    X : (n, d) float array
+        The data.
+    y : (n,) float array
+        Labels, +1 or -1.
+    C : float
+        Price of slack, inf for the hard margin.
+    tol : float
+        Relative gap asked for.
+    problem : Problem
+        Its reduced form.
+    clock : Clock
+        Time left.
+    """
+
+    X: Float[np.ndarray, "n d"]
+    y: Float[np.ndarray, " n"]
+    C: float
+    tol: float
+    problem: Problem
+    clock: Clock
+
+    def dual(self, mu: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
+        """Return the dual variable lam; rows of zeros, which constrain nothing, carry what C allows."""
+        lam = self.problem.dual(mu)
+        if np.isfinite(self.C):
+            zero = ~self.X.any(axis=1)
+            lam[zero] = self.C * self.y[zero]
+        return lam
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Proof:
+    """A feasible dual variable, and what proves that it is.
+
+    Attributes
+    ----------
+    lam : (n,) float array
+        The dual variable.
+    norm : DualNorm
+        Its dual norm, as far as it is proven.
+    relaxation : Relaxation or None
+        What proves it, if not the oracle's search.
+    unfinished : bool
+        Whether more time might have proven more.
+    """
+
+    lam: Float[np.ndarray, " n"]
+    norm: DualNorm
+    relaxation: Relaxation | None
+    unfinished: bool = False
+
+    @classmethod
+    def searched(cls, task: Task, lam: Float[np.ndarray, " n"], norm: DualNorm) -> Proof:
+        """Scale lam to feasibility by what the oracle's search has proven."""
+        shrink = _shrink(task, lam, norm)
+        if norm.exact:
+            return cls(lam=shrink * lam, norm=norm.scaled(shrink), relaxation=None)
+        # where rounding is part of the bound, it must be that of the very numbers that are handed out
+        return cls(lam=shrink * lam, norm=dual_norm(task.X, shrink * lam), relaxation=None)
+
+    @classmethod
+    def relaxed(cls, task: Task, lam: Float[np.ndarray, " n"], relaxation: Relaxation) -> Proof:
+        """Scale lam to feasibility by what the relaxation proves; one without leaves: the rows' structure."""
+        shrink = _shrink(task, lam, relaxed_norm(task.X, lam, relaxation))
+        norm = relaxed_norm(task.X, shrink * lam, relaxation)
+        return cls(lam=shrink * lam, norm=norm, relaxation=relaxation)
+
+    def value(self, task: Task) -> float:
+        """Lower bound on P* that it proves."""
+        return float(task.y @ self.lam) / max(
+            dual_scale(task.y, self.lam, self.norm.upper_bound, task.C), 1.0
+        )
+
+
+def _shrink(task: Task, lam: Float[np.ndarray, " n"], norm: DualNorm) -> float:
+    return 1.0 / max(dual_scale(task.y, lam, norm.upper_bound, task.C), np.finfo(float).tiny)
+
+
+def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = False) -> MaxMarginSolution:
+    """Return the certified solution that a candidate amounts to.
+
+    `hurried`: there is no time left for tidying that takes long.
+    """
+    clock = task.clock
+    network = _at_margin(task, _network(task, candidate.neurons, method, hurried=hurried))
+    proof = _proven(task, candidate, objective=upper_bound(task.X, task.y, network, task.C))
+    nobody = TwoLayerReLU(np.zeros((0, task.X.shape[1])), np.zeros(0))
+    certificate = assess(
+        task.X,
+        task.y,
+        network,
+        proof.lam,
+        norm=proof.norm,
+        C=task.C,
+        better=nobody,
+        relaxation=proof.relaxation,
+    )
+    cut = clock.expired() or (proof.unfinished and np.isfinite(clock.limit))
+    status = "optimal" if certificate.gap <= task.tol else "time_limit" if cut else "bounded"
+    return MaxMarginSolution(
+        network=network,
+        lam=certificate.lam,
+        status="interrupted" if clock.interrupted else status,
+        method=method,
+        patterns=np.array([task.X @ w1 > 0 for w1 in network.W1], dtype=bool).reshape(-1, len(task.X)),
+        history=tuple(clock.rounds),
+        certificate=certificate,
+    )
+
+
+def _at_margin(task: Task, network: TwoLayerReLU) -> TwoLayerReLU:
+    """Return the network at margin 1, or, where slack has a price, at the scale of its best objective."""
+    if np.isfinite(task.C):
+        return best_rescaling(task.X, task.y, network, task.C)
+    if network.n_neurons and network.margin(task.X, task.y) > 0:
+        return network.rescaled_to_margin(task.X, task.y).balanced()
+    return network
+
+
+def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
+    """Return the best bound: of the multipliers by the oracle's search, else by the semidefinite program."""
+    clock = task.clock
+    seconds = _INTERRUPTED if clock.interrupted else max(clock.left, _LAST_WORD * clock.limit)
+    until = clock.elapsed + (_RELAXING if np.isinf(seconds) else seconds)
+    proof = _settled(task, candidate, seconds)
+    if clock.interrupted or not relative_gap(objective, proof.value(task)) > max(task.tol, _WORTH_RELAXING):
+        return proof
+    problem = task.problem
+    target = objective * (1 - task.tol) / problem.scale
+    found = semidefinite_bound(
+        problem, candidate.mu, candidate.neurons, clock=clock.until(until), target=target
+    )
+    relaxed = Proof.relaxed(task, task.dual(found.mu), found.relaxation)
+    best = max(proof, relaxed, key=lambda part: part.value(task))
+    return replace(best, unfinished=not found.finished)
+
+
+def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
+    """Return the best that the oracle's search proves in so many seconds, else what the rows' structure does.
+
+    The multipliers of smaller working sets are searched first: each takes several times as long as the one
+    before, and the first that does not finish ends the row.
+    """
+    own = task.dual(candidate.mu)
+    if candidate.norm.repeatable:
+        return Proof.searched(task, own, candidate.norm)
+    proofs: list[Proof] = []
+    clock = task.clock
+    until = clock.elapsed + seconds
+    sets = [spread(part.values, part.rows, len(candidate.mu)) for part in candidate.earlier]
+    for lam in (*map(task.dual, sets if np.isfinite(seconds) else []), own):
+        left = max(until - clock.elapsed, 1e-3)
+        late = search_seconds(task.X, lam) <= _AFFORDABLE * left
+        if not late and lam is not own:
+            continue
+        limit = None if np.isinf(left) else (_LATE_SHARE if late else _SEARCH_SHARE) * left
+        norm = unpriced(task.problem)
+        with clock.interruption.ending():
+            norm = dual_norm(task.X, lam, time_limit=limit)
+        if not (norm.exact or norm.repeatable):  # a search that was cut off cannot be repeated
+            proofs.append(Proof.relaxed(task, own, Relaxation()))
+            break
+        proofs.append(Proof.searched(task, lam, norm))
+    return max(proofs, key=lambda proof: proof.value(task))
+
+
+def _network(task: Task, neurons: Neurons, method: str, *, hurried: bool) -> TwoLayerReLU:
+    """Return the network of the fewest neurons whose objective is as good, up to a share of the tolerance.
+
+    The linear tail sees one neuron of the optimum as several directions that differ by the solvers' rounding;
+    the reduced program of their activities has one neuron for each of these. (In the plane each activity has
+    one neuron already, and in a hurry that program may take longer than all there was.) Closed forms have few
+    neurons, padded against rounding, and stay as they are.
+    """
+    X, y, C, problem = task.X, task.y, task.C, task.problem
+    network = problem.network(neurons)
+    if method == "closed-form":
+        return network
+    allowed = upper_bound(X, y, network, C) * (1 + _TIDY_SHARE * task.tol)
+    binding = np.flatnonzero(problem.outputs(neurons) <= (1 + _BINDING) * problem.demand)
+    sources = [network]
+    if method != "plane" and not hurried:
+        with suppress(SolverError):
+            sources.append(problem.network(resolved(problem.subset(binding), neurons).neurons))
+    candidates = [
+        source.merged(tol=same).pruned(tol=small)
+        for source, same, small in product(sources, _SAME_DIRECTION, _SMALL_SHARE)
+    ]
+    few = problem.index[binding]  # what is too bad on these rows need not be tried on all
+    for part in sorted(candidates, key=lambda part: part.n_neurons):
+        if part.n_neurons >= network.n_neurons:
+            break
+        if all(upper_bound(X[rows], y[rows], part, C) <= allowed for rows in (few, slice(None))):
+            return part
+    return network

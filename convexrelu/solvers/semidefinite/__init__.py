@@ -1,0 +1,1 @@
+"""A bound in any dimension from a semidefinite program: stated, solved, branched."""

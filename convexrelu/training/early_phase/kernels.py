@@ -1,0 +1,396 @@
+"""The compiled loops of the early phase: one neuron after another, from cell to cell.
+
+With frozen loss weights a neuron's pull g is constant in a cell, and ``w1' = w2 g, w2' = w1^T g`` moves w1
+along the straight line ``w1 + a g/||g||`` with ``a = rho sinh(tau), w2 = rho cosh(tau), tau' = ||g||``, rho
+the distance of that line from 0. So the next hyperplane is found by a ratio test along a line, and its time
+by two logarithms. The same holds along a slide, whose pull is constant too: the multipliers depend on the
+sides of the other hyperplanes alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import no_type_check
+
+import numpy as np
+
+from convexrelu._box_least_norm import copy_into, dot, least_norm
+from convexrelu._typing import kernel
+
+__all__ = [
+    "ALIGNED",
+    "AT_REST",
+    "FADING",
+    "INACTIVE",
+    "STALLED",
+    "START",
+    "TIE",
+    "UNDER_WAY",
+    "follow_neurons",
+]
+
+ALIGNED, FADING, AT_REST, STALLED, UNDER_WAY, INACTIVE = 0, 1, 2, 3, 4, 5
+START = 2  # the kind of a neuron's first line in the log; of the others it is the side (+1, -1, 0)
+
+TIE = 1e-12
+"""A neuron is on a hyperplane within this sine of the angle: what counts as incident in the whole package."""
+
+FLAT = 1e-13
+"""A line this nearly parallel to a hyperplane (sine of the angle) does not meet it: it is the rounding of a
+pull that lies in the hyperplane, and so late a crossing would not change the direction."""
+
+STRAIGHT = 1e-14
+"""A neuron this near to its pull's line (sine) is on it; nearer, its distance is rounding."""
+
+NO_PULL = 1e-13
+"""A pull below this part of all the hyperplanes' jumps is the rounding of 0."""
+
+DEPENDENT = 1e-9
+"""A normal this near to the span of others adds nothing to it: dividing by less would move the neuron."""
+
+INTERIOR = 1e-13
+"""A multiplier this far from 0 and 1 means sliding; nearer, the neuron leaves to that side."""
+
+FLIPS = 8
+"""How often each hyperplane may change its side while a crossing of several is settled: against rounding."""
+
+RESTS = 50
+"""Changes in a row without progress after which a neuron is given up as stalled."""
+
+CHANGES = 100
+"""Changes of pattern for each hyperplane after which a neuron is given up as stalled."""
+
+
+@kernel
+@no_type_check
+def _least_pull(normals, low, high, s, held, n_held, base, t, pull):
+    """Write the multipliers and value of the least-norm ``base + s sum_h (low + t (high - low)) n_h``."""
+    d = len(base)
+    for j in range(d):
+        pull[j] = base[j]
+    for i in range(n_held):
+        k = held[i]
+        for j in range(d):
+            pull[j] += s * low[k] * normals[k, j]
+    if n_held == 1:  # the normal has length one
+        k = held[0]
+        jump = s * (high[k] - low[k])
+        t[0] = min(max(-dot(normals[k], pull) / jump, 0.0), 1.0)
+        for j in range(d):
+            pull[j] += t[0] * jump * normals[k, j]
+    elif n_held > 1:
+        A, target = np.empty((n_held, d)), pull.copy()
+        for i in range(n_held):
+            k = held[i]
+            for j in range(d):
+                A[i, j] = s * (low[k] - high[k]) * normals[k, j]
+        least_norm(A, target, np.ones(n_held), 0.0, t, pull)
+
+
+@kernel
+@no_type_check
+def _push_of(normals, low, high, s, sides, chosen, pull):
+    """Add to `pull` what the hyperplanes whose entry of `chosen` is true push; return the sum of sizes."""
+    size = 0.0
+    for k in range(len(sides)):
+        if chosen[k]:
+            push = s * (high[k] if sides[k] > 0 else low[k])
+            size += abs(push)
+            for j in range(len(pull)):
+                pull[j] += push * normals[k, j]
+    return size
+
+
+@kernel
+@no_type_check
+def _resolve(normals, low, high, s, met, ties, n_ties, sides, share):
+    """Decide the sides of the hyperplanes a neuron is on: it leaves to one side of each, or slides.
+
+    Concave kinks are held with the least-norm multipliers. A convex one that is met by itself (`met`) is
+    crossed: the least-norm pull grows monotonically with what is added to it. Several are left to the side on
+    which the velocity leads away, seen from all their rows inactive first (the choice 0 of WP section 4).
+    """
+    h, d = normals.shape
+    held, loose = np.empty(n_ties, dtype=np.int64), np.empty(n_ties, dtype=np.int64)
+    decided, undecided, free = np.ones(h, dtype=np.bool_), np.zeros(h, dtype=np.bool_), 0
+    n_held = 0
+    for i in range(n_ties):
+        k = ties[i]
+        decided[k] = False
+        if s * (high[k] - low[k]) < 0.0:
+            held[n_held] = k
+            n_held += 1
+        else:
+            loose[free] = k
+            undecided[k] = True
+            free += 1
+    base, pull, t = np.zeros(d), np.empty(d), np.empty(n_held)
+    size = _push_of(normals, low, high, s, sides, decided, base)
+    if free == 1 and loose[0] == met:
+        sides[met] = -sides[met]
+    elif free > 0:
+        _least_pull(normals, low, high, s, held, n_held, base, t, pull)
+        for i in range(free):
+            size += max(abs(high[loose[i]]), abs(low[loose[i]]))
+        for i in range(free):
+            sides[loose[i]] = 1 if dot(normals[loose[i]], pull) > INTERIOR * size else -1
+    for _ in range(FLIPS * free + 1):
+        whole = base.copy()
+        size = max(size, _push_of(normals, low, high, s, sides, undecided, whole))
+        _least_pull(normals, low, high, s, held, n_held, whole, t, pull)
+        wrong = -1
+        for i in range(free):
+            if sides[loose[i]] * dot(normals[loose[i]], pull) < -INTERIOR * size:
+                wrong = loose[i]
+                break
+        if wrong < 0:
+            break
+        sides[wrong] = -sides[wrong]
+    for i in range(free):
+        share[loose[i]] = 1.0 if sides[loose[i]] > 0 else 0.0
+    for i in range(n_held):
+        k = held[i]
+        sides[k] = -1 if t[i] <= INTERIOR else 1 if t[i] >= 1.0 - INTERIOR else 0
+        share[k] = 0.0 if sides[k] < 0 else 1.0 if sides[k] > 0 else t[i]
+
+
+@kernel
+@no_type_check
+def _basis_of_slides(normals, sides, basis):
+    """Fill rows of `basis` with an orthonormal basis of the normals slid along; return their number."""
+    h, d = normals.shape
+    rank = 0
+    for k in range(h):
+        if sides[k] == 0 and rank < d:
+            for j in range(d):
+                basis[rank, j] = normals[k, j]
+            _remove(basis, rank, basis[rank])
+            size = math.sqrt(dot(basis[rank], basis[rank]))
+            if size > DEPENDENT:
+                for j in range(d):
+                    basis[rank, j] /= size
+                rank += 1
+    return rank
+
+
+@kernel
+@no_type_check
+def _remove(basis, rank, vector):
+    """Take the part in the span of the first `rank` rows of `basis` out of a vector, twice for rounding."""
+    for _ in range(2):
+        for e in range(rank):
+            part = dot(basis[e], vector)
+            for j in range(len(vector)):
+                vector[j] -= part * basis[e, j]
+
+
+@kernel
+@no_type_check
+def _products(columns, vector, out):
+    """Write the inner products of all normals with a vector; `columns` (d, h) lets the loop be vectorised."""
+    d, h = columns.shape
+    for k in range(h):
+        out[k] = columns[0, k] * vector[0]
+    for j in range(1, d):
+        for k in range(h):
+            out[k] += columns[j, k] * vector[j]
+
+
+@kernel
+@no_type_check
+def _pull_of(columns, low, high, s, share, push, pull):
+    """Write the pull of given shares (1 active side, 0 other side); return the sum of the parts' sizes."""
+    d, h = columns.shape
+    size = 0.0
+    for k in range(h):
+        push[k] = s * (low[k] + share[k] * (high[k] - low[k]))
+        size += abs(push[k])
+    for j in range(d):
+        pull[j] = 0.0
+        for k in range(h):
+            pull[j] += push[k] * columns[j, k]
+    return size
+
+
+@kernel
+@no_type_check
+def _piece(columns, normals, low, high, s, sides, share, u, heading, across, push, pull, basis):
+    """Return the rate ||g||, the part of u along g and rho; write g/||g|| and the part of u across it.
+
+    u is moved onto the hyperplanes slid along. The rate is 0 without a pull, and -1 where u is lost.
+    """
+    d = len(u)
+    rank = _basis_of_slides(normals, sides, basis)
+    size = _pull_of(columns, low, high, s, share, push, pull)
+    _remove(basis, rank, pull)
+    _remove(basis, rank, u)
+    length, rate = math.sqrt(dot(u, u)), math.sqrt(dot(pull, pull))
+    if length <= DEPENDENT:
+        return -1.0, 0.0, 1.0
+    for j in range(d):
+        u[j] /= length
+    if rate <= NO_PULL * size:
+        return 0.0, 0.0, 1.0
+    for j in range(d):
+        heading[j] = pull[j] / rate
+        across[j] = u[j]
+    along = dot(u, heading)
+    for _ in range(2):
+        rest = dot(across, heading)
+        for j in range(d):
+            across[j] -= rest * heading[j]
+    rho = math.sqrt(dot(across, across))
+    return rate, along, 0.0 if rank == d - 1 or rho <= STRAIGHT else rho
+
+
+@kernel
+@no_type_check
+def _next_plane(sides, heights, slopes):
+    """Return the first hyperplane met on the line with these heights and slopes, and the step; -1 if none."""
+    best, step = -1, np.inf
+    for k in range(len(sides)):
+        slope = sides[k] * slopes[k]
+        if slope < -FLAT:
+            reach = max(sides[k] * heights[k], 0.0)
+            if reach < step * -slope:
+                best, step = k, reach / -slope
+    return best, step
+
+
+@kernel
+@no_type_check
+def _move(heading, across, rho, phase, turn, u):
+    """Write the direction reached at the phase `phase + turn`; return the growth of log ||w1||."""
+    tau = phase + turn if turn > 0.0 else phase
+    if rho == 0.0 or math.isinf(tau):
+        side = 1.0 if tau > 0.0 else -1.0
+        for j in range(len(u)):
+            u[j] = side * heading[j]
+        return side * turn
+    for j in range(len(u)):
+        u[j] = across[j] / rho / math.cosh(tau) + math.tanh(tau) * heading[j]
+    shrunk = math.log1p(math.exp(-2.0 * abs(tau))) - math.log1p(math.exp(-2.0 * abs(phase)))
+    return abs(tau) - abs(phase) + shrunk
+
+
+@kernel
+@no_type_check
+def _meet(normals, low, high, s, heights, plane, sides, share, ties, before):
+    """Change the sides where a neuron meets `plane` (-1: at its start); return how many were decided on."""
+    n_ties = 0
+    for k in range(len(sides)):
+        if abs(heights[k]) <= TIE or k == plane or sides[k] == 0:
+            ties[n_ties], before[n_ties] = k, sides[k]
+            n_ties += 1
+    if n_ties == 1 and plane >= 0 and s * (high[plane] - low[plane]) >= 0.0:
+        sides[plane] = -sides[plane]  # a convex kink by itself is always crossed
+        share[plane] = 1.0 if sides[plane] > 0 else 0.0
+    elif n_ties > 0:
+        _resolve(normals, low, high, s, plane, ties, n_ties, sides, share)
+    return n_ties
+
+
+@kernel
+@no_type_check
+def _advance(columns, normals, low, high, s, u, sides, share, t_max, log, marks):
+    """Follow one neuron up to t_max; u, sides and share are in- and outputs. Returns (fate, growth, lines).
+
+    A line of the log is (time, rate, phase) of the piece that starts there, its mark (hyperplane, kind).
+    """
+    h, d = normals.shape
+    heading, across, pull, basis = np.zeros(d), np.zeros(d), np.empty(d), np.empty((d, d))
+    heights, slopes, push = np.empty(h), np.empty(h), np.empty(h)
+    ties, before = np.empty(h, dtype=np.int64), np.empty(h, dtype=np.int64)
+    marks[0, 0], marks[0, 1] = -1, START
+    time, growth, fresh, lines, rests = 0.0, 0.0, 0, 1, 0
+    for k in range(h):
+        if sides[k] == 0:
+            marks[lines, 0], marks[lines, 1] = k, 0
+            lines += 1
+    while True:
+        rate, along, rho = _piece(
+            columns, normals, low, high, s, sides, share, u, heading, across, push, pull, basis
+        )
+        phase = -np.inf
+        if rate > 0.0:
+            phase = math.asinh(along / rho) if rho > 0.0 else math.copysign(np.inf, along)
+        for line in range(fresh, lines):
+            log[line, 0], log[line, 1], log[line, 2] = time, max(rate, 0.0), phase
+        if rate < 0.0 or rests > RESTS or lines + h > len(log):
+            return STALLED, growth, lines
+        if rate == 0.0:
+            return AT_REST, growth, lines
+        plane, step = -1, np.inf
+        if rho > 0.0:
+            _products(columns, u, heights)
+            _products(columns, heading, slopes)
+            plane, step = _next_plane(sides, heights, slopes)
+        turn = max(math.asinh((along + step) / rho) - phase, 0.0) if plane >= 0 else np.inf
+        if not time + turn / rate <= t_max or plane < 0:
+            growth += _move(heading, across, rho, phase, rate * (t_max - time), u)
+            return UNDER_WAY if plane >= 0 else ALIGNED if phase > -np.inf else FADING, growth, lines
+        length = math.sqrt(rho * rho + (along + step) ** 2)
+        for j in range(d):
+            u[j] = (across[j] + (along + step) * heading[j]) / length
+        growth += math.log(length)
+        time += turn / rate
+        rests = 0 if turn > 0.0 else rests + 1
+        fresh = lines
+        _products(columns, u, heights)
+        for i in range(_meet(normals, low, high, s, heights, plane, sides, share, ties, before)):
+            if sides[ties[i]] != before[i]:
+                marks[lines, 0], marks[lines, 1] = ties[i], sides[ties[i]]
+                lines += 1
+
+
+@kernel
+@no_type_check
+def _grown(array, rows):
+    """Return the array with room for that many rows, at least twice as many as before if it was short."""
+    if rows <= len(array):
+        return array
+    larger = np.empty((max(rows, 2 * len(array)), array.shape[1]), dtype=array.dtype)
+    for i in range(len(array)):
+        for j in range(array.shape[1]):
+            larger[i, j] = array[i, j]
+    return larger
+
+
+@kernel
+@no_type_check
+def follow_neurons(columns, normals, low, high, starts, signs, t_max, ends, limits, growth, fates, lines):
+    """Follow neurons from unit vectors up to t_max and on to their limits; return (log, marks) of the former.
+
+    `normals` (h, d) are unit, `columns` their transpose. The rows on hyperplane k pull with ``high[k]
+    normals[k]`` on its positive side and with ``low[k] normals[k]`` on its negative side. `fates` is (m, 2):
+    at t_max, and in the limit.
+    """
+    h = len(normals)
+    sides, share, heights = np.empty(h, dtype=np.int64), np.empty(h), np.empty(h)
+    ties, before = np.empty(h, dtype=np.int64), np.empty(h, dtype=np.int64)
+    log, marks = np.empty((CHANGES * (h + 1), 3)), np.empty((CHANGES * (h + 1), 2), dtype=np.int64)
+    kept_log, kept_marks = np.empty((16 * len(starts), 3)), np.empty((16 * len(starts), 2), dtype=np.int64)
+    total = 0
+    for i in range(len(starts)):
+        s, u = signs[i], starts[i].copy()
+        _products(columns, u, heights)
+        for k in range(h):
+            sides[k] = 1 if heights[k] > 0.0 else -1
+            share[k] = 1.0 if sides[k] > 0 else 0.0
+        _meet(normals, low, high, s, heights, -1, sides, share, ties, before)
+        fate, growth[i], count = _advance(columns, normals, low, high, s, u, sides, share, t_max, log, marks)
+        kept_log, kept_marks = _grown(kept_log, total + count), _grown(kept_marks, total + count)
+        for line in range(count):
+            for j in range(3):
+                kept_log[total + line, j] = log[line, j]
+            for j in range(2):
+                kept_marks[total + line, j] = marks[line, j]
+        total += count
+        lines[i] = count
+        copy_into(ends[i], u)
+        fates[i, 0] = fate
+        if fate != STALLED and fate != AT_REST:
+            fate, _, _ = _advance(columns, normals, low, high, s, u, sides, share, np.inf, log, marks)
+        copy_into(limits[i], u)
+        fates[i, 1] = fate
+    return kept_log[:total], kept_marks[:total]

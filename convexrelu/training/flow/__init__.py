@@ -1,0 +1,1 @@
+"""Gradient flow of a ReLU network, from one change of activation pattern to the next."""

@@ -1,0 +1,258 @@
+"""Compiled search for the first change of mode: no root of the step's interpolant is missed.
+
+Along a step the state is a polynomial, hence so is the height ``x_n^T v_i`` of a neuron over a hyperplane. In
+Bernstein form a polynomial lies between its smallest and largest coefficient: where the smallest is positive
+there is no root, else the step is halved. So a hyperplane that is left and met again within one step is seen.
+The multipliers of slides are no polynomials; they are interpolated at eight Chebyshev points, to the order of
+the interpolant. What is found is later corrected on a Runge-Kutta step that ends at the event, so that its
+time has the accuracy of the step and not of the interpolant.
+"""
+
+from __future__ import annotations
+
+import math
+from math import comb
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._box_least_norm import copy_into, dot
+from convexrelu._typing import kernel
+from convexrelu.training.flow.step import (
+    DEGREE,
+    STAGES,
+    estimate_error,
+    fill_polynomial,
+    fill_pull,
+    fill_stages,
+    fill_weights,
+    project,
+)
+
+__all__ = [
+    "CROSSED",
+    "ENDED",
+    "LEFT",
+    "SLIPPED",
+    "TURNED",
+    "VIOLATION",
+    "advance",
+    "fill_jumps",
+    "fill_rooms",
+    "first_below",
+]
+
+ENDED, CROSSED, LEFT, SLIPPED, TURNED = 0, 1, 2, 3, 4
+"""Kinds of change: the end of the run; a neuron meets a hyperplane; a slide ends, its multipliers being
+unique (LEFT) or not (SLIPPED); the w2 of a sliding neuron changes its sign. The last two are rare, and looked
+for elsewhere."""
+
+VIOLATION = 1e-12
+"""A pattern changes when a slack gets this far below 0: nearer, it may be the rounding of the change before.
+The time of the change is nevertheless where the slack is 0."""
+
+_FINEST = 2.0**-48  # of a step: two moments nearer than this are one
+_TINY = 1e-300  # so that a neuron that rests at 0 crosses nothing
+_REJECTIONS = 60  # in a row, after which the step is a part 0.2^60 of the first and the run has stalled
+_SAFETY, _LARGEST_CUT, _LARGEST_GROWTH = 0.9, 0.2, 10.0  # of the step control, as usual
+
+
+def _bernstein_at(x: Float[np.ndarray, " x"]) -> Float[np.ndarray, "x 8"]:
+    j = np.arange(DEGREE + 1)
+    return np.array([comb(DEGREE, k) for k in j]) * x[:, None] ** j * (1.0 - x[:, None]) ** (DEGREE - j)
+
+
+_AT_NODES = _bernstein_at((1.0 - np.cos(np.pi * np.arange(DEGREE + 1) / DEGREE)) / 2.0)
+_FROM_NODES = np.linalg.inv(_AT_NODES)
+
+
+@kernel
+@no_type_check
+def first_below(c, level):
+    """Return the first x in [0, 1] where the polynomial with these coefficients is at most `level`, or 2."""
+    size, depth = len(c), 64
+    stack, begin, width = np.empty((depth, size)), np.zeros(depth), np.ones(depth)
+    for j in range(size):
+        stack[0, j] = c[j]
+    top = 0
+    while top >= 0:
+        least = stack[top, 0]
+        for j in range(1, size):
+            least = min(least, stack[top, j])
+        if least > level:
+            top -= 1
+        elif stack[top, 0] <= level or width[top] < _FINEST:
+            return begin[top]
+        else:
+            # the right half takes the place of the whole, the left one is looked at first
+            width[top] *= 0.5
+            begin[top + 1], width[top + 1] = begin[top], width[top]
+            begin[top] += width[top]
+            for end in range(size):
+                stack[top + 1, end] = stack[top, 0]
+                for j in range(size - 1 - end):
+                    stack[top, j] = 0.5 * (stack[top, j] + stack[top, j + 1])
+            top += 1
+    return 2.0
+
+
+@kernel
+@no_type_check
+def fill_jumps(member, sign, sizes, weights, low, high):
+    """Fill in what each hyperplane's rows add to the pull along its normal, on either side of it."""
+    for plane in range(len(low)):
+        low[plane], high[plane] = 0.0, 0.0
+    for row in range(len(weights)):
+        if sign[row] > 0:
+            high[member[row]] += weights[row] * sizes[row]
+        elif sign[row] < 0:
+            low[member[row]] -= weights[row] * sizes[row]
+
+
+@kernel
+@no_type_check
+def fill_rooms(problem, mode, state, rooms):
+    """Fill in how far each slide's multipliers are from 0 and 1; inf where they are not unique, or fixed."""
+    XT, mask, sliding, starts, planes = problem.XT, mode.mask, mode.sliding, mode.starts, mode.planes
+    multipliers, dependent = mode.multipliers, mode.dependent
+    d, n = XT.shape
+    weights, pull = np.empty(n), np.empty(d)
+    low, high = np.empty(len(problem.normals)), np.empty(len(problem.normals))
+    fill_weights(XT, problem.y, mask, problem.code, state, weights)
+    fill_jumps(problem.member, problem.sign, problem.sizes, weights, low, high)
+    for s in range(len(sliding)):
+        fill_pull(XT, mask[sliding[s]], weights, pull)
+        for slot in range(starts[s], starts[s + 1]):
+            if dependent[s] or problem.zero_at_ties:
+                rooms[slot] = np.inf
+                continue
+            plane = planes[slot]
+            needed, width = -dot(multipliers[slot], pull) - low[plane], high[plane] - low[plane]
+            if width != 0.0:
+                rooms[slot] = min(needed / width, 1.0 - needed / width)
+            else:
+                rooms[slot] = 0.5 if needed == 0.0 else -1.0
+
+
+@kernel
+@no_type_check
+def _first_height(normals, sides, coefficients, best, slack):
+    """Return the first moment before `best` at which a neuron crosses a hyperplane, and the two."""
+    d = normals.shape[1]
+    neuron, plane = -1, -1
+    c = np.empty(DEGREE + 1)
+    for i in range(len(sides)):
+        base, reach, length = i * (d + 2), 0.0, 0.0
+        for j in range(DEGREE + 1):
+            moved, square = 0.0, 0.0
+            for k in range(base, base + d):
+                moved += (coefficients[k, j] - coefficients[k, 0]) ** 2
+                square += coefficients[k, j] ** 2
+            reach, length = max(reach, moved), max(length, square)
+        reach, level = math.sqrt(reach), max(VIOLATION * math.sqrt(length), _TINY)
+        for h in range(len(normals)):
+            side, height = sides[i, h], 0.0
+            for k in range(d):
+                height += side * normals[h, k] * coefficients[base + k, 0]
+            if side == 0 or height > reach:
+                continue
+            for j in range(DEGREE + 1):
+                c[j] = 0.0
+                for k in range(d):
+                    c[j] += side * normals[h, k] * coefficients[base + k, j]
+            found = first_below(c, -level)
+            if found < best:
+                best, neuron, plane = found, i, h
+                copy_into(slack, c)
+    return best, neuron, plane
+
+
+@kernel
+@no_type_check
+def _first_room(problem, mode, coefficients, best, slack):
+    """Return the first moment before `best` at which a unique multiplier leaves [0, 1], and its slot."""
+    values, point = np.empty((len(mode.planes), DEGREE + 1)), np.empty(len(coefficients))
+    rooms = np.empty(len(mode.planes))
+    for node in range(DEGREE + 1):
+        for j in range(len(point)):
+            point[j] = dot(_AT_NODES[node], coefficients[j])
+        fill_rooms(problem, mode, point, rooms)
+        for slot in range(len(rooms)):
+            values[slot, node] = rooms[slot]
+    first = -1
+    c = np.empty(DEGREE + 1)
+    for slot in range(len(mode.planes)):
+        if values[slot, 0] == np.inf:
+            continue
+        for j in range(DEGREE + 1):
+            c[j] = dot(_FROM_NODES[j], values[slot])
+        found = first_below(c, -VIOLATION)
+        if found < best:
+            best, first = found, slot
+            copy_into(slack, c)
+    return best, first
+
+
+@kernel
+@no_type_check
+def _first_change(problem, mode, coefficients, end, slack):
+    """Return when in a step (in [0, 1], or 2: not at all) what happens first, with its indices.
+
+    They are those of the neuron and its hyperplane (CROSSED), or of the slide's slot (LEFT). `slack` is left
+    as the polynomial that tells.
+    """
+    best, kind, first, second = 2.0, ENDED, -1, -1
+    if coefficients[-1, DEGREE] >= end:
+        for j in range(DEGREE + 1):
+            slack[j] = end - coefficients[-1, j]
+        best = first_below(slack, 0.0)
+    found, neuron, plane = _first_height(problem.normals, mode.sides, coefficients, best, slack)
+    if found < best:
+        best, kind, first, second = found, CROSSED, neuron, plane
+    if len(mode.planes) > 0:
+        found, slot = _first_room(problem, mode, coefficients, best, slack)
+        if found < best:
+            best, kind, first, second = found, LEFT, slot, -1
+    return best, kind, first, second
+
+
+@kernel
+@no_type_check
+def advance(problem, mode, state, step, rtol, end, records, slack):
+    """Follow the flow in place until the mode changes, or for as many steps as there is room to record.
+
+    `step` is what the step control suggests and `end` the value of log(1 + t) at which the run ends. Returns
+    how many steps were recorded, the last step taken, the next one to take (0: none is short enough), and
+    when in it what happens first (see `_first_change`; 2: nothing yet). A step in which something happens is
+    not taken.
+    """
+    d, size = len(problem.XT), len(state)
+    K, coefficients = np.empty((STAGES + 4, size)), np.empty((size, DEGREE + 1))
+    point, end_state = np.empty(size), np.empty(size)
+    taken = 0.0
+    for count in range(len(records)):
+        growth, error = _LARGEST_GROWTH, np.inf
+        fill_stages(problem, mode, state, 0.0, 0, 0, K, point)
+        for _ in range(_REJECTIONS):
+            fill_stages(problem, mode, state, step, 1, STAGES, K, end_state)
+            error = estimate_error(d, state, end_state, step, K, rtol)
+            if error <= 1.0:
+                break
+            growth = 1.0
+            step *= max(_LARGEST_CUT, _SAFETY * error ** (-1.0 / 8.0))
+        if error > 1.0:
+            return count, taken, 0.0, 2.0, ENDED, -1, -1
+        fill_stages(problem, mode, state, step, STAGES + 1, STAGES + 3, K, point)
+        fill_polynomial(state, end_state, step, K, coefficients)
+        x, kind, first, second = _first_change(problem, mode, coefficients, end, slack)
+        if x <= 1.0:
+            return count, taken, step, x, kind, first, second
+        for j in range(size):
+            state[j] = end_state[j]
+        project(problem, mode, state)
+        for j in range(size):
+            records[count, j] = state[j]
+        taken = step
+        step *= min(growth, _SAFETY * error ** (-1.0 / 8.0)) if error > 0.0 else growth
+    return len(records), taken, step, 2.0, ENDED, -1, -1
