@@ -1,48 +1,18 @@
-"""Deadlines, progress and the record of a run."""
+"""The one clock: seconds allowed, seconds left, and whether Ctrl-C was pressed."""
 
 from __future__ import annotations
 
-import logging
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
+from typing import Any, Self
 
-__all__ = ["Clock", "Interruption", "Round", "show_rounds"]
-
-_LOGGER = logging.getLogger("convexrelu")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Round:
-    """One round of a solver.
-
-    Attributes
-    ----------
-    phase : str
-        "directions" (linear master), "patterns" (reduced program), "polish" (linear tail), "oracle" (exact
-        pricing), "circle" (the plane's linear program and sweep), "closed form", "program" (all patterns) or
-        "relaxation" (semidefinite bound).
-    objective : float
-        Objective of the current mix, in the data's scale; an upper bound on P* once no artificial slack is
-        left.
-    bound : float
-        ``y^T lam`` over the largest correlation found: a lower bound on P* in the phases "oracle", "closed
-        form" and "relaxation", an estimate in the others.
-    n_neurons : int
-        Neurons or patterns in the master; branches of a relaxation.
-    seconds : float
-        Since the start.
-    """
-
-    phase: str
-    objective: float
-    bound: float
-    n_neurons: int
-    seconds: float
+__all__ = ["Clock", "Interruption"]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -96,28 +66,32 @@ class Interruption:
 
 @dataclass(kw_only=True, eq=False)
 class Clock:
-    """Time left, and the rounds so far.
+    """Seconds allowed and seconds left.
+
+    A clock that is pickled, on its way to another process or host, takes along the seconds that are left and
+    not when it was started: no two hosts agree on what the time is. The way there is not counted.
 
     Attributes
     ----------
     limit : float
         Seconds allowed, inf for no limit.
     started : float
-        Start of the run on the monotonic clock.
-    rounds : list of Round
-        The record; :meth:`note` appends to it.
+        Start of the run on the monotonic clock of this process.
     interruption : Interruption
         Whether Ctrl-C was pressed.
     """
 
-    limit: float
+    limit: float = math.inf
     started: float = field(default_factory=time.monotonic)
-    rounds: list[Round] = field(default_factory=list)
     interruption: Interruption = field(default_factory=Interruption)
 
-    def until(self, elapsed: float) -> Clock:
+    def until(self, elapsed: float) -> Self:
         """The same clock with another limit."""
         return replace(self, limit=elapsed)
+
+    def within(self, seconds: float) -> Self:
+        """The same clock, that also ends after so many seconds from now."""
+        return self.until(min(self.limit, self.elapsed + seconds))
 
     @property
     def interrupted(self) -> bool:
@@ -138,47 +112,8 @@ class Clock:
         """Whether the limit has passed, or the run was interrupted."""
         return self.interrupted or self.elapsed >= self.limit
 
-    def note(self, phase: str, *, objective: float, bound: float, n_neurons: int) -> None:
-        """Record a round, and report it on the package's logger."""
-        self.rounds.append(
-            Round(phase=phase, objective=objective, bound=bound, n_neurons=n_neurons, seconds=self.elapsed)
-        )
-        _LOGGER.info(
-            "%-10s objective %.9g, bound %.9g, %d neurons, %.1f s",
-            phase,
-            objective,
-            bound,
-            n_neurons,
-            self.elapsed,
-        )
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "limit": self.left, "started": None}
 
-
-@contextmanager
-def show_rounds(show: bool) -> Iterator[None]:
-    """Show the latest round on one line of the terminal while the block runs, if `show`."""
-    if not show:
-        yield
-        return
-    from rich.console import Console
-
-    level = _LOGGER.level
-    with Console(stderr=True).status("solving") as status:
-        handler = _StatusHandler(status.update)
-        _LOGGER.addHandler(handler)
-        _LOGGER.setLevel(logging.INFO)
-        try:
-            yield
-        finally:
-            _LOGGER.removeHandler(handler)
-            _LOGGER.setLevel(level)
-
-
-class _StatusHandler(logging.Handler):
-    """Pass every message on to a function."""
-
-    def __init__(self, update: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._update = update
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._update(record.getMessage())
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, started=time.monotonic())

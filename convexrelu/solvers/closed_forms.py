@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from convexrelu._clock import Clock
 from convexrelu.arrangements import is_spike_free
 from convexrelu.errors import SolverError
 from convexrelu.solvers.column_generation import Candidate
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.hulls import least_vector
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.reduced_program import resolved
@@ -37,7 +37,7 @@ Answer = tuple[Neurons, Float[np.ndarray, " k"]]
 Vectors = Float[np.ndarray, "q r"]
 
 
-def closed_form(problem: Problem, *, tol: float, clock: Clock) -> Candidate | None:
+def closed_form(problem: Problem, *, tol: float, clock: SolverClock) -> Candidate | None:
     """Return a solution with a relative gap below `tol` if the data's structure gives one, else None.
 
     Finite C is covered in rank one only. Finding that the structure is absent costs a product of the rows
@@ -52,7 +52,7 @@ def closed_form(problem: Problem, *, tol: float, clock: Clock) -> Candidate | No
 
 
 def _verified(
-    problem: Problem, neurons: Neurons, mu: Float[np.ndarray, " k"], tol: float, clock: Clock
+    problem: Problem, neurons: Neurons, mu: Float[np.ndarray, " k"], tol: float, clock: SolverClock
 ) -> Candidate | None:
     """Return the answer as a candidate if its own numbers prove it good enough."""
     upper = problem.objective(neurons)
@@ -69,7 +69,7 @@ def _verified(
     return Candidate(neurons=neurons, mu=mu, norm=norm, value=upper)
 
 
-def _on_a_line(problem: Problem, tol: float, _clock: Clock) -> Answer | None:
+def _on_a_line(problem: Problem, tol: float, _clock: SolverClock) -> Answer | None:
     """Rank one: two rays that do not see each other, since no neuron is active on both."""
     if problem.rows.shape[1] != 1:
         return None
@@ -104,7 +104,7 @@ def _on_a_ray(
     return (label * float(demand[order[stop]]) if stop < len(order) else 0.0), mu
 
 
-def _one_neuron_a_class(problem: Problem, tol: float, clock: Clock) -> Answer | None:
+def _one_neuron_a_class(problem: Problem, tol: float, clock: SolverClock) -> Answer | None:
     """Orthogonally separable data: each class's least vector, blind to the other class."""
     if problem.soft:
         return None
@@ -166,7 +166,7 @@ def _pads(demand: Float[np.ndarray, " k"], U: Vectors, tol: float) -> Float[np.n
     return np.where(demand < rounding / (_NEGLIGIBLE * tol), rounding, 0.0)
 
 
-def _one_pattern(problem: Problem, tol: float, _clock: Clock) -> Answer | None:
+def _one_pattern(problem: Problem, tol: float, _clock: SolverClock) -> Answer | None:
     """Spike-free data: some optimum is active on all rows, and those are independent."""
     rows, labels = problem.rows, np.unique(problem.y)
     if problem.soft or rows.shape[0] != rows.shape[1] or not is_spike_free(rows):

@@ -15,7 +15,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._clock import Clock
 from convexrelu.errors import SolverError
 from convexrelu.oracle import (
     DualNorm,
@@ -26,6 +25,7 @@ from convexrelu.oracle import (
     starting_directions,
     zonotopes_of,
 )
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Master, Mix
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.reduced_program import ReducedProgram
@@ -124,7 +124,7 @@ def generate(
     start: Candidate | None = None,
     *,
     tol: float,
-    clock: Clock,
+    clock: SolverClock,
     rng: np.random.Generator,
     until: Phase = "oracle",
 ) -> Candidate:
@@ -167,7 +167,7 @@ class Generation:
         Price of slack where the problem forbids it.
     tol : float
         Relative gap asked for.
-    clock : Clock
+    clock : SolverClock
         When it expires, every phase ends with what there is.
     rng : Generator
         Of the local search's starts.
@@ -176,7 +176,7 @@ class Generation:
     problem: Problem
     penalty: float
     tol: float
-    clock: Clock
+    clock: SolverClock
     rng: np.random.Generator
 
     def directions(self, start: Neurons, *, widely: bool = True) -> Candidate:

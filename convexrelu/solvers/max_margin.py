@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._clock import Clock, Interruption, show_rounds
+from convexrelu._clock import Interruption
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
@@ -28,6 +28,7 @@ from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
 from convexrelu.solvers.feasibility import check_feasible
 from convexrelu.solvers.full_program import check_solver, solve_full
+from convexrelu.solvers.history import SolverClock, show_rounds
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
 from convexrelu.solvers.proof import Task, finish
@@ -164,7 +165,7 @@ def _solve_binary(
     seconds: float,
     interruption: Interruption,
 ) -> MaxMarginSolution:
-    clock = Clock(limit=seconds, interruption=interruption)
+    clock = SolverClock(limit=seconds, interruption=interruption)
     task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C, lines), clock=clock)
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
         return finish(task, nothing(task.problem), method="closed-form")
@@ -197,7 +198,7 @@ def _candidate(
     method: str,
     solver: str,
     start: TwoLayerReLU,
-    clock: Clock,
+    clock: SolverClock,
     rng: np.random.Generator,
 ) -> tuple[Candidate, str]:
     """Solve the reduced problem; also returns what solved it."""
@@ -228,7 +229,7 @@ def _candidate(
 
 
 def _full_program(
-    problem: Problem, tol: float, solver: str, clock: Clock, rng: np.random.Generator
+    problem: Problem, tol: float, solver: str, clock: SolverClock, rng: np.random.Generator
 ) -> Candidate:
     patterns = enumerate_patterns(problem.rows).patterns
     answer = None

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.errors import SolverError
 from convexrelu.oracle.plane import arc_maxima
 from convexrelu.solvers.circle import CircleProgram, circle_of
 from convexrelu.solvers.column_generation import Candidate
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
 
 __all__ = ["solve_plane"]
@@ -68,7 +68,7 @@ class Bracket:
         return Bracket(neurons=primal.neurons, objective=primal.objective, mu=dual.mu, bound=dual.bound)
 
 
-def solve_plane(problem: Problem, *, tol: float, clock: Clock) -> Candidate:
+def solve_plane(problem: Problem, *, tol: float, clock: SolverClock) -> Candidate:
     """Return neurons and multipliers of a problem whose rows have rank two.
 
     Rows enter lazily if there are many. When the clock expires it stops, with what there is. Raises
@@ -87,7 +87,7 @@ def solve_plane(problem: Problem, *, tol: float, clock: Clock) -> Candidate:
         working = np.union1d(working, violated)
 
 
-def _solve_rows(problem: Problem, cuts: Neurons, tol: float, clock: Clock) -> tuple[Bracket, Neurons]:
+def _solve_rows(problem: Problem, cuts: Neurons, tol: float, clock: SolverClock) -> tuple[Bracket, Neurons]:
     """Linear programs and sweeps in turn; returns the bracket, and the cuts with those that entered."""
     program = CircleProgram(problem=problem, circle=circle_of(problem.rows))
     best = _first(problem)

@@ -14,7 +14,6 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import best_rescaling, dual_scale, relative_gap, upper_bound
 from convexrelu.certificates.certificate import assess
 from convexrelu.errors import SolverError
@@ -22,6 +21,7 @@ from convexrelu.networks import TwoLayerReLU
 from convexrelu.oracle import DualNorm, dual_norm, search_seconds
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.column_generation import Candidate, unpriced
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.reduced_program import resolved
 from convexrelu.solvers.semidefinite.bound import semidefinite_bound
@@ -61,7 +61,7 @@ class Task:
         Relative gap asked for.
     problem : Problem
         Its reduced form.
-    clock : Clock
+    clock : SolverClock
         Time left.
     """
 
@@ -70,7 +70,7 @@ class Task:
     C: float
     tol: float
     problem: Problem
-    clock: Clock
+    clock: SolverClock
 
     def dual(self, mu: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
         """Return the dual variable lam; rows of zeros, which constrain nothing, carry what C allows."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from convexrelu._clock import Round
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.solvers.history import Round
 
 __all__ = ["MaxMarginSolution", "MultiClassSolution"]
 

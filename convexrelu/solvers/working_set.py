@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._clock import Clock
 from convexrelu.solvers.column_generation import Candidate, Multipliers, Phase, generate, nothing
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
 
 __all__ = ["WHOLE", "generate_lazily"]
@@ -27,7 +27,7 @@ NEAR = 0.05  # rows of the working set with a relative margin above 1 + NEAR lea
 
 
 def generate_lazily(
-    problem: Problem, start: Neurons, *, tol: float, clock: Clock, rng: np.random.Generator
+    problem: Problem, start: Neurons, *, tol: float, clock: SolverClock, rng: np.random.Generator
 ) -> Candidate:
     """Solve the problem by column generation on as few of its rows as it takes.
 

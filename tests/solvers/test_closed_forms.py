@@ -11,10 +11,11 @@ from scipy.stats import ortho_group
 from tolerances import ROUNDING, SOLVER
 
 from convexrelu import InfeasibleError, datasets, is_orthogonally_separable, is_spike_free, solve_max_margin
-from convexrelu._clock import Clock, Interruption
+from convexrelu._clock import Interruption
 from convexrelu.certificates import certify
 from convexrelu.solvers import check_feasible
 from convexrelu.solvers.closed_forms import closed_form
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import prepare
 
 TIGHT = 1e-9
@@ -30,7 +31,7 @@ def solved(X, y, *, C=np.inf, tol=1e-6, clock=None):
     if np.isinf(C):
         check_feasible(X, y)
     problem = prepare(X, y, C)
-    candidate = closed_form(problem, tol=tol, clock=clock or Clock(limit=np.inf))
+    candidate = closed_form(problem, tol=tol, clock=clock or SolverClock(limit=np.inf))
     if candidate is None:
         return None
     lam = problem.dual(candidate.mu)
@@ -166,7 +167,7 @@ def test_other_data_is_declined_at_the_price_of_a_product():
     X, y = rng.normal(size=(200_000, 5)), rng.choice([-1.0, 1.0], 200_000)
     problem = prepare(X, y, np.inf)
     started = time.process_time()
-    assert closed_form(problem, tol=1e-6, clock=Clock(limit=np.inf)) is None
+    assert closed_form(problem, tol=1e-6, clock=SolverClock(limit=np.inf)) is None
     assert time.process_time() - started < 0.5
     assert solved(X[:20], y[:20], C=1.0) is None
 
@@ -182,7 +183,7 @@ def test_orthogonally_separable_at_scale(spread):
     X *= 10.0 ** rng.uniform(-spread, spread, size=(n, 1))
     X = X @ ortho_group.rvs(d, random_state=0)
     problem = prepare(X, y, np.inf)
-    clock = Clock(limit=np.inf)
+    clock = SolverClock(limit=np.inf)
     started = time.process_time()
     candidate = closed_form(problem, tol=1e-6, clock=clock)
     assert time.process_time() - started < 3
@@ -199,5 +200,5 @@ def test_a_tolerance_beyond_float64_is_declined_rather_than_claimed():
 
 def test_an_expired_clock_is_heard():
     X, y = datasets.orthogonally_separable(20_000, 30, rng=0)
-    clock = Clock(limit=np.inf, interruption=Interruption(pressed=True))
+    clock = SolverClock(limit=np.inf, interruption=Interruption(pressed=True))
     assert solved(X, y, clock=clock) is None

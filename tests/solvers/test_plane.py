@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import convexrelu as cr
-from convexrelu._clock import Clock
 from convexrelu.certificates.bounds import best_rescaling, upper_bound
 from convexrelu.oracle import dual_norm
 from convexrelu.solvers import plane
 from convexrelu.solvers.circle import CircleProgram, circle_of
 from convexrelu.solvers.feasibility import check_feasible
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Neurons, prepare
 
@@ -29,7 +29,7 @@ def random_labels(n, seed):
 def bracket(X, y, C=np.inf, tol=1e-6, limit=np.inf):
     """Certified bounds in the data's coordinates, from the arrays alone; and the candidate."""
     problem = prepare(X, y, C)
-    found = solve_plane(problem, tol=tol, clock=Clock(limit=limit))
+    found = solve_plane(problem, tol=tol, clock=SolverClock(limit=limit))
     assert len(found.neurons) <= len(y)
     assert (found.mu >= 0).all()
     assert (found.mu <= problem.caps).all()
@@ -223,7 +223,7 @@ def test_the_circle_evaluates_the_dual_function():
 def test_neurons_of_one_activity_are_merged():
     X, y = random_labels(30, 0)
     problem = prepare(X, y, np.inf)
-    found = solve_plane(problem, tol=1e-6, clock=Clock(limit=np.inf))
+    found = solve_plane(problem, tol=1e-6, clock=SolverClock(limit=np.inf))
     masks = np.column_stack([found.neurons.U @ problem.rows.T > 1e-9, found.neurons.signs > 0])
     assert len(np.unique(masks, axis=0)) >= len(masks) - 1
     circle = circle_of(problem.rows)
@@ -239,7 +239,7 @@ def test_multipliers_are_sharp_at_the_neurons():
     """Complementarity: |F| = 1 along every neuron, up to the certified gap over its share of the whole."""
     X, y = random_labels(50, 2)
     problem = prepare(X, y, np.inf)
-    found = solve_plane(problem, tol=1e-8, clock=Clock(limit=np.inf))
+    found = solve_plane(problem, tol=1e-8, clock=SolverClock(limit=np.inf))
     sizes = np.linalg.norm(found.neurons.U, axis=1)
     U = Neurons(U=found.neurons.U / sizes[:, None], signs=found.neurons.signs)
     F = found.neurons.signs * (np.maximum(U.U @ problem.rows.T, 0) @ (y[problem.index] * found.mu))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import convexrelu as cr
-from convexrelu._clock import Clock
 from convexrelu.solvers import working_set
 from convexrelu.solvers.column_generation import generate
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, prepare
 
 
@@ -16,9 +16,9 @@ def test_lazy_rows_agree_with_all_rows(n, d, C):
     problem = prepare(np.asarray(X), np.asarray(y), C)
     nobody = Neurons(U=problem.rows[:0], signs=problem.y[:0])
     few = working_set.generate_lazily(
-        problem, nobody, tol=1e-6, clock=Clock(limit=np.inf), rng=np.random.default_rng(0)
+        problem, nobody, tol=1e-6, clock=SolverClock(limit=np.inf), rng=np.random.default_rng(0)
     )
-    all_rows = generate(problem, tol=1e-6, clock=Clock(limit=np.inf), rng=np.random.default_rng(0))
+    all_rows = generate(problem, tol=1e-6, clock=SolverClock(limit=np.inf), rng=np.random.default_rng(0))
     assert few.value == pytest.approx(all_rows.value, rel=2e-6)
     assert (few.mu >= 0).all()
     assert len(few.mu) == len(problem.y)

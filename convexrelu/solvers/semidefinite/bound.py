@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from threadpoolctl import threadpool_limits
 
-from convexrelu._clock import Clock
 from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.semidefinite.branch import Block, Point, Tree
 from convexrelu.solvers.semidefinite.interior_point import Answer, solve_jointly
@@ -64,7 +64,7 @@ class SemidefiniteBound:
 
 
 def semidefinite_bound(
-    problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, *, clock: Clock, target: float
+    problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, *, clock: SolverClock, target: float
 ) -> SemidefiniteBound:
     """Return the best bound found before the clock expires; sooner once it reaches `target`.
 
@@ -77,7 +77,7 @@ def semidefinite_bound(
 
 
 def _search(
-    problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, *, clock: Clock, target: float
+    problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, *, clock: SolverClock, target: float
 ) -> SemidefiniteBound:
     best = SemidefiniteBound(mu=np.zeros(len(problem.y)), relaxation=Relaxation(), bound=0.0)
     rows = _rows_taken(problem, mu, neurons, clock.left)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convexrelu import Certificate, solve_max_margin
-from convexrelu._clock import Clock
 from convexrelu.oracle import dual_norm
 from convexrelu.oracle.relaxation import relaxed_bound
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, prepare
 from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 from convexrelu.solvers.semidefinite.branch import Block, Point, Tree
@@ -149,7 +149,7 @@ def test_bounds_hold_and_branching_closes_the_gap(seed, spread, C):
         problem,
         np.ones(len(problem.y)),
         nobody(problem),
-        clock=Clock(limit=1000.0),
+        clock=SolverClock(limit=1000.0),
         target=0.99 * known.objective / problem.scale,
     )
     lam = problem.dual(found.mu)
@@ -180,7 +180,7 @@ def test_degenerate_rows(kind):
     problem = prepare(X, y, np.inf)
     target = 0.98 * known.objective / problem.scale
     found = semidefinite_bound(
-        problem, np.ones(len(problem.y)), nobody(problem), clock=Clock(limit=1000.0), target=target
+        problem, np.ones(len(problem.y)), nobody(problem), clock=SolverClock(limit=1000.0), target=target
     )
     assert 0.97 * known.objective <= found.bound * problem.scale <= known.objective * (1 + 1e-9)
 
@@ -189,7 +189,7 @@ def test_an_early_end_still_bounds():
     X, y = random_problem(40, 10)
     problem = prepare(X, y, np.inf)
     mu, target = np.ones(40), 1e3
-    nothing = semidefinite_bound(problem, mu, nobody(problem), clock=Clock(limit=0.0), target=target)
+    nothing = semidefinite_bound(problem, mu, nobody(problem), clock=SolverClock(limit=0.0), target=target)
     assert nothing.bound == 0
     assert not nothing.relaxation.leaves
     assert not nothing.finished
