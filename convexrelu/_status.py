@@ -74,5 +74,5 @@ class Status(StrEnum):
     ZERO_NCF = "zero_ncf", "To first order, no neuron in any layer correlates with the residual."
     NO_DESCENT = (
         "no_descent",
-        "A neuron correlates with the residual, but adding it lowered the loss at no scale.",
+        "A neuron correlates with the residual, but lowers the loss at no scale.",
     )
