@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 import scipy.linalg  # noqa: F401  loads SciPy's own linear algebra library, for the limit to reach it
 from hypothesis import HealthCheck, settings
+from jaxtyping import config
 from threadpoolctl import threadpool_limits
 
 # The matrices here are small: on busy cores, threads of the linear algebra that wait for each other make a
@@ -20,3 +22,9 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("convexrelu")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """Switch off the tests' own type checks, as for a user: they refuse a wrong type before the door."""
+    monkeypatch.setattr(config, "jaxtyping_disable", True)
