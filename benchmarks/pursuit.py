@@ -80,7 +80,7 @@ def descent(task: Task, fresh: Task, seed: int) -> record.Row:
     rng = np.random.default_rng(seed)
     d = task.X.shape[1]
     weights = [rng.normal(size=shape) for shape in [(50, d), (50, 50), (1, 50)]]
-    network = cr.FeedForward(weights).normalized().scaled(0.01)
+    network = cr.FeedForward(weights).normalized().scaled_weights(0.01)
     start = time.process_time()
     path = train_feed_forward(network, *task, step_size=0.05, n_steps=DESCENT_STEPS, record=2)
     end = path.network_at(-1)

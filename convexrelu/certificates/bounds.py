@@ -118,7 +118,7 @@ def best_rescaling(
     scale = _soft_scale(network.objective(), _safe_margins(X, y, network), C)
     if scale == 0:
         return TwoLayerReLU(network.W1[:0], network.w2[:0])
-    return network.scaled(scale).balanced()
+    return network.scaled_function(scale).balanced()
 
 
 def _safe_margins(

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_columns, as_matrix, check_nonnegative
+from convexrelu._validation import as_columns, as_matrix, check_nonnegative, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU, Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.convert import feed_forward_module, feed_forward_weights
@@ -234,7 +234,36 @@ class FeedForward:
         """
         return FeedForward(weights, self.activation, trainable=self.trainable)
 
-    def scaled(self, c: float) -> FeedForward:
+    def scaled_function(self, c: float) -> FeedForward:
+        """Return the network of the function ``c H``: its trainable weights times ``c^(1/degree)``.
+
+        Parameters
+        ----------
+        c : float
+            Positive factor.
+
+        Returns
+        -------
+        FeedForward
+            The network.
+
+        Raises
+        ------
+        InvalidInputError
+            If c is not positive and finite, or the network is not homogeneous in its trainable weights.
+
+        Examples
+        --------
+        >>> network = FeedForward([[[1.0]], [[1.0]]], PowerLeakyReLU(0.0, 2)).scaled_function(8.0)
+        >>> network.weights[0], network([[1.0]])
+        (array([[2.]]), array([8.]))
+        """
+        factor, degree = check_positive(c, "c"), self.degree
+        if degree == 0:
+            raise InvalidInputError("a network without trainable weights cannot be scaled")
+        return self.scaled_weights(factor ** (1 / degree))
+
+    def scaled_weights(self, c: float) -> FeedForward:
         """Return the network with its trainable weights times c >= 0: its values are times ``c^degree``.
 
         Parameters
@@ -246,6 +275,11 @@ class FeedForward:
         -------
         FeedForward
             The network.
+
+        Raises
+        ------
+        InvalidInputError
+            If c is negative or not finite.
         """
         factor = check_nonnegative(c, "c")
         pairs = zip(self.weights, self.trainable, strict=True)
@@ -267,7 +301,7 @@ class FeedForward:
         norm = self.norm
         if norm == 0:
             raise InvalidInputError("a network whose trainable weights are all zero has no direction")
-        return self.scaled(1.0 / norm)
+        return self.scaled_weights(1.0 / norm)
 
     def balanced(self) -> FeedForward:
         """Return the network of the same function with the least norm among rescalings of its neurons.

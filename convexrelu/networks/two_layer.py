@@ -197,7 +197,7 @@ class TwoLayerReLU:
         """
         return float(np.sum(self._sizes()))
 
-    def scaled(self, c: float) -> TwoLayerReLU:
+    def scaled_function(self, c: float) -> TwoLayerReLU:
         """Return the network of the function ``c f``: all weights times sqrt c.
 
         Parameters
@@ -217,6 +217,27 @@ class TwoLayerReLU:
         """
         root = np.sqrt(check_positive(c, "c"))
         return TwoLayerReLU(root * self.W1, root * self.w2)
+
+    def scaled_weights(self, c: float) -> TwoLayerReLU:
+        """Return the network with all weights times c >= 0: its function is ``c^2 f``.
+
+        Parameters
+        ----------
+        c : float
+            The factor.
+
+        Returns
+        -------
+        TwoLayerReLU
+            A network whose objective is ``c^2`` times this one's.
+
+        Raises
+        ------
+        InvalidInputError
+            If c is negative or not finite.
+        """
+        factor = check_nonnegative(c, "c")
+        return TwoLayerReLU(factor * self.W1, factor * self.w2)
 
     def rescaled_to_margin(self, X: ArrayLike, y: ArrayLike) -> TwoLayerReLU:
         """Return the multiple of the network whose margin on the data is one (to rounding).

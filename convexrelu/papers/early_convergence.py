@@ -211,7 +211,7 @@ def _early_run(
 ) -> DeepTrajectory:
     """Train from delta times the start until the loss has fallen a little; steps are ``pace / delta``."""
     stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
-    small, step = start.scaled(delta), pace / delta
+    small, step = start.scaled_weights(delta), pace / delta
     first = train_feed_forward(small, X, y, step_size=step, n_steps=MOST_STEPS, record=1, stop_loss=stop)
     end = int(first.times[-1])
     record = np.linspace(0, end, N_RECORDS).round()

@@ -74,7 +74,7 @@ class SmallDescent:
         widths = [n_inputs, *([check_count(self.width, "width")] * (depth - 1)), 1]
         shapes = zip(widths[1:], widths[:-1], strict=True)
         network = FeedForward([generator.normal(size=shape) for shape in shapes], activation)
-        return network.normalized().scaled(check_positive(self.scale, "scale"))
+        return network.normalized().scaled_weights(check_positive(self.scale, "scale"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,7 +89,7 @@ class Run:
         rng = np.random.default_rng(self.seed)
         X, y = self._data(rng)
         start = _gaussian(self.widths, self.activation, rng)
-        start = start.scaled(self.norm / start.norm)
+        start = start.scaled_weights(self.norm / start.norm)
         if not self.step_size:
             return feed_forward_flow(
                 start, X, y, t_max=self.length, rtol=1e-6, stop_gradient=self.stop_gradient or None

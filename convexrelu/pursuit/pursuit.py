@@ -243,7 +243,7 @@ def _first(plan: _Plan) -> _Added | str:
     if best.value <= ZERO_NCF * size * float(np.linalg.norm(plan.Y)):
         return "zero_ncf"
     delta = FIRST_SHARE * (best.value / size**2) ** (1 / best.network.degree)
-    network = best.network.scaled(delta)
+    network = best.network.scaled_weights(delta)
     loss = plan.loss_at(network)
     return _Added(layer=0, point=best, delta=delta, network=network, loss=loss)
 

@@ -222,8 +222,9 @@ def limiting_path(
         )
     _check_resolved(start.degree, check_positive(scale, "scale"))
     predicted = predicted_escape_time(value, start.degree, scale)
+    small, t_max = start.scaled_weights(scale), _LONG * max(predicted, 1.0 / value)
     path = feed_forward_flow(
-        start.scaled(scale), X, y, t_max=_LONG * max(predicted, 1.0 / value), loss=loss, reduction=reduction,
+        small, X, y, t_max=t_max, loss=loss, reduction=reduction,
         rtol=rtol, stop_gradient=_ARRIVED, time_limit=time_limit,
     )  # fmt: skip
     return LimitingPath(trajectory=path, value=value, scale=scale)

@@ -240,7 +240,7 @@ def _scaled_path(
     n_steps: int,
 ) -> Float[np.ndarray, "K w"]:
     """Return ``w(t / delta^(L-2)) / delta`` at the times, by gradient steps where the gradient jumps."""
-    small, pace = start.scaled(delta), delta ** -(start.degree - 2)
+    small, pace = start.scaled_weights(delta), delta ** -(start.degree - 2)
     if start.activation.kinked:
         path = train_feed_forward(
             small,

@@ -165,7 +165,7 @@ def test_only_a_better_network_proves_that_one_is_not_optimal():
     assert judged.check(F1, Y1)
     # a network that is worse, equal, or does not fit proves nothing
     assert not certify(F1, Y1, optimum, better=poor).not_optimal
-    assert not certify(F1, Y1, poor, better=poor.scaled(3.0)).not_optimal
+    assert not certify(F1, Y1, poor, better=poor.scaled_function(3.0)).not_optimal
     useless = certify(F1, Y1, poor, better=TwoLayerReLU([[-1.0, -1.0]], [1.0]))
     assert not useless.not_optimal
     assert np.isinf(useless.better_objective)

@@ -104,7 +104,7 @@ def test_global_optima_need_clarke_multipliers():
 def test_scaling_does_not_matter_and_imbalance_is_reported():
     solution = solve_max_margin(F1, Y1)
     network = solution.network
-    report = check_kkt(F1, Y1, network.scaled(17.0), solution.lam)
+    report = check_kkt(F1, Y1, network.scaled_function(17.0), solution.lam)
     assert report.globally_optimal
     assert report.stationarity <= STATIONARY
     skewed = TwoLayerReLU(3 * network.W1, network.w2 / 3)

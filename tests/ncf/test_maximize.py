@@ -169,7 +169,7 @@ def test_stationarity_does_not_depend_on_scales(seed, c, k):
     network = FeedForward([rng.normal(size=(4, 3)), rng.normal(size=(1, 4))], PowerLeakyReLU(0.1, 2))
     before = ncf_stationarity(network, X, z)
     assert 0 < before <= 1
-    assert ncf_stationarity(network.scaled(c), c * X, k * z) == pytest.approx(before, rel=1e-9)
+    assert ncf_stationarity(network.scaled_weights(c), c * X, k * z) == pytest.approx(before, rel=1e-9)
     gradient, w = pack(network.gradient(X, z)), pack(network.weights)
     cosine = gradient @ w / np.linalg.norm(gradient) / np.linalg.norm(w)
     assert before == pytest.approx(np.sqrt(1 - cosine**2), rel=1e-9)

@@ -68,8 +68,9 @@ def test_euler_identities(alpha, power, widths):
 def test_it_is_homogeneous_in_its_weights(seed, c, case):
     alpha, power, widths = case
     network, (X, _) = network_of(alpha, power, widths, seed), data_of(widths)
-    np.testing.assert_allclose(network.scaled(c)(X), c**network.degree * network(X), rtol=1e-10)
-    assert network.scaled(c).norm == pytest.approx(c * network.norm, rel=ROUNDING)
+    np.testing.assert_allclose(network.scaled_weights(c)(X), c**network.degree * network(X), rtol=1e-10)
+    assert network.scaled_weights(c).norm == pytest.approx(c * network.norm, rel=ROUNDING)
+    np.testing.assert_allclose(network.scaled_function(c)(X), c * network(X), rtol=1e-10)
     assert network.normalized().norm == pytest.approx(1.0, rel=ROUNDING)
 
 
@@ -159,7 +160,9 @@ def test_frozen_layers_have_no_gradient_and_no_share_in_the_degree(trainable):
     for free, G, full, V in zip(trainable, network.gradient(X, z), base.gradient(X, z), product, strict=True):
         np.testing.assert_array_equal(G, full if free else 0 * full)
         assert free or not V.any()
-    np.testing.assert_allclose(network.scaled(2.0)(X), 2.0**network.degree * network(X), rtol=ROUNDING)
+    np.testing.assert_allclose(
+        network.scaled_weights(2.0)(X), 2.0**network.degree * network(X), rtol=ROUNDING
+    )
 
 
 def test_a_diagonal_linear_network_trains_its_diagonal_only():
@@ -218,7 +221,9 @@ def test_bad_arguments_are_refused():
     with pytest.raises(InvalidInputError, match="homogeneous activation"):
         _ = FeedForward(network.weights, Tanh()).degree
     with pytest.raises(InvalidInputError, match="no direction"):
-        network.scaled(0.0).normalized()
+        network.scaled_weights(0.0).normalized()
+    with pytest.raises(InvalidInputError, match="without trainable weights"):
+        FeedForward(network.weights, trainable=[False, False]).scaled_function(2.0)
     with pytest.raises(InvalidInputError, match="entry for each"):
         FeedForward(network.weights, trainable=[True])
     with pytest.raises(InvalidInputError, match="frozen weights"):

@@ -52,9 +52,10 @@ def test_values_are_the_sum_over_neurons(network):
 
 @given(networks(), st.floats(1e-3, 1e3))
 def test_scaling_multiplies_function_and_objective(network, c):
-    scaled = network.scaled(c)
+    scaled = network.scaled_function(c)
     assert_same_function(network, scaled, factor=c)
     assert scaled.objective() == pytest.approx(c * network.objective(), rel=ROUNDING)
+    assert_same_function(network, network.scaled_weights(c), factor=c**2)
 
 
 @given(networks())
@@ -140,7 +141,7 @@ def test_margin_one_on_the_papers_optimum():
     """WP F.1: u = (0.560576, -0.159679), u' = (-0.230009, 0.660664), P* = 1.2824322, both margins active."""
     network = TwoLayerReLU.from_directions([[0.560576, -0.159679], [-0.230009, 0.660664]], [1, -1])
     np.testing.assert_allclose(PAPER_Y * network(PAPER_X), 1.0, atol=2e-6)
-    rescaled = network.scaled(7.0).rescaled_to_margin(PAPER_X, PAPER_Y)
+    rescaled = network.scaled_function(7.0).rescaled_to_margin(PAPER_X, PAPER_Y)
     assert rescaled.margin(PAPER_X, PAPER_Y) == pytest.approx(1.0, rel=1e-14)
     assert rescaled.objective() == pytest.approx(1.2824322, rel=2e-6)
 
@@ -163,7 +164,7 @@ def test_the_zero_network():
     zero = TwoLayerReLU(np.empty((0, 3)), [])
     assert (zero.n_neurons, zero.n_features) == (0, 3)
     np.testing.assert_array_equal(zero(np.ones((4, 3))), np.zeros(4))
-    for same in (zero.balanced(), zero.merged(), zero.pruned(), zero.scaled(2.0)):
+    for same in (zero.balanced(), zero.merged(), zero.pruned(), zero.scaled_function(2.0)):
         assert (same.n_neurons, same.n_features, same.objective()) == (0, 3, 0.0)
     everything = TwoLayerReLU([[0.0, 0.0], [1.0, 1.0]], [1.0, 0.0])
     assert everything.pruned().n_neurons == everything.merged().n_neurons == 0
@@ -207,7 +208,9 @@ def test_bad_arguments_are_refused():
         network(np.ones((4, 5)))
     for c in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(InvalidInputError, match="c must be a positive finite number"):
-            network.scaled(c)
+            network.scaled_function(c)
+    with pytest.raises(InvalidInputError, match="c must be"):
+        network.scaled_weights(-1.0)
     for tol in (-1.0, math.nan, math.inf):
         with pytest.raises(InvalidInputError, match="tol"):
             network.merged(tol)

@@ -100,7 +100,7 @@ def test_weights_are_scaled_to_their_largest():
     figure = weights_figure([network], ["one"])
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), [[0.25, 1.0], [0.0, 0.5]])
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), [[1.0, 0.0]])
-    assert isinstance(weights_figure([network.scaled(0.0)], ["zero"]), Figure)
+    assert isinstance(weights_figure([network.scaled_weights(0.0)], ["zero"]), Figure)
     for networks, labels in (([], []), ([network], []), ([network, FeedForward([[[1.0]]])], ["a", "b"])):
         with pytest.raises(InvalidInputError, match="one depth"):
             weights_figure(networks, labels)

@@ -144,7 +144,7 @@ def test_descent_does_not_learn_f1_from_800_samples():
     train, test = sparse_function("f1", 800, rng=0), sparse_function("f1", 5000, rng=100)
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=shape) for shape in [(50, 50), (50, 50), (1, 50)]]
-    start = FeedForward(weights).normalized().scaled(0.01)
+    start = FeedForward(weights).normalized().scaled_weights(0.01)
     path = train_feed_forward(start, *train, step_size=0.05, n_steps=25_000, record=2)
     network = path.network_at(-1)
     assert train.relative_error(network(train.X)) < 0.5  # it has left the origin

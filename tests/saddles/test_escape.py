@@ -116,7 +116,7 @@ def test_escape_from_the_stable_set_follows_the_limiting_path():
     """KH-beyond Corollary 5: from a random direction the flow passes near the saddle where p(t) ends."""
     X, y, rng = sphere_data((20, 2, 1), SQUARES, seed=0)
     start = random_network((20, 50, 1), SQUARES, rng).normalized()
-    run = feed_forward_flow(start.scaled(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
+    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
     escape = first_escape(run)
     before = run.network_at(escape.before)
     kept = np.flatnonzero(np.abs(before.weights[1][0]) == np.abs(before.weights[1][0]).max())
@@ -136,7 +136,7 @@ def test_zero_set_is_preserved(seed):
     kkt = ncf_flow(start, X, y, time_limit=20.0).limit
     zero = kkt.zero_preserving_set(1e-3)
     assert len(zero[0]) == 49
-    run = feed_forward_flow(start.scaled(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
+    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
     escape = first_escape(run)
     assert relative_size(run.network_at(escape.saddle.index), zero) < 0.01
     assert set(zero[0]) == set(escape.small[0])
@@ -163,7 +163,7 @@ def test_dead_neuron_never_escapes():
     """KH-beyond Lemma 33: a squared ReLU that is inactive on all data does not move."""
     squared_relu = PowerLeakyReLU(0.0, 2)
     dead = FeedForward([[[-1.0, -1.0]], [[1.0]]], squared_relu)
-    run = feed_forward_flow(dead.scaled(1e-2), [[1.0, 0.0], [0.0, 2.0]], [1.0, 3.0], t_max=1e3)
+    run = feed_forward_flow(dead.scaled_weights(1e-2), [[1.0, 0.0], [0.0, 2.0]], [1.0, 3.0], t_max=1e3)
     assert run.status == "converged"
     assert run.times[-1] == 1e3
     assert np.array_equal(run.vectors[0], run.vectors[-1])
@@ -211,7 +211,7 @@ def test_degree_seven_is_followed_from_1e_3():
     """t passes 1e20 there: only the rescaled time resolves the escape."""
     X, y, rng = sphere_data((6, 2, 2, 1), SQUARES, seed=1, n=30)
     start = random_network((6, 4, 4, 1), SQUARES, rng).normalized()
-    run = feed_forward_flow(start.scaled(1e-3), X, y, t_max=1e30, rtol=1e-6, stop_gradient=1e-3)
+    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e30, rtol=1e-6, stop_gradient=1e-3)
     assert run.times[-1] > 1e15
     assert run.loss[-1] < 0.99 * run.loss[0]
     assert first_escape(run).saddle.n_active == (1, 1)

@@ -92,7 +92,7 @@ def test_the_time_scale_of_training_is_delta_to_the_minus_degree_plus_two(depth,
     steps = []
     for delta in (1e-3, 1e-4):
         path = train_feed_forward(
-            start.scaled(delta),
+            start.scaled_weights(delta),
             X,
             y,
             step_size=2e-3 * delta ** (2 - depth),

@@ -92,7 +92,7 @@ def test_lowest_order(activation, widths, power):
     """NP Lemma 8: H = H(w_n, 0) + H_1 + o(delta^{p+1}), H_1 homogeneous of degree p + 1."""
     X = np.random.default_rng(1).normal(size=(9, widths[0]))
     X /= np.linalg.norm(X, axis=1, keepdims=True)  # powers of larger sums would cost digits
-    network = random_network(widths, activation).normalized().scaled(2.0)
+    network = random_network(widths, activation).normalized().scaled_weights(2.0)
     small = [[1, 2]] * (len(widths) - 2)
     gaps = []
     for delta in (0.1, 0.05):
@@ -120,7 +120,7 @@ def test_lowest_order_where_the_saddle_is_on_kinks(alpha, widths):
     """
     X = np.random.default_rng(1).normal(size=(30, 4))
     activation = PowerLeakyReLU(alpha, 1)
-    network = random_network(widths, activation, seed=3).normalized().scaled(2.0)
+    network = random_network(widths, activation, seed=3).normalized().scaled_weights(2.0)
     small = [[1, 2, 3], *[[1, 2]] * (len(widths) - 3)]
     gaps = []
     for delta in (1e-3, 1e-4):

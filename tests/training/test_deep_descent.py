@@ -144,9 +144,9 @@ def test_stop_loss_is_the_first_step_at_or_below_it():
 def test_how_a_run_ends(activation):
     problem = random_problem((2, 3, 1), activation)
     X, Y = problem.X, problem.Y
-    zero = problem.network.scaled(0.0)
+    zero = problem.network.scaled_weights(0.0)
     assert train_feed_forward(zero, X, Y, step_size=0.1, n_steps=9).status == "converged"
-    wild = train_feed_forward(problem.network.scaled(4.0), X, 1e150 * Y, step_size=1e10, n_steps=1000)
+    wild = train_feed_forward(problem.network.scaled_weights(4.0), X, 1e150 * Y, step_size=1e10, n_steps=1000)
     assert wild.status == "diverged"
     assert np.isfinite(wild.vectors).all()
     assert np.isfinite(wild.loss[-1])

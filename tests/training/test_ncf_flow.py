@@ -209,7 +209,11 @@ def test_the_path_scales_with_the_start_and_the_data():
     rng = np.random.default_rng(8)
     X, z = sphere_data(15, 3, rng)
     start = random_network((3, 2, 1), PowerLeakyReLU(1.0, 2), rng)
-    one, large, fast = ncf_flow(start, X, z), ncf_flow(start.scaled(5.0), X, z), ncf_flow(start, X, 3 * z)
+    one, large, fast = (
+        ncf_flow(start, X, z),
+        ncf_flow(start.scaled_weights(5.0), X, z),
+        ncf_flow(start, X, 3 * z),
+    )
     assert large.blow_up[1] == pytest.approx(one.blow_up[1] / 5, rel=FLOW)
     assert fast.blow_up[1] == pytest.approx(one.blow_up[1] / 3, rel=FLOW)
     np.testing.assert_allclose(pack(large.limit.weights), pack(one.limit.weights), atol=1e-6)
