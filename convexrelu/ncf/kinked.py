@@ -1,14 +1,11 @@
 """Maxima of the constrained NCF on kinks: smoothed until the structure shows, then resolved by the oracle.
 
 For power 1 and alpha < 1 maxima lie on kinks, where ascent along gradients crawls. From each start, N
-itself is followed as far as steps gain; then the activation is smoothed on the scale mu,
-
-    s_mu(x) = alpha x + (1 - alpha) (x + sqrt(x^2 + mu^2) - mu)/2,
-
-and Newton's method follows the maximum while mu shrinks. Once the layers have rank one with non-negative
-entries, to rounding, the direction of the first layer is climbed by the oracle's local phase, which
-resolves kinks to the last digit. Other maxima are followed to a mu where smoothing is hardly more than
-rounding.
+itself is followed as far as steps gain; then the activation is smoothed on the scale mu
+(:class:`~convexrelu.networks.SmoothedLeakyReLU`, zero at zero), and Newton's method follows the maximum while
+mu shrinks. Once the layers have rank one with non-negative entries, to rounding, the direction of the first
+layer is climbed by the oracle's local phase, which resolves kinks to the last digit. Other maxima are
+followed to a mu where smoothing is hardly more than rounding.
 """
 
 from __future__ import annotations
@@ -21,10 +18,10 @@ from jaxtyping import Float
 
 from convexrelu.ncf.reduced import composed_slope, rank_one_layers, reduced_maximum
 from convexrelu.ncf.sphere import SphereProblem, ascend, follow, polish, unit
-from convexrelu.networks.activations import Activation, PowerLeakyReLU
+from convexrelu.networks.activations import PowerLeakyReLU, SmoothedLeakyReLU
 from convexrelu.networks.layers import Layers, pack, unpack
 
-__all__ = ["KinkedEnd", "SmoothedLeakyReLU", "kinked_ends"]
+__all__ = ["KinkedEnd", "kinked_ends"]
 
 _ROUNDS = 200
 """Steps along the gradient of N itself at most, before any smoothing."""
@@ -38,45 +35,6 @@ _FINE = tuple(float(mu) for mu in np.geomspace(3e-4, 1e-9, 12))
 _RANK_ONE = 1e-6
 """Layers have rank one, and non-negative entries, if this share of their norm is left over: it is some 1e-12
 where they do, and of the order of 1 where they do not."""
-
-
-@dataclass(frozen=True)
-class SmoothedLeakyReLU(Activation):
-    """Return ``alpha x + (1 - alpha) (x + sqrt(x^2 + mu^2) - mu)/2``, within mu/2 of ``max(x, alpha x)``.
-
-    Parameters
-    ----------
-    alpha : float
-        The slope far on the negative side.
-    mu : float
-        The scale of smoothing, positive.
-
-    Examples
-    --------
-    >>> SmoothedLeakyReLU(0.0, 2.0)(np.array([0.0, 3.75]))
-    array([0., 3.])
-    """
-
-    alpha: float
-    mu: float
-
-    def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s(x)."""
-        half = 0.5 * (1.0 - self.alpha)
-        return np.asarray(self.alpha * x + half * (x + self._root(x) - self.mu))
-
-    def slope(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s'(x)."""
-        half = 0.5 * (1.0 - self.alpha)
-        return np.asarray(self.alpha + half * (1.0 + x / self._root(x)))
-
-    def curvature(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s''(x)."""
-        half = 0.5 * (1.0 - self.alpha)
-        return np.asarray(half * self.mu**2 / self._root(x) ** 3)
-
-    def _root(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        return np.asarray(np.sqrt(x * x + self.mu**2))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +65,10 @@ def kinked_ends(
     The activation is of power 1 with a kink, and `free` tells the shapes of the layers.
     """
     sharp = SphereProblem(X=X, z=z, activation=activation, free=free)
-    ladder = [replace(sharp, activation=SmoothedLeakyReLU(activation.alpha, mu)) for mu in (*_COARSE, *_FINE)]
+    ladder = [
+        replace(sharp, activation=SmoothedLeakyReLU(activation.alpha, mu, shift=mu))
+        for mu in (*_COARSE, *_FINE)
+    ]
     beta = composed_slope(activation, len(free) - 1)
     found = []
     for point in ascend(ladder[0], follow(sharp, starts, rounds=_ROUNDS)):

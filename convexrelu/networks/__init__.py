@@ -1,6 +1,14 @@
 """Networks: two-layer ReLU, what the convex programs are about, and feed-forward ones of any depth."""
 
-from convexrelu.networks.activations import GELU, RELU, Activation, PowerLeakyReLU, Tanh, homogeneous
+from convexrelu.networks.activations import (
+    GELU,
+    RELU,
+    Activation,
+    PowerLeakyReLU,
+    SmoothedLeakyReLU,
+    Tanh,
+    homogeneous,
+)
 from convexrelu.networks.feed_forward import FeedForward
 from convexrelu.networks.layers import Layers, Pass, evaluate, forward, pack, unpack
 from convexrelu.networks.two_layer import TwoLayerReLU
@@ -13,6 +21,7 @@ __all__ = [
     "Layers",
     "Pass",
     "PowerLeakyReLU",
+    "SmoothedLeakyReLU",
     "Tanh",
     "TwoLayerReLU",
     "evaluate",

@@ -1,4 +1,4 @@
-"""Activation functions: powers of leaky ReLUs, which are homogeneous, and two smooth ones for contrast."""
+"""Activation functions: powers of leaky ReLUs, which are homogeneous, and smooth ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from convexrelu._validation import check_count
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["GELU", "RELU", "Activation", "PowerLeakyReLU", "Tanh", "homogeneous"]
+__all__ = ["GELU", "RELU", "Activation", "PowerLeakyReLU", "SmoothedLeakyReLU", "Tanh", "homogeneous"]
 
 
 class Activation(ABC):
@@ -99,6 +99,53 @@ class PowerLeakyReLU(Activation):
 
     def _bent(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
         return np.asarray(np.maximum(x, self.alpha * x))
+
+
+@dataclass(frozen=True)
+class SmoothedLeakyReLU(Activation):
+    """Return the leaky ReLU with its kink rounded off over a width.
+
+    ``s(x) = alpha x + (1 - alpha) (x + sqrt(x^2 + width^2) - shift)/2``. Without a shift s tends to
+    ``max(x, alpha x)`` away from zero and exceeds it by at most ``(1 - alpha) width/2``. With
+    ``shift = width`` it is zero at zero, as the leaky ReLU is: a neuron without weights then adds nothing.
+
+    Parameters
+    ----------
+    alpha : float
+        The slope far on the negative side.
+    width : float
+        Positive.
+    shift : float, default 0.0
+        What is taken off.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SmoothedLeakyReLU(0.0, 2.0, shift=2.0)(np.array([0.0, 3.75]))
+    array([0., 3.])
+    """
+
+    alpha: float
+    width: float
+    shift: float = 0.0
+
+    def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s(x)."""
+        half = 0.5 * (1.0 - self.alpha)
+        return np.asarray(self.alpha * x + half * (x + self._root(x) - self.shift))
+
+    def slope(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s'(x)."""
+        half = 0.5 * (1.0 - self.alpha)
+        return np.asarray(self.alpha + half * (1.0 + x / self._root(x)))
+
+    def curvature(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return s''(x)."""
+        half = 0.5 * (1.0 - self.alpha)
+        return np.asarray(half * self.width**2 / self._root(x) ** 3)
+
+    def _root(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        return np.asarray(np.sqrt(x * x + self.width**2))
 
 
 @dataclass(frozen=True)

@@ -9,44 +9,20 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float
 
-from convexrelu.networks import Activation, FeedForward, Pass, PowerLeakyReLU, forward, pack, unpack
+from convexrelu.networks import (
+    Activation,
+    FeedForward,
+    Pass,
+    PowerLeakyReLU,
+    SmoothedLeakyReLU,
+    forward,
+    pack,
+    unpack,
+)
 
-__all__ = ["SmoothedLeakyReLU", "SquareLoss", "Watch"]
+__all__ = ["SquareLoss", "Watch"]
 
 _BLOCK = 2_000_000  # entries of a Jacobian held at once: 16 megabytes
-
-
-@dataclass(frozen=True)
-class SmoothedLeakyReLU(Activation):
-    """The leaky ReLU ``max(x, alpha x)`` with its kink rounded off over a width.
-
-    ``s(x) = (1 + alpha)/2 x + (1 - alpha)/2 sqrt(x^2 + width^2)`` exceeds it by at most (1 - alpha)/2 width.
-
-    Attributes
-    ----------
-    alpha : float
-        The slope on the negative side.
-    width : float
-        Positive.
-    """
-
-    alpha: float
-    width: float
-
-    def __call__(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s(x)."""
-        return np.asarray(0.5 * ((1 + self.alpha) * x + (1 - self.alpha) * self._root(x)))
-
-    def slope(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s'(x)."""
-        return np.asarray(0.5 * ((1 + self.alpha) + (1 - self.alpha) * x / self._root(x)))
-
-    def curvature(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        """Return s''(x)."""
-        return np.asarray(0.5 * (1 - self.alpha) * self.width**2 / self._root(x) ** 3)
-
-    def _root(self, x: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
-        return np.asarray(np.sqrt(x * x + self.width**2))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

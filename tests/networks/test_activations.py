@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tolerances import ROUNDING
 
 from convexrelu import InvalidInputError
-from convexrelu.networks import GELU, PowerLeakyReLU, Tanh, homogeneous
+from convexrelu.networks import GELU, PowerLeakyReLU, SmoothedLeakyReLU, Tanh, homogeneous
 
 ALPHAS = [-0.5, 0.0, 0.1, 1.0]
 SMOOTH = np.array([-2.3, -1.0, -0.2, 0.3, 1.0, 1.7])  # away from the kink
@@ -53,6 +53,22 @@ def test_a_relu_at_zero_is_inactive():
     assert PowerLeakyReLU(0.0).slope(zero) == 0
     assert PowerLeakyReLU(0.3).slope(zero) == 0.3
     assert PowerLeakyReLU(0.3, 2).slope(zero) == 0
+
+
+def test_rounded_kinks_are_near_the_kinks():
+    """0 <= s - max(x, alpha x) <= (1 - alpha) width/2, with equality at the kink."""
+    t, alpha, width = np.linspace(-3, 3, 101), 0.3, 0.01
+    excess = SmoothedLeakyReLU(alpha, width)(t) - PowerLeakyReLU(alpha)(t)
+    most = (1 - alpha) / 2 * width
+    assert excess.min() > 0
+    assert excess.max() == pytest.approx(most, rel=1e-6)
+    step = 1e-5
+    smooth = SmoothedLeakyReLU(alpha, 0.5, shift=0.5)
+    assert smooth(np.zeros(1)) == 0
+    slope = (smooth(t + step) - smooth(t - step)) / (2 * step)
+    curvature = (smooth.slope(t + step) - smooth.slope(t - step)) / (2 * step)
+    np.testing.assert_allclose(smooth.slope(t), slope, atol=1e-9)
+    np.testing.assert_allclose(smooth.curvature(t), curvature, atol=1e-8)
 
 
 @pytest.mark.parametrize("arguments", [(1.5,), (np.nan,), (np.inf,), (0.0, 0), (0.0, -1)])
