@@ -8,9 +8,8 @@ from convexrelu.ncf.added_neuron import (
     with_neuron,
 )
 from convexrelu.ncf.conditions import ncf_second_order, ncf_stationarity
-from convexrelu.ncf.maximize import maximize_ncf
+from convexrelu.ncf.maximize import NCFPoint, NCFResult, maximize_ncf
 from convexrelu.ncf.rank_one import RankOneReport, check_rank_one, rank_one_kkt_point
-from convexrelu.ncf.results import NCFPoint, NCFResult
 
 __all__ = [
     "AddedNeuron",

@@ -32,13 +32,16 @@ from convexrelu.ncf.reduced import (
     reduced_maximum,
     reduced_oracle,
 )
-from convexrelu.ncf.results import NCFPoint, NCFResult
 from convexrelu.ncf.sphere import SphereProblem, ascend, unit
 from convexrelu.networks.activations import Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.feed_forward import FeedForward
 from convexrelu.networks.layers import Layers, unpack
 
-__all__ = ["Climbed", "check_widths", "climb_from_starts", "maximize_ncf"]
+__all__ = ["Climbed", "NCFPoint", "NCFResult", "check_widths", "climb_from_starts", "maximize_ncf"]
+
+PROVEN = 1e-9
+"""The best point is called the global maximum if its value is within this share of a proven upper bound."""
+
 
 SAME_VALUE, SAME_OUTPUTS = 1e-7, 1e-5
 """KKT points are one if values and outputs on X agree to these shares. Both are unchanged by permutations of
@@ -49,6 +52,80 @@ _DIRECTIONS = 32
 
 _MOST_ROUNDS = 20
 """If no start climbs, as many again are drawn, at most so often: thin networks are dead at most starts."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NCFPoint:
+    """A KKT point of the constrained NCF with positive value, up to symmetries.
+
+    Attributes
+    ----------
+    network : FeedForward
+        Of unit norm.
+    value : float
+        ``N_z`` of it.
+    stationarity : float
+        ``||P grad N|| / ||grad N||``: see :func:`convexrelu.ncf.ncf_stationarity`.
+    second_order : float
+        Delta of the second-order condition: see :func:`convexrelu.ncf.ncf_second_order`.
+    multiplicity : int
+        How many starts led there; 0 for a maximum that only the oracle or its local phase found.
+    share, share_low, share_high : float
+        Their share of all starts, and Wilson's 95 % interval for it: an estimate of the basin of attraction
+        under the method.
+    """
+
+    network: FeedForward
+    value: float
+    stationarity: float
+    second_order: float
+    multiplicity: int
+    share: float
+    share_low: float
+    share_high: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NCFResult:
+    """KKT points of the constrained NCF.
+
+    Attributes
+    ----------
+    points : tuple of NCFPoint
+        Distinct ones, the best first; none if no start led to a positive value.
+    n_starts : int
+        Starts in all.
+    n_reached_zero : int
+        Starts whose ascent ended at a value of zero or less: gradient flow from there goes to 0 (KH2 Lemma
+        5.3).
+    upper_bound : float
+        Proven bound on the maximum; inf where none is known.
+    """
+
+    points: tuple[NCFPoint, ...]
+    n_starts: int
+    n_reached_zero: int
+    upper_bound: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether the first point is proven to be the global maximum."""
+        return bool(self.points) and self.points[0].value >= (1 - PROVEN) * self.upper_bound
+
+    def __str__(self) -> str:
+        best = "proven global maximum" if self.proven else "best found"
+        head = f"constrained NCF: {len(self.points)} KKT points from {self.n_starts} starts"
+        lines = [f"{head}, {self.n_reached_zero} of which reached 0"]
+        if np.isfinite(self.upper_bound):
+            lines.append(f"maximum at most {self.upper_bound:.9g}")
+        for rank, point in enumerate(self.points):
+            lines.append(
+                f"  N = {point.value:<12.8g} residual {point.stationarity:.1e}  "
+                f"Delta {point.second_order:< 10.3g} "
+                f"share {point.share:.2f} [{point.share_low:.2f}, {point.share_high:.2f}]"
+                + (f"  {best}" if rank == 0 else "")
+            )
+        return "\n".join(lines)
 
 
 def maximize_ncf(

@@ -9,6 +9,7 @@ where N is positive.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,14 +19,84 @@ from convexrelu._validation import as_generator, check_count
 from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.ncf.maximize import climb_from_starts
 from convexrelu.ncf.rank_one import RankOneReport, check_rank_one, factors, kappa, negative_share
-from convexrelu.ncf.results import RankOneRow, RankOneTables
 from convexrelu.ncf.sphere import unit
 from convexrelu.networks.activations import PowerLeakyReLU
 from convexrelu.networks.feed_forward import FeedForward
 
-__all__ = ["rank_one_tables"]
+__all__ = ["RankOneRow", "RankOneTables", "rank_one_tables"]
 
 _N_SAMPLES, _N_INPUTS, _WIDTH = 100, 10, 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankOneRow:
+    """The worst of the instances of one depth and activation.
+
+    Attributes
+    ----------
+    depth : int
+        Layers L; the hidden ones have 20 neurons.
+    alpha : float
+        Of the activation.
+    power : int
+        Of the activation.
+    n_instances : int
+        Random instances.
+    n_hold : int
+        Of these, KKT points that meet all conditions of K-deep Theorems 3 and 4.
+    kappa : float
+        Largest ``1 - ||W_l||_2/||W_l||_F`` (Table 1). For p = 1 and alpha < 1, kappa and rho are those of
+        the maximum of N smoothed on the scale 1e-3: resolving the kinks uses the structure, and would make
+        them zero.
+    rho : float
+        Largest share of negative entries (Table 2).
+    alignment : float
+        Largest 1 - cos of the angle between weights and gradient.
+    direction : float
+        Largest residual of the reduced problem in the first layer's direction (Clarke's, for p = 1).
+    stationarity : float
+        Largest residual of a whole network.
+    smallest_delta : float
+        Smallest Delta of the second-order condition, divided by N.
+    """
+
+    depth: int
+    alpha: float
+    power: int
+    n_instances: int
+    n_hold: int
+    kappa: float
+    rho: float
+    alignment: float
+    direction: float
+    stationarity: float
+    smallest_delta: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankOneTables:
+    """Tables 1 and 2 of K-deep, a row for each depth and activation.
+
+    Attributes
+    ----------
+    rows : tuple of RankOneRow
+        In the order asked for.
+    """
+
+    rows: tuple[RankOneRow, ...]
+
+    def __str__(self) -> str:
+        head = f"{'L':>2} {'p':>2} {'alpha':>6} {'hold':>7} {'kappa':>9} {'rho':>9} {'1 - cos':>9} "
+        head += f"{'direction':>9} {'network':>9} {'Delta/N':>9}"
+        return "\n".join(
+            [head]
+            + [
+                f"{row.depth:>2} {row.power:>2} {row.alpha:>6g} {row.n_hold:>3}/{row.n_instances:<3} "
+                f"{row.kappa:>9.1e} {row.rho:>9.1e} {row.alignment:>9.1e} "
+                f"{row.direction:>9.1e} {row.stationarity:>9.1e} {row.smallest_delta:>9.2g}"
+                for row in self.rows
+            ]
+        )
 
 
 def rank_one_tables(
