@@ -8,12 +8,15 @@ moves its tasks to other processes or machines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import LibController, ThreadpoolController
 
-__all__ = ["count_workers", "run_tasks"]
+__all__ = ["count_workers", "one_blas_thread", "run_tasks"]
 
 R = TypeVar("R")
 
@@ -23,7 +26,7 @@ def run_tasks(function: Callable[..., R], tasks: Sequence[tuple[object, ...]]) -
 
     A round through joblib costs about 10 ms: callers keep smaller work to themselves. `function` must be
     importable by name (a function of a module), for processes to find it. An exception, and Ctrl-C, end the
-    round.
+    round. Where the caller has linear algebra on one thread, the tasks have, in other processes too.
     """
     n_jobs = count_workers()
     if n_jobs == 1 or len(tasks) == 1:
@@ -31,7 +34,7 @@ def run_tasks(function: Callable[..., R], tasks: Sequence[tuple[object, ...]]) -
     from joblib import Parallel, delayed
 
     results: list[R] = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_call)(function, task) for task in tasks
+        delayed(_call)(function, task, _BLAS.limited) for task in tasks
     )
     return results
 
@@ -49,9 +52,72 @@ def count_workers() -> int:
     return int(backend.effective_n_jobs(n_jobs))
 
 
-def _call(function: Callable[..., R], task: tuple[object, ...]) -> R:
+def one_blas_thread() -> AbstractContextManager[None]:
+    """Keep linear algebra on one thread for as long as the block runs.
+
+    On small matrices threads that wait for each other cost several times the work. They also change the last
+    digits, from which a search of many steps may come to another answer: on one thread it is the same on
+    every machine with the same libraries. The limit is the process's, hence other threads' as well; it ends
+    with the last block of all threads. A block within another costs nothing.
+    """
+    return _BLAS.one_thread()
+
+
+class _Blas:
+    """The blocks in which linear algebra is kept on one thread, and how many threads it had before them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before: list[tuple[LibController, int]] = []
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is such a block now."""
+        return self._blocks > 0
+
+    @contextmanager
+    def one_thread(self) -> Iterator[None]:
+        """See :func:`one_blas_thread`."""
+        import scipy.linalg  # noqa: F401  it brings a library of its own, to be limited as well
+
+        with self._lock:
+            if not self._blocks:
+                libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+                self._before = [(library, library.num_threads) for library in libraries]
+                _set_threads((library, 1) for library in libraries)
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+                if not self._blocks:
+                    _set_threads(self._before)
+
+
+def _set_threads(numbers: Iterable[tuple[LibController, int]]) -> None:
+    """Set how many threads each library has, whichever thread asks.
+
+    Recent versions of threadpoolctl listen to the first of several threads alone. Here a lock keeps them
+    apart, and the last one to leave is not always the one that came first.
+    """
+    for library, number in numbers:
+        listens_to_one = hasattr(library, "clear_controlling_thread")
+        if listens_to_one:
+            library.clear_controlling_thread(force=True)
+        library.set_num_threads(number)
+        if listens_to_one:
+            library.clear_controlling_thread(force=True)
+
+
+_BLAS = _Blas()
+
+
+def _call(function: Callable[..., R], task: tuple[object, ...], one_thread: bool) -> R:
     """Run one task with arrays of its own where another process handed over read-only ones."""
-    return function(*(_writeable(argument) for argument in task))
+    with one_blas_thread() if one_thread else nullcontext():
+        return function(*(_writeable(argument) for argument in task))
 
 
 def _writeable(argument: object) -> object:

@@ -15,10 +15,9 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
-from threadpoolctl import threadpool_limits
 
 from convexrelu._box_least_norm import box_least_norm
-from convexrelu._parallel import count_workers
+from convexrelu._parallel import count_workers, one_blas_thread
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_positive, check_seconds
 from convexrelu.arrangements import hyperplanes_of, pattern_bound
@@ -419,7 +418,7 @@ def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float
     if found.finished or not listable or found.value > enough:
         return found
     left = deadline - time.monotonic()
-    with threadpool_limits(limits=1, user_api="blas"):  # tasks run side by side, on small matrices
+    with one_blas_thread():  # tasks run side by side, on small matrices
         return search_cells(
             pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough
         )

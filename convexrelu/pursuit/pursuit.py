@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._parallel import one_blas_thread
 from convexrelu._progress import Advance, progress_bar
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
@@ -184,7 +185,7 @@ def neuron_pursuit(
     )
     if run.loss == 0:
         return run.result("tolerance")
-    with progress_bar(progress, "growing", plan.max_iterations) as advance:
+    with one_blas_thread(), progress_bar(progress, "growing", plan.max_iterations) as advance:
         try:
             return run.result(_pursue(plan, run, advance))
         except KeyboardInterrupt:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import tolerances
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from convexrelu import (
     FeedForward,
@@ -371,3 +372,22 @@ def test_bad_input_is_refused(changes, message):
     arguments = {"X": [[1.0], [2.0]], "y": [1.0, 2.0], "depth": 2} | changes
     with pytest.raises(InvalidInputError, match=message):
         neuron_pursuit(arguments.pop("X"), arguments.pop("y"), **arguments)
+
+
+def test_linear_algebra_runs_on_one_thread_meanwhile():
+    """With more, the last digits of products change, and with them how many neurons the pursuit adds."""
+    seen = []
+
+    def stop(_network):
+        seen.append(blas_threads())
+        return True
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        neuron_pursuit(*fig5(0, n=30), depth=2, rng=0, stop=stop)
+        assert blas_threads() == before
+    assert seen == [{1}]
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}

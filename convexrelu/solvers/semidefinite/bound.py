@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from threadpoolctl import threadpool_limits
 
+from convexrelu._parallel import one_blas_thread
 from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
@@ -72,7 +72,7 @@ def semidefinite_bound(
     the dual variable that is best for this bound. The bound is in the problem's scale.
     """
     # the matrices are small: on a busy machine, threads that wait for each other cost several times the work
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         return _search(problem, mu, neurons, clock=clock, target=target)
 
 
