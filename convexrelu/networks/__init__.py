@@ -10,6 +10,7 @@ from convexrelu.networks.activations import (
     homogeneous,
 )
 from convexrelu.networks.feed_forward import FeedForward
+from convexrelu.networks.fourier import FourierSpectra, fourier_spectra
 from convexrelu.networks.layers import Layers, Pass, evaluate, forward, pack, unpack
 from convexrelu.networks.two_layer import TwoLayerReLU
 
@@ -18,6 +19,7 @@ __all__ = [
     "RELU",
     "Activation",
     "FeedForward",
+    "FourierSpectra",
     "Layers",
     "Pass",
     "PowerLeakyReLU",
@@ -26,6 +28,7 @@ __all__ = [
     "TwoLayerReLU",
     "evaluate",
     "forward",
+    "fourier_spectra",
     "homogeneous",
     "pack",
     "unpack",

@@ -1,5 +1,6 @@
 """Gradient descent and gradient flow, and trajectories that certify themselves."""
 
+from convexrelu.training.bounds import TrainingBounds, training_bounds
 from convexrelu.training.deep_descent import train_feed_forward, train_many
 from convexrelu.training.deep_trajectory import DeepTrajectory
 from convexrelu.training.descent import gradient_descent, gradient_descents
@@ -31,6 +32,7 @@ __all__ = [
     "NCFFlow",
     "ScaledStart",
     "StoppingRule",
+    "TrainingBounds",
     "Trajectory",
     "alignment_flow",
     "basins",
@@ -43,4 +45,5 @@ __all__ = [
     "scaled_start",
     "train_feed_forward",
     "train_many",
+    "training_bounds",
 ]
