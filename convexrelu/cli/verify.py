@@ -118,14 +118,15 @@ def _of_runs(report: LimitReport) -> list[NamedFigure]:
     """Bounds, alignment, growth and directions of the first runs in each binary problem."""
     from convexrelu.plotting import training_figures
     from convexrelu.solvers import MultiClassSolution
+    from convexrelu.training import training_bounds
 
     solution = report.solution
     optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
     first = next(cell for cell in report.cells if cell.runs).runs[:_DRAWN]
     figures: list[NamedFigure] = []
     for k, (optimum, name) in enumerate(zip(optima, report.problems, strict=True)):
-        paths = [run.trajectories[k] for run in first]
-        figures += training_figures(paths, optimum.network, optimum=optimum.objective, label=name)
+        bounds = [training_bounds(run.trajectories[k]) for run in first]
+        figures += training_figures(bounds, optimum.network, optimum=optimum.objective, label=name)
     return figures
 
 

@@ -6,6 +6,8 @@ the paper, to see what its theorems say of small ones, the title says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
 
@@ -13,10 +15,10 @@ from convexrelu._typing import RNGLike
 from convexrelu._validation import as_generator
 from convexrelu.ncf import check_rank_one, maximize_ncf
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
-from convexrelu.papers.claims import Assertion, ReproducedFigure, at_least, at_most
+from convexrelu.papers.claims import Claim, ReproducedFigure
 from convexrelu.papers.saddle_settings import sphere
-from convexrelu.planar.kkt_points import planar_kkt_points
-from convexrelu.plotting.early_alignment import (
+from convexrelu.planar import planar_kkt_points
+from convexrelu.plotting import (
     branching_figure,
     directions_figure,
     early_training_figure,
@@ -41,8 +43,8 @@ STEP_SIZE = 5e-4  # of the planar experiments: ten times the paper's, still smal
 MOST_STEPS, N_RECORDS = 300_000, 300
 
 
-def figures(rng: RNGLike = 0) -> list[ReproducedFigure]:
-    """Return all figures of the two papers on early directional convergence, in their order.
+def figures(rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
+    """Yield all figures of the two papers on early directional convergence, in their order.
 
     Parameters
     ----------
@@ -50,20 +52,18 @@ def figures(rng: RNGLike = 0) -> list[ReproducedFigure]:
         Source of the planar data and starts; 0 unless said otherwise. The instances of K-deep have a seed of
         their own: some starts pass close to a saddle of the NCF and need smaller weights than are used here.
 
-    Returns
-    -------
-    list of ReproducedFigure
+    Yields
+    ------
+    ReproducedFigure
         KH2 Figures 1 to 4, K-deep Figures 1 to 5.
     """
     generators = as_generator(rng).spawn(2)
-    return [
-        *_near_the_origin(generators[0]),
-        _branching(),
-        _near_the_saddle(generators[1]),
-        *_squared_relu(),
-        _kkt_points(),
-        *_three_layers(),
-    ]
+    yield from _near_the_origin(generators[0])
+    yield _branching()
+    yield _near_the_saddle(generators[1])
+    yield from _squared_relu()
+    yield _kkt_points()
+    yield from _three_layers()
 
 
 def _planar_data(rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
@@ -116,16 +116,16 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
             figure=planar_run_figure(
                 path, kkt, title="KH2 Figure 1: squared ReLU neurons, weights of size 1e-9"
             ),
-            assertions=(
-                at_least("loss left, least of 10 seeds", least, 0.98, small),
-                at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
+            claims=(
+                Claim.at_least("loss left, least of 10 seeds", least, 0.98, small),
+                Claim.at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
             ),
         ),
         ReproducedFigure(
             name="kh2-figure-3",
             figure=directions_figure(path, y, kkt, title="KH2 Figure 3: directions and KKT points"),
-            assertions=(
-                at_least("share of 200 neurons with 1 - cos < 1e-3", float(np.mean(shares)), 0.95, converge),
+            claims=(
+                Claim.at_least("share of 200 neurons with 1 - cos < 1e-3", np.mean(shares), 0.95, converge),
             ),
         ),
     ]
@@ -146,14 +146,14 @@ def _branching() -> ReproducedFigure:
     return ReproducedFigure(
         name="kh2-figure-2",
         figure=branching_figure(flows, title="KH2 Figure 2: the gradient field of $u_1|u_2|$"),
-        assertions=(
-            at_most(
+        claims=(
+            Claim.at_most(
                 "distance of two limits from (1, 1)/sqrt 2 and (1, -1)/sqrt 2, starts 2e-6 apart",
                 away,
                 1e-3,
                 "flows from (1, 0) branch (KH2 Lemma E.1)",
             ),
-            at_most(
+            Claim.at_most(
                 "change of u_1^2 - u_2^2", max(drifts), 0.02, "u_1^2 - u_2^2 is conserved (KH2 eq. (82))"
             ),
         ),
@@ -194,12 +194,16 @@ def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
             origin=_one_layer(saddle),
             title="KH2 Figure 4: near a saddle, weights moved by 1e-9; directions of the ten small neurons",
         ),
-        assertions=(
-            at_least("loss left, least of 10 seeds", least, 0.98, stays),
-            at_most("distance from the saddle, largest of 10 seeds", away, 0.3, stays),
-            at_most("1 - cos of neurons grown a thousandfold", offs[growths > 1e3].max(), NEAR_KKT, converge),
-            at_least("share of neurons grown a thousandfold", float(np.mean(growths > 1e3)), 0.5, converge),
-            at_least(
+        claims=(
+            Claim.at_least("loss left, least of 10 seeds", least, 0.98, stays),
+            Claim.at_most("distance from the saddle, largest of 10 seeds", away, 0.3, stays),
+            Claim.at_most(
+                "1 - cos of neurons grown a thousandfold", offs[growths > 1e3].max(), NEAR_KKT, converge
+            ),
+            Claim.at_least(
+                "share of neurons grown a thousandfold", float(np.mean(growths > 1e3)), 0.5, converge
+            ),
+            Claim.at_least(
                 "share of small neurons with 1 - cos < 1e-3", float(np.mean(offs < NEAR_KKT)), 0.7, flat
             ),
         ),
@@ -246,11 +250,11 @@ def _squared_relu() -> list[ReproducedFigure]:
             figure=early_training_figure(
                 paper, title=r"K-deep Figure 1: squared ReLU, 20 neurons, $\delta = 0.05$"
             ),
-            assertions=(
-                at_least("loss left", paper.loss[-1] / paper.loss[0], 0.98, barely),
-                at_most("norm, which is 0.05 at the start", paper.norm[-1], 1.0, barely),
-                at_most("1 - cos(w, grad N), delta = 0.05", 1 - ncf_cosines(paper)[-1], 0.03, aligned),
-                at_most("1 - cos(w, grad N), delta = 0.001", 1 - ncf_cosines(small)[-1], 1e-4, aligned),
+            claims=(
+                Claim.at_least("loss left", paper.loss[-1] / paper.loss[0], 0.98, barely),
+                Claim.at_most("norm, which is 0.05 at the start", paper.norm[-1], 1.0, barely),
+                Claim.at_most("1 - cos(w, grad N), delta = 0.05", 1 - ncf_cosines(paper)[-1], 0.03, aligned),
+                Claim.at_most("1 - cos(w, grad N), delta = 0.001", 1 - ncf_cosines(small)[-1], 1e-4, aligned),
             ),
         ),
         ReproducedFigure(
@@ -260,9 +264,9 @@ def _squared_relu() -> list[ReproducedFigure]:
                 [r"start", r"end, $\delta = 0.05$", r"end, $\delta = 0.001$"],
                 title="K-deep Figure 2: weights of squared ReLU neurons",
             ),
-            assertions=(
-                at_most("second row over first, delta = 0.001", _second_over_first(rows), 0.02, single),
-                at_most("second entry of v over first", _second_over_first(entries), 0.02, single),
+            claims=(
+                Claim.at_most("second row over first, delta = 0.001", _second_over_first(rows), 0.02, single),
+                Claim.at_most("second entry of v over first", _second_over_first(entries), 0.02, single),
             ),
         ),
     ]
@@ -285,15 +289,21 @@ def _kkt_points() -> ReproducedFigure:
         figure=weights_figure(
             [relu, squared], ["ReLU", "squared ReLU"], title="K-deep Figure 3: KKT points of three layers"
         ),
-        assertions=(
-            at_most("ReLU: second singular value of W_1", _singular_ratio(relu.weights[0]), 0.05, rank_one),
-            at_most("ReLU: second singular value of W_2", _singular_ratio(relu.weights[1]), 0.05, rank_one),
-            Assertion(name="ReLU: rows of W_1", value=float(rows[0]), low=2.0, high=19.0, statement=several),
-            Assertion(name="ReLU: rows of W_2", value=float(rows[1]), low=2.0, high=19.0, statement=several),
-            at_most("squared ReLU: kappa", report.kappa, 1e-8, rank_one),
-            at_most(
+        claims=(
+            Claim.at_most(
+                "ReLU: second singular value of W_1", _singular_ratio(relu.weights[0]), 0.05, rank_one
+            ),
+            Claim.at_most(
+                "ReLU: second singular value of W_2", _singular_ratio(relu.weights[1]), 0.05, rank_one
+            ),
+            Claim.at_least("ReLU: rows of W_1", rows[0], 2, several),
+            Claim.at_most("ReLU: rows of W_1", rows[0], 19, several),
+            Claim.at_least("ReLU: rows of W_2", rows[1], 2, several),
+            Claim.at_most("ReLU: rows of W_2", rows[1], 19, several),
+            Claim.at_most("squared ReLU: kappa", report.kappa, 1e-8, rank_one),
+            Claim.at_most(
                 "squared ReLU: non-zero rows of a layer",
-                float(max(report.n_active)),
+                max(report.n_active),
                 1.0,
                 "for squared ReLU only one row and column is non-zero (K-deep Figure 3)",
             ),
@@ -322,9 +332,9 @@ def _three_layers() -> list[ReproducedFigure]:
             figure=early_training_figure(
                 path, title=r"K-deep Figure 4: three layers of ReLU, $\delta = 0.01$"
             ),
-            assertions=(
-                at_least("loss left", path.loss[-1] / path.loss[0], 0.98, barely),
-                at_most(
+            claims=(
+                Claim.at_least("loss left", path.loss[-1] / path.loss[0], 0.98, barely),
+                Claim.at_most(
                     "1 - cos(w, grad N)",
                     1 - ncf_cosines(path)[-1],
                     1e-3,
@@ -337,14 +347,14 @@ def _three_layers() -> list[ReproducedFigure]:
             figure=weights_figure(
                 [path.network_at(0), end], ["start", "end"], title="K-deep Figure 5: weights of three layers"
             ),
-            assertions=(
-                at_most(
+            claims=(
+                Claim.at_most(
                     "second singular value of W_1 over first", _singular_ratio(end.weights[0]), 0.06, low_rank
                 ),
-                at_most(
+                Claim.at_most(
                     "second singular value of W_2 over first", _singular_ratio(end.weights[1]), 0.06, low_rank
                 ),
-                at_most(
+                Claim.at_most(
                     "first singular values less 1/sqrt 3",
                     max(abs(top - 3**-0.5) for top in tops),
                     0.01,

@@ -11,13 +11,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from convexrelu import datasets
-from convexrelu.networks import RELU, PowerLeakyReLU
-from convexrelu.papers.claims import Assertion, ReproducedFigure
+from convexrelu.networks import RELU, PowerLeakyReLU, fourier_spectra
+from convexrelu.papers.claims import Claim, ReproducedFigure
 from convexrelu.papers.pursuit_and_descent import Comparison, SmallDescent, compare_with_descent
-from convexrelu.plotting.pursuit import (
+from convexrelu.plotting import (
     comparison_figure,
     fourier_figure,
-    fourier_shares,
     greedy_figure,
     growing_network_figure,
 )
@@ -32,7 +31,6 @@ LEARNED = 1e-3
 """A test error at which a function counts as learned: the training error at which runs end (NP 5.2)."""
 
 MODULUS = 23  # the paper's 59 takes minutes
-_INF = float("inf")
 
 
 def figures() -> Iterator[ReproducedFigure]:
@@ -51,10 +49,6 @@ def figures() -> Iterator[ReproducedFigure]:
     yield _bridges()
 
 
-def _in(name: str, value: float, low: float, high: float, statement: str) -> Assertion:
-    return Assertion(name=name, value=float(value), low=low, high=high, statement=statement)
-
-
 def _growing() -> ReproducedFigure:
     """NP Figure 5, as it is."""
     task, fresh = (datasets.sparse_function("fig5", n, rng=seed) for n, seed in ((500, 6), (5000, 106)))
@@ -65,14 +59,15 @@ def _growing() -> ReproducedFigure:
     return ReproducedFigure(
         name="np-figure-5",
         figure=growing_network_figure(result, *task, title="NP Figure 5: the growing network"),
-        assertions=(
-            _in("iterations", float(len(result.history)), 2.0, 2.0, recovers),
-            _in("layer that grows in iteration 2", float(result.history[-1].layer), 1.0, 1.0, grows),
-            _in("test error", fresh.relative_error(result.network(fresh.X)), 0.0, LEARNED, recovers),
-            _in(
+        claims=(
+            Claim.equals("iterations", float(len(result.history)), 2.0, source=recovers),
+            Claim.equals(
+                "layer that grows in iteration 2", float(result.history[-1].layer), 1.0, source=grows
+            ),
+            Claim.at_most("test error", fresh.relative_error(result.network(fresh.X)), LEARNED, recovers),
+            Claim.at_most(
                 "largest weight on x4, ..., x20, as a share",
                 found,
-                0.0,
                 LEARNED,
                 "weights outside x1, x2, x3 shrink to zero",
             ),
@@ -97,15 +92,11 @@ def _sphere() -> ReproducedFigure:
         "np-figure-6",
         "NP Figure 6, left: three layers of ReLU",
         (
-            _in(
-                "descent: least test error, n = 800", compared.errors("descent", 800).min(), 0.1, _INF, fewer
+            Claim.at_least(
+                "descent: least test error, n = 800", compared.errors("descent", 800).min(), 0.1, fewer
             ),
-            _in(
-                "pursuit: median test error, n = 100",
-                np.median(compared.errors("pursuit", 100)),
-                0.1,
-                _INF,
-                fewer,
+            Claim.at_least(
+                "pursuit: median test error, n = 100", np.median(compared.errors("pursuit", 100)), 0.1, fewer
             ),
         ),
     )
@@ -140,9 +131,7 @@ def _gaussian() -> ReproducedFigure:
     return _compared(compared, "np-figure-8", "NP Figure 8, left: four layers of max(x, x/2)", ())
 
 
-def _compared(
-    compared: Comparison, name: str, title: str, assertions: tuple[Assertion, ...]
-) -> ReproducedFigure:
+def _compared(compared: Comparison, name: str, title: str, claims: tuple[Claim, ...]) -> ReproducedFigure:
     """What is said of every function: it is learned from the most samples, and not from the fewest."""
     most, least = max(compared.sizes), min(compared.sizes)
     learns = "near-zero test error when the number of samples is large (NP section 5.2.1)"
@@ -150,16 +139,15 @@ def _compared(
     return ReproducedFigure(
         name=name,
         figure=comparison_figure([compared], title=title),
-        assertions=(
-            _in(f"pursuit: median test error, n = {most}", np.median(errors), 0.0, LEARNED, learns),
-            _in(
+        claims=(
+            Claim.at_most(f"pursuit: median test error, n = {most}", np.median(errors), LEARNED, learns),
+            Claim.at_least(
                 f"pursuit: test error, n = {least}, over that of n = {most}",
                 np.median(compared.errors("pursuit", least)) / np.median(errors),
                 10.0,
-                _INF,
                 "the test error decreases as the number of samples increases (NP section 5.2.1)",
             ),
-            *assertions,
+            *claims,
         ),
     )
 
@@ -177,19 +165,19 @@ def _addition() -> ReproducedFigure:
         stop=lambda network: train.classification_error(network(train.X)) == 0,
         rng=0,
     )
-    shares = np.median(fourier_shares(result.network, MODULUS), axis=0)
+    shares = np.median(fourier_spectra(result.network, MODULUS).shares, axis=0)
     fits = "trained until the training error is zero; the test error is small (NP Figure 9a)"
     waves = "rows and columns concentrate around a certain frequency (NP Figure 9b)"
     errors = [part.classification_error(result.network(part.X)) for part in (train, test)]
     return ReproducedFigure(
         name="np-figure-9",
         figure=fourier_figure(result, train, test, title=f"NP Figure 9: addition modulo {MODULUS}"),
-        assertions=(
-            _in("training error", errors[0], 0.0, 0.0, fits),
-            _in("test error (chance: 0.96)", errors[1], 0.0, 0.5, fits),
-            _in("share of the strongest frequency on a, median", shares[0], 0.6, 1.0, waves),
-            _in("share of the strongest frequency on b, median", shares[1], 0.6, 1.0, waves),
-            _in("share of the strongest frequency of outputs, median", shares[2], 0.6, 1.0, waves),
+        claims=(
+            Claim.equals("training error", errors[0], 0.0, source=fits),
+            Claim.at_most("test error (chance: 0.96)", errors[1], 0.5, fits),
+            Claim.at_least("share of the strongest frequency on a, median", shares[0], 0.6, waves),
+            Claim.at_least("share of the strongest frequency on b, median", shares[1], 0.6, waves),
+            Claim.at_least("share of the strongest frequency of outputs, median", shares[2], 0.6, waves),
         ),
     )
 
@@ -207,16 +195,22 @@ def _bridges() -> ReproducedFigure:
         figure=greedy_figure(
             objectives, optimum.lower_bound, title="Two layers grown greedily, iris setosa and versicolor"
         ),
-        assertions=(
-            _in(
-                "D.5, iteration 1: third coefficient", path[0, 2], 1.771539 - 1e-4, 1.771539 + 1e-4, matching
+        claims=(
+            Claim.equals(
+                "D.5, iteration 1: third coefficient", path[0, 2], 1.771539, tolerance=1e-4, source=matching
             ),
-            _in("D.5, iteration 2: first coefficient", path[1, 0], 1.1875 - 1e-4, 1.1875 + 1e-4, matching),
-            _in("D.5, iteration 2: third coefficient", path[1, 2], 1.875 - 1e-4, 1.875 + 1e-4, matching),
-            _in(
-                "gap of P*, certified", optimum.gap, 0.0, 1e-6, "the convex program is solved (WP section 3)"
+            Claim.equals(
+                "D.5, iteration 2: first coefficient", path[1, 0], 1.1875, tolerance=1e-4, source=matching
             ),
-            _in("least objective over P*", objectives.min() / optimum.lower_bound, 1.0, 2.0, above),
-            _in("last objective over P*", objectives[-1] / optimum.lower_bound, 2.0, 5.0, above),
+            Claim.equals(
+                "D.5, iteration 2: third coefficient", path[1, 2], 1.875, tolerance=1e-4, source=matching
+            ),
+            Claim.at_most(
+                "gap of P*, certified", optimum.gap, 1e-6, "the convex program is solved (WP section 3)"
+            ),
+            Claim.at_least("least objective over P*", objectives.min() / optimum.lower_bound, 1.0, above),
+            Claim.at_most("least objective over P*", objectives.min() / optimum.lower_bound, 2.0, above),
+            Claim.at_least("last objective over P*", objectives[-1] / optimum.lower_bound, 2.0, above),
+            Claim.at_most("last objective over P*", objectives[-1] / optimum.lower_bound, 5.0, above),
         ),
     )

@@ -146,6 +146,11 @@ class Comparison:
     n_planned: int
     status: str
 
+    @property
+    def n_steps(self) -> int:
+        """The cap on the steps of descent."""
+        return self.descent.n_steps
+
     def of(self, method: str, n: int) -> tuple[ComparedRun, ...]:
         """Return the runs of a method, "pursuit" or "descent", on training sets of n samples."""
         return tuple(run for run in self.runs if run.method == method and run.n == n)

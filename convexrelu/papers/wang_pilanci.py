@@ -1,14 +1,13 @@
-"""The paper's experiments run again, with every number that can be asserted asserted (WP appendix F).
+"""WP Figures 1-4 and 6-10 and the zonotopes, from our own runs, with the numbers that WP appendix F states.
 
-Expected values are to six digits those of the corrected equations (128) and (130); what the paper prints
-differently is said in the note.
+Stated values are to six digits those of the corrected equations (128) and (130); what the paper prints
+differently is said with the claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,15 +19,24 @@ from convexrelu.arrangements import count_patterns, is_orthogonally_separable, i
 from convexrelu.datasets import Dataset
 from convexrelu.errors import SolverError
 from convexrelu.oracle import dual_norm, maximize_correlation
+from convexrelu.papers.claims import Claim, ReproducedFigure
+from convexrelu.plotting import (
+    ZonotopePanel,
+    circle_figure,
+    ellipsoid_trajectories_figure,
+    ellipsoids_figure,
+    extreme_points_figure,
+    polar_figure,
+    seeds_figure,
+    zonotopes_figure,
+)
 from convexrelu.solvers import MaxMarginSolution, solve_max_margin
 from convexrelu.training import Trajectory, gradient_descent, scaled_start
 
-_Values = float | Sequence[float] | np.ndarray
-
-__all__ = ["Check", "Example", "WangPilanciReport", "reproduce_wang_pilanci", "star"]
+__all__ = ["Example", "figures", "star"]
 
 TOL = 1e-6
-"""Both the six printed digits of the expected values and the solver's certified gap."""
+"""Both the six printed digits of the stated values and the solver's certified gap."""
 
 NEURON_TOL = 1e-5
 """The objective is flat at the optimum: a gap of 1e-12 leaves neurons and lam accurate to its root, 1e-6,
@@ -42,36 +50,6 @@ _EVERY_STEP_UNTIL = 150  # the neurons turn within these; later records are spac
 ALIGNED = (
     1 - 1e-3
 )  # cosine with the optimal neuron that the largest neuron of a class has after the last iteration (F.1)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Check:
-    """One number or fact of the paper, computed again.
-
-    Attributes
-    ----------
-    name : str
-        What it is.
-    computed, expected : tuple of float
-        Its entries (facts are 1 for true and 0 for false).
-    tol : float
-        Largest absolute difference allowed in any entry.
-    note : str
-        Where the expected value comes from, and what the paper prints if that is something else.
-    """
-
-    name: str
-    computed: tuple[float, ...]
-    expected: tuple[float, ...]
-    tol: float
-    note: str
-
-    @property
-    def holds(self) -> bool:
-        """Whether every entry is within the tolerance."""
-        return len(self.computed) == len(self.expected) and all(
-            abs(c - e) <= self.tol for c, e in zip(self.computed, self.expected, strict=True)
-        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,61 +70,14 @@ class Example:
     solution: MaxMarginSolution
     runs: tuple[Trajectory, ...]
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WangPilanciReport:
-    """Everything that WP appendix F shows, computed again.
-
-    Attributes
-    ----------
-    f1, f2 : Example
-        The data sets of appendix F.1 and F.2.
-    stars : tuple of Example
-        Two planar data sets with several samples a class, for the picture of the zonotopes (without runs).
-    checks : tuple of Check
-        The numbers.
-    """
-
-    f1: Example
-    f2: Example
-    stars: tuple[Example, ...]
-    checks: tuple[Check, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether every check holds."""
-        return all(check.holds for check in self.checks)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{'holds' if check.holds else 'FAILS':<6} {check.name:<58} {_shown(check.computed):<24}"
-            f" expected {_shown(check.expected)}" + (f"   ({check.note})" if check.note else "")
-            for check in self.checks
-        ]
-        good = sum(check.holds for check in self.checks)
-        return "\n".join([*lines, f"{good} of {len(self.checks)} checks hold"])
-
-    def to_document(self) -> dict[str, Any]:
-        """The checks as JSON values."""
-        return {
-            "paper": "wang-pilanci",
-            "holds": self.holds,
-            "checks": [
-                {
-                    "name": check.name,
-                    "computed": list(check.computed),
-                    "expected": list(check.expected),
-                    "tol": check.tol,
-                    "holds": check.holds,
-                    "note": check.note,
-                }
-                for check in self.checks
-            ],
-        }
+    def neurons(self, sign: float) -> Float[np.ndarray, " k"]:
+        """Return the convex variables of one sign, one after the other."""
+        network = self.solution.network
+        return np.asarray(network.u[network.signs == sign].ravel())
 
 
-def reproduce_wang_pilanci(*, n_runs: int = 3, rng: RNGLike = 0) -> WangPilanciReport:
-    """Return the experiments of WP appendix F with their numbers checked.
+def figures(*, n_runs: int = 3, rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
+    """Yield the figures of WP appendix F with the numbers that they show.
 
     Parameters
     ----------
@@ -155,10 +86,10 @@ def reproduce_wang_pilanci(*, n_runs: int = 3, rng: RNGLike = 0) -> WangPilanciR
     rng : int, Generator, SeedSequence or None
         Source of their starts.
 
-    Returns
-    -------
-    WangPilanciReport
-        Optima, trajectories and checks.
+    Yields
+    ------
+    ReproducedFigure
+        WP Figures 1, 2, 3, 4, 6 and 7 (the data of F.1), 8, 9 and 10 (F.2), and the dual as zonotopes.
 
     Raises
     ------
@@ -167,16 +98,15 @@ def reproduce_wang_pilanci(*, n_runs: int = 3, rng: RNGLike = 0) -> WangPilanciR
 
     Examples
     --------
-    >>> report = reproduce_wang_pilanci(n_runs=1)
-    >>> report.holds, round(report.f1.solution.objective, 4)
-    (True, 1.2824)
+    >>> first = next(figures(n_runs=1))
+    >>> first.name, first.holds, first.claims[0].stated
+    ('wp-figure-1', True, (1.282432,))
     """
     seeds = as_generator(rng).spawn(2 * check_count(n_runs, "n_runs"))
     f1 = _example(datasets.load("wang-pilanci-f1"), seeds[:n_runs])
-    f2 = _example(datasets.load("wang-pilanci-f2"), seeds[n_runs:])
-    stars = tuple(_example(data, []) for data in (star(6, rng=3), star(8, rng=24)))
-    checks = (*_f1_checks(f1), *_f2_checks(f2), *(_hausdorff_check(example) for example in (f1, *stars)))
-    return WangPilanciReport(f1=f1, f2=f2, stars=stars, checks=checks)
+    yield from _f1(f1)
+    yield from _f2(_example(datasets.load("wang-pilanci-f2"), seeds[n_runs:]))
+    yield _zonotopes([f1, *(_example(data, []) for data in (star(6, rng=3), star(8, rng=24)))])
 
 
 def star(n: int, *, rng: RNGLike = None) -> Dataset:
@@ -232,94 +162,148 @@ def _example(data: Dataset, seeds: Sequence[np.random.Generator]) -> Example:
     return Example(data=data, solution=solution, runs=tuple(runs))
 
 
-def _number(name: str, computed: _Values, expected: _Values, tol: float, note: str = "") -> Check:
-    return Check(
-        name=name,
-        computed=tuple(float(v) for v in np.atleast_1d(np.asarray(computed))),
-        expected=tuple(float(v) for v in np.atleast_1d(np.asarray(expected))),
-        tol=tol,
-        note=note,
+def _f1(example: Example) -> Iterator[ReproducedFigure]:
+    X, y = example.data
+    optimum, runs = example.solution, example.runs
+    best, lam, steps = optimum.network, optimum.lam, _steps(runs)
+    full = solve_max_margin(X, y, method="program")
+    closed_form = float(np.sum(1 / np.linalg.norm(X, axis=1)))
+    aligned = all(_aligned(run, example) for run in runs)
+    yield ReproducedFigure(
+        name="wp-figure-1",
+        figure=extreme_points_figure(
+            X, best, lam, title="WP Figure 1: rectified ellipsoid and extreme points (F.1)"
+        ),
+        claims=(
+            Claim.equals("F.1: P*", optimum.objective, 1.282432, TOL),
+            Claim.equals("F.1: certified lower bound", optimum.lower_bound, 1.282432, TOL),
+            Claim.equals("F.1: P* of the full convex program, WP (14)", full.objective, 1.282432, TOL),
+            Claim.equals(
+                "F.1: P* = 1/gamma_+ + 1/gamma_-",
+                optimum.objective,
+                closed_form,
+                TOL,
+                "closed form of orthogonally separable data",
+            ),
+            Claim.equals(
+                "F.1: positive neuron",
+                example.neurons(1.0),
+                (0.560576, -0.159679),
+                NEURON_TOL,
+                "WP (128) prints (0.58, -0.16)",
+            ),
+            Claim.equals(
+                "F.1: negative neuron", example.neurons(-1.0), (-0.230009, 0.660664), NEURON_TOL, "WP (128)"
+            ),
+        ),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-2",
+        figure=polar_figure(X, y, lam, title="WP Figure 2: absolute polar set (F.1)"),
+        claims=(
+            Claim.equals("F.1: lam", lam, (0.582875, -0.699557), NEURON_TOL, "maximises WP (129), corrected"),
+            _on_the_boundary("F.1", X, lam),
+        ),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-3",
+        figure=ellipsoid_trajectories_figure(
+            runs[0], best, title=r"WP Figure 3: paths of $(X\hat w_{1,i})_+$ (F.1)" + f"\n{steps}"
+        ),
+        claims=(),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-4",
+        figure=circle_figure(runs[0], best, title=rf"WP Figure 4: paths of $\hat w_{{1,i}}$ (F.1), {steps}"),
+        claims=(),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-6",
+        figure=ellipsoids_figure(
+            X, title="WP Figure 6: ellipsoid and rectified ellipsoid (F.1, not spike-free)"
+        ),
+        claims=(
+            Claim.equals("F.1: patterns", count_patterns(X), pattern_bound(2, 2), source="Cover's count"),
+            Claim.equals("F.1: orthogonally separable", is_orthogonally_separable(X, y), True),
+            Claim.equals("F.1: spike-free", is_spike_free(X), False),
+        ),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-7",
+        figure=seeds_figure(runs, best, title=f"WP Figure 7: several initialisations (F.1), {steps}"),
+        claims=(
+            Claim.equals("F.1: descent aligns with both optimal neurons, every run", aligned, True),
+            Claim.equals("F.1: neurons that see no sample never move", all(map(_still, runs)), True),
+        ),
     )
 
 
-def _fact(name: str, found: bool, *, expected: bool = True, note: str = "") -> Check:
-    return _number(name, float(found), float(expected), 0.0, note)
-
-
-def _f1_checks(example: Example) -> list[Check]:
+def _f2(example: Example) -> Iterator[ReproducedFigure]:
+    """Spike-free data, although the captions of the paper say otherwise."""
     X, y = example.data
-    solution = example.solution
-    u, v = _neurons(example, 1.0), _neurons(example, -1.0)
-    full = solve_max_margin(X, y, method="program")
-    closed_form = float(np.sum(1 / np.linalg.norm(X, axis=1)))
-    return [
-        _number("F.1: P*", solution.objective, 1.282432, TOL),
-        _number("F.1: certified lower bound", solution.lower_bound, 1.282432, TOL),
-        _number("F.1: P* of the full convex program, WP (14)", full.objective, 1.282432, TOL),
-        _number(
-            "F.1: P* = 1/gamma_+ + 1/gamma_-",
-            solution.objective,
-            closed_form,
-            TOL,
-            "closed form of orthogonally separable data",
-        ),
-        _number(
-            "F.1: positive neuron", u, (0.560576, -0.159679), NEURON_TOL, "WP (128) prints (0.58, -0.16)"
-        ),
-        _number("F.1: negative neuron", v, (-0.230009, 0.660664), NEURON_TOL, "WP (128)"),
-        _number("F.1: lam", solution.lam, (0.582875, -0.699557), NEURON_TOL, "maximises WP (129), corrected"),
-        _number(
-            "F.1: h(lam)",
-            dual_norm(X, solution.lam).value,
-            1.0,
-            TOL,
-            "lam lies on the boundary of the polar set",
-        ),
-        _number("F.1: patterns", float(count_patterns(X)), float(pattern_bound(2, 2)), 0.0, "Cover's count"),
-        _fact("F.1: orthogonally separable", is_orthogonally_separable(X, y)),
-        _fact("F.1: spike-free", is_spike_free(X), expected=False),
-        _fact(
-            "F.1: descent aligns with both optimal neurons, every run",
-            all(_aligned(run, example) for run in example.runs),
-        ),
-        _fact("F.1: neurons that see no sample never move", all(_still(run) for run in example.runs)),
-    ]
-
-
-def _f2_checks(example: Example) -> list[Check]:
-    X, y = example.data
-    solution = example.solution
+    optimum, runs = example.solution, example.runs
     full = solve_max_margin(X, y, method="program")
     note = "WP's captions call the data non-spike-free"
-    return [
-        _number("F.2: P*", solution.objective, 0.733582, TOL),
-        _number("F.2: certified lower bound", solution.lower_bound, 0.733582, TOL),
-        _number("F.2: P* of the full convex program, WP (14)", full.objective, 0.733582, TOL),
-        _number(
-            "F.2: the one neuron",
-            _neurons(example, 1.0),
-            (0.438553, 0.588059),
-            NEURON_TOL,
-            "WP (130) prints (0.43, 0.59)",
+    yield ReproducedFigure(
+        name="wp-figure-8",
+        figure=ellipsoids_figure(X, title="WP Figure 8: ellipsoid and rectified ellipsoid (F.2, spike-free)"),
+        claims=(Claim.equals("F.2: spike-free", is_spike_free(X), True, source=note),),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-9",
+        figure=extreme_points_figure(
+            X,
+            optimum.network,
+            optimum.lam,
+            title="WP Figure 9: rectified ellipsoid and extreme points (F.2)",
         ),
-        _number("F.2: lam", solution.lam, (0.214441, 0.519141), NEURON_TOL),
-        _number(
-            "F.2: h(lam)",
-            dual_norm(X, solution.lam).value,
-            1.0,
-            TOL,
-            "lam lies on the boundary of the polar set",
+        claims=(
+            Claim.equals("F.2: P*", optimum.objective, 0.733582, TOL),
+            Claim.equals("F.2: certified lower bound", optimum.lower_bound, 0.733582, TOL),
+            Claim.equals("F.2: P* of the full convex program, WP (14)", full.objective, 0.733582, TOL),
+            Claim.equals(
+                "F.2: the one neuron",
+                example.neurons(1.0),
+                (0.438553, 0.588059),
+                NEURON_TOL,
+                "WP (130) prints (0.43, 0.59)",
+            ),
+            Claim.equals("F.2: lam", optimum.lam, (0.214441, 0.519141), NEURON_TOL),
+            _on_the_boundary("F.2", X, optimum.lam),
         ),
-        _fact("F.2: spike-free", is_spike_free(X), note=note),
-        _fact("F.2: neurons that see no sample never move", all(_still(run) for run in example.runs)),
+    )
+    yield ReproducedFigure(
+        name="wp-figure-10",
+        figure=seeds_figure(
+            runs, optimum.network, title=f"WP Figure 10: several initialisations (F.2), {_steps(runs)}"
+        ),
+        claims=(Claim.equals("F.2: neurons that see no sample never move", all(map(_still, runs)), True),),
+    )
+
+
+def _zonotopes(examples: Sequence[Example]) -> ReproducedFigure:
+    """The dual problem of F.1 and of two data sets with several samples a class."""
+    title = r"The dual as zonotopes: at the optimal $\lambda$ they are 1 apart, and the neurons realise it"
+    names = ["F.1: two samples"]
+    names += [f"{len(example.data.y)} samples, alternating labels" for example in examples[1:]]
+    panels = [
+        ZonotopePanel(
+            X=example.data.X, lam=example.solution.lam, network=example.solution.network, title=name
+        )
+        for example, name in zip(examples, names, strict=True)
     ]
+    return ReproducedFigure(
+        name="zonotopes",
+        figure=zonotopes_figure(panels, title=title),
+        claims=[_hausdorff(example) for example in examples],
+    )
 
 
-def _hausdorff_check(example: Example) -> Check:
+def _hausdorff(example: Example) -> Claim:
     """Both directed distances of the zonotopes, whichever class has a neuron."""
     X, lam = example.data.X, example.solution.lam
     there, back = maximize_correlation(X, lam).value, maximize_correlation(X, -lam).value
-    return _number(
+    return Claim.equals(
         f"{example.data.name}: directed distances of the zonotopes",
         (there, back),
         (1.0, 1.0),
@@ -328,10 +312,14 @@ def _hausdorff_check(example: Example) -> Check:
     )
 
 
-def _neurons(example: Example, sign: float) -> Float[np.ndarray, " k"]:
-    """The convex variables of one sign, one after the other."""
-    network = example.solution.network
-    return np.asarray(network.u[network.signs == sign].ravel())
+def _on_the_boundary(name: str, X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> Claim:
+    return Claim.equals(
+        f"{name}: h(lam)", dual_norm(X, lam).value, 1.0, TOL, "lam lies on the boundary of the polar set"
+    )
+
+
+def _steps(runs: Sequence[Trajectory]) -> str:
+    return f"gradient descent, {runs[0].w2.shape[1]} neurons, {int(runs[0].times[-1])} iterations"
 
 
 def _aligned(run: Trajectory, example: Example) -> bool:
@@ -340,7 +328,7 @@ def _aligned(run: Trajectory, example: Example) -> bool:
     for sign in (1.0, -1.0):
         mine = last.u[last.signs == sign]
         largest = mine[np.argmax(np.linalg.norm(mine, axis=1))]
-        best = _neurons(example, sign)
+        best = example.neurons(sign)
         if largest @ best < ALIGNED * np.linalg.norm(largest) * np.linalg.norm(best):
             return False
     return True
@@ -349,8 +337,3 @@ def _aligned(run: Trajectory, example: Example) -> bool:
 def _still(run: Trajectory) -> bool:
     """Whether inactive neurons kept their weights to the last bit."""
     return bool((run.W1[:, run.inactive] == run.W1[0, run.inactive]).all())
-
-
-def _shown(values: tuple[float, ...]) -> str:
-    text = ", ".join(f"{value:.6f}".rstrip("0").rstrip(".") for value in values)
-    return text if len(values) == 1 else f"({text})"

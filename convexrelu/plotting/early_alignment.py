@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
-from convexrelu.planar.kkt_points import PlanarKKT
+from convexrelu.planar import PlanarKKT
 from convexrelu.plotting.style import (
     GRID,
     INK,

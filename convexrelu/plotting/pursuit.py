@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -14,8 +15,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector
 from convexrelu.datasets import Task
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks import FeedForward
-from convexrelu.papers.pursuit_and_descent import Comparison
+from convexrelu.networks import FeedForward, fourier_spectra
 from convexrelu.plotting.style import (
     BOUND,
     INK,
@@ -35,7 +35,6 @@ from convexrelu.pursuit import PursuitResult, PursuitStep
 __all__ = [
     "comparison_figure",
     "fourier_figure",
-    "fourier_shares",
     "greedy_figure",
     "growing_network_figure",
 ]
@@ -43,8 +42,46 @@ __all__ = [
 _COLORS = (POSITIVE, NEGATIVE, BOUND, REGION, INK, MUTED)
 _SHOWN_WEIGHTS = 6  # entries of the upper layers that fit above a panel
 _FAINT = 0.02  # edges thinner than this share of the layer's largest are not drawn
-_CONSTANT = 1e-12  # weights that vary by less than this share of their sum are constant but for rounding
 _LEAST_ERROR = 1e-16  # an error of zero has no place on a logarithmic axis
+
+
+class ComparedRun(Protocol):
+    """What is drawn of one run, as :class:`convexrelu.papers.ComparedRun` has it."""
+
+    @property
+    def training_error(self) -> float:
+        """On the training set."""
+
+    @property
+    def test_error(self) -> float:
+        """On fresh samples."""
+
+    @property
+    def steps(self) -> int:
+        """Iterations of pursuit, steps of descent."""
+
+
+class Comparison(Protocol):
+    """What is drawn of pursuit and descent, as :class:`convexrelu.papers.Comparison` has it."""
+
+    @property
+    def function(self) -> str:
+        """The function learned."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The numbers of samples."""
+
+    @property
+    def n_steps(self) -> int:
+        """The cap on the steps of descent."""
+
+    @property
+    def runs(self) -> Sequence[ComparedRun]:
+        """All finished runs."""
+
+    def of(self, method: str, n: int) -> Sequence[ComparedRun]:
+        """Return those of a method, "pursuit" or "descent", on n samples."""
 
 
 def growing_network_figure(
@@ -216,7 +253,7 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
         for ax in (top, bottom):
             ax.set_xticks(comparison.sizes)
         top.set_ylabel("relative error")
-        entitle(top, f"{comparison.function}, descent: at most {comparison.descent.n_steps} steps")
+        entitle(top, f"{comparison.function}, descent: at most {comparison.n_steps} steps")
         _medians(bottom, comparison, "pursuit", "steps", POSITIVE, "-")
         bottom.set_ylabel("iterations of pursuit")
         bottom.set_xlabel("training samples")
@@ -281,41 +318,6 @@ def greedy_figure(objectives: ArrayLike, lower_bound: float, *, title: str = "")
     return figure
 
 
-def fourier_shares(network: FeedForward, p: int) -> Float[np.ndarray, "m 3"]:
-    """Return the share of the strongest frequency in each neuron's weights to a, from b, and to the classes.
-
-    The constant part is left out. A sinusoid has share 1; weights without structure have about ``2/p`` times
-    the logarithm of p.
-
-    Parameters
-    ----------
-    network : FeedForward
-        Two layers on the inputs of :func:`convexrelu.datasets.modular_addition`.
-    p : int
-        The modulus, at least 3.
-
-    Returns
-    -------
-    (m, 3) float array
-        Of the power of the discrete Fourier transform of ``W1[:, :p]``, ``W1[:, p:2p]`` and ``W2.T``; 0 where
-        weights are constant.
-
-    Raises
-    ------
-    InvalidInputError
-        If the network's shape is not that of modular addition.
-    """
-    return np.column_stack([_strongest(_spectrum(part)) for part in _modular_parts(network, p)])
-
-
-def _strongest(spectrum: Float[np.ndarray, "m f"]) -> Float[np.ndarray, " m"]:
-    """The strongest frequency's share of the power beyond the constant part; 0 where that is rounding."""
-    power = spectrum[:, 1:] ** 2
-    total = power.sum(axis=1)
-    varies = total > (_CONSTANT * spectrum[:, 0]) ** 2
-    return np.where(varies, power.max(axis=1), 0.0) / np.where(varies, total, 1.0)
-
-
 def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str = "") -> Figure:
     """Return the errors of learning modular addition, and the weights' Fourier transforms (NP Figure 9).
 
@@ -341,7 +343,8 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
     p = train.y.shape[-1] if train.y.ndim == 2 else 1
     if not result.history:
         raise InvalidInputError("fourier_figure needs a pursuit with at least one iteration")
-    parts = [_spectrum(part)[:, 1:] for part in _modular_parts(result.network, p)]
+    spectra = fourier_spectra(result.network, p)
+    parts = [part[:, 1:] for part in (spectra.on_a, spectra.on_b, spectra.to_classes)]
     figure, axes = new_figure(1, 4, size=(13.0, 3.6))
     _classification_errors(axes[0][0], result, train, test)
     order = np.argsort(parts[0].argmax(axis=1), kind="stable")
@@ -380,17 +383,3 @@ def _classification_errors(ax: Axes, result: PursuitResult, train: Task, test: T
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(fontsize=8, frameon=False)
     entitle(ax, "classification error")
-
-
-def _spectrum(rows: Float[np.ndarray, "m p"]) -> Float[np.ndarray, "m f"]:
-    return np.asarray(np.abs(np.fft.rfft(rows, axis=1)))
-
-
-def _modular_parts(network: FeedForward, p: int) -> tuple[Float[np.ndarray, "m p"], ...]:
-    """The weights of each neuron on a, on b and to the classes, a row a neuron."""
-    if p < 3 or network.depth != 2 or network.widths[0] != 2 * p + 1 or network.widths[-1] != p:
-        raise InvalidInputError(
-            f"two layers of 2p + 1 inputs and p outputs are needed, p at least 3, got p = {p} and {network!r}"
-        )
-    W1, W2 = network.weights
-    return W1[:, :p], W1[:, p : 2 * p], W2.T

@@ -1,16 +1,14 @@
-"""A training run seen from the outside: the bounds it proves about itself, and how its neurons align."""
+"""Training runs drawn: the bounds they prove about themselves, and how their neurons align."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from convexrelu._validation import check_count
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.plotting.neurons import growth_figure
@@ -29,77 +27,21 @@ from convexrelu.plotting.style import (
     sign_color,
 )
 from convexrelu.plotting.trajectories import circle_figure
-from convexrelu.training import Trajectory
+from convexrelu.training import TrainingBounds, Trajectory
 
-__all__ = ["TrainingBounds", "alignment_figure", "bounds_figure", "training_bounds", "training_figures"]
+__all__ = ["alignment_figure", "bounds_figure", "training_figures"]
 
 _MOST_PANELS = 6
 _SMALLEST_GAP = 1e-12  # gaps below it are rounding; a logarithmic axis needs a floor
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrainingBounds:
-    """Both bounds on P* at some records of a run.
-
-    Attributes
-    ----------
-    times : (k,) float array
-        The steps.
-    objective : (k,) float array
-        Upper bound: the network at margin 1; inf where it does not fit the data.
-    lower_bound : (k,) float array
-        What the loss weights there prove.
-    """
-
-    times: Float[np.ndarray, " k"]
-    objective: Float[np.ndarray, " k"]
-    lower_bound: Float[np.ndarray, " k"]
-
-
-def training_bounds(trajectory: Trajectory, *, size: int = 12) -> TrainingBounds:
-    """Return the bounds on P* that a run proves about itself, at a few records spaced evenly in log(step).
-
-    Parameters
-    ----------
-    trajectory : Trajectory
-        The run.
-    size : int, default 12
-        How many records at most: each costs one call of the oracle.
-
-    Returns
-    -------
-    TrainingBounds
-        The last record among them.
-
-    Raises
-    ------
-    InvalidInputError
-        If `size` is not positive.
-    """
-    chosen = _spread(trajectory, check_count(size, "size"))
-    return TrainingBounds(
-        times=np.asarray(trajectory.times, dtype=float)[chosen],
-        objective=trajectory.objective[chosen],
-        lower_bound=np.array([trajectory.bound_at(int(index)) for index in chosen]),
-    )
-
-
-def _spread(trajectory: Trajectory, size: int) -> Int[np.ndarray, " k"]:
-    """Indices of records nearest to an even spacing in log(step), the last one included."""
-    times = np.asarray(trajectory.times, dtype=float)
-    first = int(np.searchsorted(times, 1).clip(0, len(times) - 1))
-    targets = np.geomspace(max(times[first], 1.0), max(times[-1], 1.0), size)
-    nearest = np.searchsorted(times, targets * (1 - 1e-12)).clip(first, len(times) - 1)
-    return np.unique(np.r_[nearest, len(times) - 1])
-
-
-def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: str) -> Figure:
+def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: str) -> Figure:
     """Return objective and self-certified lower bound over training, and the relative gaps, one line a run.
 
     Parameters
     ----------
-    trajectories : sequence of Trajectory
-        Runs on one binary problem.
+    bounds : sequence of TrainingBounds
+        Of runs on one binary problem (:func:`convexrelu.training.training_bounds`).
     optimum : float
         The certified P*.
     title : str
@@ -115,17 +57,16 @@ def bounds_figure(trajectories: Sequence[Trajectory], *, optimum: float, title: 
     InvalidInputError
         If there is no run, or `optimum` is not positive.
     """
-    if not trajectories or not optimum > 0:
+    if not bounds or not optimum > 0:
         raise InvalidInputError(
-            f"at least one run and a positive optimum are needed, got {len(trajectories)} and {optimum}"
+            f"at least one run and a positive optimum are needed, got {len(bounds)} and {optimum}"
         )
     figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5))
-    fitting = any(np.isfinite(trajectory.objective).any() for trajectory in trajectories)
-    for trajectory in trajectories:
-        bounds = training_bounds(trajectory)
-        _draw_bounds(left, trajectory, bounds)
+    fitting = any(np.isfinite(each.trajectory.objective).any() for each in bounds)
+    for each in bounds:
+        _draw_bounds(left, each)
         if fitting:
-            _draw_gaps(right, trajectory, bounds, optimum)
+            _draw_gaps(right, each, optimum)
     left.axhline(
         optimum,
         color=MUTED,
@@ -158,9 +99,9 @@ def _late_objective(trajectory: Trajectory) -> tuple[Float[np.ndarray, " k"], Fl
     return np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
 
 
-def _draw_bounds(ax: Axes, trajectory: Trajectory, bounds: TrainingBounds) -> None:
+def _draw_bounds(ax: Axes, bounds: TrainingBounds) -> None:
     """Draw both bounds of one run."""
-    times, objective = _late_objective(trajectory)
+    times, objective = _late_objective(bounds.trajectory)
     ax.plot(
         times,
         np.where(np.isfinite(objective), objective, np.nan),
@@ -181,9 +122,9 @@ def _draw_bounds(ax: Axes, trajectory: Trajectory, bounds: TrainingBounds) -> No
     )
 
 
-def _draw_gaps(ax: Axes, trajectory: Trajectory, bounds: TrainingBounds, optimum: float) -> None:
+def _draw_gaps(ax: Axes, bounds: TrainingBounds, optimum: float) -> None:
     """Draw one run's distance to the optimum, and the gap that it certifies itself."""
-    times, objective = _late_objective(trajectory)
+    times, objective = _late_objective(bounds.trajectory)
     ax.plot(
         times,
         _gap(objective, optimum),
@@ -305,14 +246,14 @@ def _alignment_legend(figure: Figure, ax: Axes) -> None:
 
 
 def training_figures(
-    trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, optimum: float, label: str = ""
+    bounds: Sequence[TrainingBounds], network: TwoLayerReLU, *, optimum: float, label: str = ""
 ) -> tuple[NamedFigure, ...]:
     """Return the figures of several runs on one binary problem: bounds, alignment, growth, directions.
 
     Parameters
     ----------
-    trajectories : sequence of Trajectory
-        The runs.
+    bounds : sequence of TrainingBounds
+        Of the runs (:func:`convexrelu.training.training_bounds`).
     network : TwoLayerReLU
         The certified optimum.
     optimum : float
@@ -330,13 +271,14 @@ def training_figures(
     InvalidInputError
         If there is no run.
     """
+    trajectories = [each.trajectory for each in bounds]
     suffix = "-" + label.replace(" ", "-") if label else ""
     of = f" ({label})" if label else ""
     figures = [
         NamedFigure(
             name=f"bounds{suffix}",
             figure=bounds_figure(
-                trajectories, optimum=optimum, title=f"Bounds on $P^*$ from gradient descent itself{of}"
+                bounds, optimum=optimum, title=f"Bounds on $P^*$ from gradient descent itself{of}"
             ),
         ),
         NamedFigure(

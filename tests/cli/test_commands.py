@@ -154,7 +154,7 @@ def test_reproduce(run, tmp_path):
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document == json.loads((tmp_path / "r" / "wang-pilanci.json").read_text())
-    values = {check["name"]: check["computed"] for check in document["checks"]}
+    values = {c["about"]: c["computed"] for figure in document["figures"] for c in figure["claims"]}
     assert values["F.1: P*"] == pytest.approx([1.282432], abs=1e-6)
     assert values["F.2: P*"] == pytest.approx([0.733582], abs=1e-6)
 

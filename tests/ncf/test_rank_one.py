@@ -9,7 +9,6 @@ from tolerances import ROUNDING
 from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU, ncf_stationarity, rank_one_kkt_point
 from convexrelu.ncf import check_rank_one
 from convexrelu.ncf.rank_one import kappa
-from convexrelu.papers import rank_one_tables
 
 RESIDUAL = 1e-10
 """Polished points end at rounding, 1e-14; with ties in several layers, the gates end at 1e-13."""
@@ -109,30 +108,6 @@ def test_one_sign_only_gives_the_other_sign_of_n(power):
     network = rank_one_kkt_point(X, np.abs(z), widths=(4, 2, 1), activation=s, sign=-1, rng=0)
     assert np.abs(z) @ network(X) < -1e-3
     assert ncf_stationarity(network, X, np.abs(z)) <= RESIDUAL
-
-
-def test_tables_hold_on_every_instance():
-    """Tables 1 and 2: kappa and rho below 1e-8, 1 - cos below 1e-10, and the reduced residual below 1e-8."""
-    tables = rank_one_tables(n_instances=2, rng=0)
-    assert [(row.depth, row.power, row.alpha) for row in tables.rows[:3]] == [
-        (3, 1, 0.0),
-        (3, 1, 0.1),
-        (3, 2, 0.0),
-    ]
-    for row in tables.rows:
-        assert row.n_hold == row.n_instances == 2
-        assert max(row.kappa, row.rho, row.direction, row.stationarity) < 1e-8
-        assert row.alignment < 1e-10
-        assert row.smallest_delta > 0
-    assert len(str(tables).splitlines()) == 1 + len(tables.rows)
-
-
-@pytest.mark.slow
-def test_tables_in_full():
-    for row in rank_one_tables().rows:
-        assert row.n_hold == row.n_instances == 30
-        assert max(row.kappa, row.rho, row.direction, row.stationarity) < 1e-8
-        assert row.alignment < 1e-10
 
 
 @pytest.mark.parametrize(

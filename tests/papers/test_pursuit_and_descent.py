@@ -65,7 +65,7 @@ def test_a_checkpoint_is_continued(tmp_path, monkeypatch, compared):
         del document["runs"][number]
     file.write_text(json.dumps(document))
     done = []
-    from convexrelu.papers.pursuit_and_descent import pursuit_and_descent as comparison
+    from convexrelu.papers import pursuit_and_descent as comparison
 
     run = comparison._run
     monkeypatch.setattr(comparison, "_run", lambda *task: done.append(task[1]) or run(*task))
@@ -90,7 +90,7 @@ def test_a_time_limit_keeps_what_has_finished(tmp_path):
 
 
 def test_ctrl_c_returns_what_has_finished(monkeypatch):
-    from convexrelu.papers.pursuit_and_descent import pursuit_and_descent as comparison
+    from convexrelu.papers import pursuit_and_descent as comparison
 
     run = comparison._run
 

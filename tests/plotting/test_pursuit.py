@@ -7,12 +7,10 @@ import pytest
 
 import convexrelu as cr
 from convexrelu.datasets import modular_addition, sparse_function
-from convexrelu.papers.claims import ReproducedFigure
-from convexrelu.papers.pursuit_and_descent import ComparedRun, Comparison, SmallDescent, neuron_pursuit
+from convexrelu.papers import ComparedRun, Comparison, SmallDescent
 from convexrelu.plotting import (
     comparison_figure,
     fourier_figure,
-    fourier_shares,
     greedy_figure,
     growing_network_figure,
 )
@@ -128,19 +126,6 @@ def test_the_greedy_figure_measures_in_units_of_the_optimum():
         greedy_figure([1.0], 0.0)
 
 
-def test_a_sinusoid_has_one_frequency_and_a_spike_has_all():
-    """The spectrum of a cosine is a single line, that of a unit impulse is flat."""
-    p = 11
-    wave = np.cos(2 * np.pi * 3 * np.arange(p) / p + 0.4)
-    spike = np.eye(p)[2]
-    W1 = np.vstack([np.r_[wave, 2 * wave, 1.0], np.r_[spike, np.ones(p), 0.0]])
-    network = cr.FeedForward([W1, np.column_stack([wave, spike])], SQUARED)
-    shares = fourier_shares(network, p)
-    np.testing.assert_allclose(shares[0], 1.0, rtol=1e-12)
-    np.testing.assert_allclose(shares[1, [0, 2]], 2 / (p - 1), rtol=1e-12)
-    assert shares[1, 1] == 0.0  # constant
-
-
 def test_the_fourier_figure_draws_errors_and_spectra(sums):
     train, test, result = sums
     figure = fourier_figure(result, train, test, title="t")
@@ -149,19 +134,3 @@ def test_the_fourier_figure_draws_errors_and_spectra(sums):
     np.testing.assert_array_equal(left.lines[0].get_ydata(), errors)
     for ax in pictures:
         np.testing.assert_allclose(ax.images[0].get_array().max(axis=1), 1.0)
-    with pytest.raises(cr.InvalidInputError, match="2p \\+ 1 inputs"):
-        fourier_shares(result.network, 7)
-
-
-def test_a_reproduced_figure_holds():
-    figure = next(neuron_pursuit.figures())
-    assert isinstance(figure, ReproducedFigure)
-    assert figure.holds, str(figure)
-
-
-@pytest.mark.slow
-def test_all_reproduced_figures_hold():
-    figures = list(neuron_pursuit.figures())
-    assert [figure.name for figure in figures] == [*(f"np-figure-{k}" for k in range(5, 10)), "np-greedy"]
-    for figure in figures:
-        assert figure.holds, str(figure)
