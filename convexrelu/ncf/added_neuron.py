@@ -180,7 +180,7 @@ def maximize_added_neuron(
             incoming=a * maximum.u,
             outgoing=b * maximum.b,
             value=factor * maximum.value,
-            stationarity=maximum.stationarity,
+            stationarity=problem.stationarity(maximum.u, maximum.b),
             n_starts=maximum.n_starts,
             proven=maximum.proven and smooth,
         )

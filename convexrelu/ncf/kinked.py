@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.ncf.reduced import composed_slope, rank_one_layers, reduced_maximum
+from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, climb, rank_one_layers
 from convexrelu.ncf.sphere import SphereProblem, ascend, follow, polish, unit
 from convexrelu.networks.activations import PowerLeakyReLU, SmoothedLeakyReLU
 from convexrelu.networks.layers import Layers, pack, unpack
@@ -69,14 +69,15 @@ def kinked_ends(
         replace(sharp, activation=SmoothedLeakyReLU(activation.alpha, mu, shift=mu))
         for mu in (*_COARSE, *_FINE)
     ]
-    beta = composed_slope(activation, len(free) - 1)
+    shape = TwoSidedPower.of(activation, (1.0,) * (len(free) - 2))
+    single = NeuronProblem(G=X, M=z, shape=shape)
     found = []
     for point in ascend(ladder[0], follow(sharp, starts, rounds=_ROUNDS)):
         end = _followed(ladder[1 : len(_COARSE)], point)
         vectors, misfit = _rank_one_vectors(unpack(end, free))
-        best = reduced_maximum(X, z, beta, vectors[0], vectors[-1])
+        best = climb(single, vectors[0])
         if misfit <= _RANK_ONE and best.value > 0:
-            layers = rank_one_layers([best.u, *vectors[1:-1], best.q], 1)
+            layers = rank_one_layers([best.u, *vectors[1:-1], best.b], 1)
         else:
             layers = unpack(_followed(ladder[len(_COARSE) :], end), free)
         if sharp.positive(pack(layers)):

@@ -25,13 +25,7 @@ from convexrelu._validation import as_columns, as_generator, as_matrix, check_co
 from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.conditions import check_scale, conditions, rescaled
 from convexrelu.ncf.kinked import kinked_ends
-from convexrelu.ncf.reduced import (
-    alike,
-    composed_slope,
-    rank_one_layers,
-    reduced_maximum,
-    reduced_oracle,
-)
+from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, climb, rank_one_network
 from convexrelu.ncf.sphere import SphereProblem, ascend, unit
 from convexrelu.networks.activations import Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.feed_forward import FeedForward
@@ -273,11 +267,11 @@ def _rank_one_maxima(
     """Return the best network of rank one that so many directions lead to, if there are kinks."""
     if not activation.kinked:
         return []
-    beta = composed_slope(activation, len(widths) - 2)
+    problem = NeuronProblem(G=X, M=z, shape=TwoSidedPower.of(activation, (1.0,) * (len(widths) - 3)))
     starts = unit(rng.normal(size=(count, widths[0]))), unit(rng.normal(size=(count, widths[-1])))
-    found = [reduced_maximum(X, z, beta, u, q) for u, q in zip(*starts, strict=True)]
+    found = [climb(problem, climb(problem, u, q).u) for u, q in zip(*starts, strict=True)]
     best = max(found, key=lambda maximum: maximum.value)
-    return [_single_neurons(widths, activation, best.u, best.q)] if best.value > 0 else []
+    return [rank_one_network(best.u, best.b, widths, activation)] if best.value > 0 else []
 
 
 def _global_bound(
@@ -297,20 +291,11 @@ def _global_bound(
         return float(np.linalg.norm(X.T @ z, 2)) * depth ** (-depth / 2), []
     if not (activation.power == 1 and depth == 2 and widths[-1] == 1):
         return np.inf, []
-    proof = reduced_oracle(X, z[:, 0], composed_slope(activation, 1), seconds)
-    sign = np.array([proof.sign])
-    found = [_single_neurons(widths, activation, proof.direction, sign)] if proof.value > 0 else []
-    return 0.5 * proof.upper_bound, found
-
-
-def _single_neurons(
-    widths: tuple[int, ...],
-    activation: PowerLeakyReLU,
-    u: Float[np.ndarray, " d"],
-    q: Float[np.ndarray, " k"],
-) -> FeedForward:
-    hidden = [alike(k, 1) for k in widths[1:-1]]
-    return FeedForward(rank_one_layers([u, *hidden, q], activation.power), activation)
+    proof = NeuronProblem(G=X, M=z, shape=TwoSidedPower.of(activation)).proof(seconds)
+    if proof.value <= 0:
+        return 0.5 * proof.upper_bound, []
+    best = rank_one_network(proof.direction, np.array([proof.sign]), widths, activation)
+    return 0.5 * proof.upper_bound, [best]
 
 
 def _distinct(

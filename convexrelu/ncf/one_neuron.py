@@ -1,30 +1,48 @@
-"""The search behind the neurons of deep networks: ``max ||M^T T(G u)||`` over unit vectors u.
+"""The strongest neuron behind whatever sees it: ``max ||M^T T(G u)||`` over unit vectors u.
 
 Whatever one neuron is added to, its outgoing weights b enter linearly, and the best ones are along
 ``M^T T(G u)``: what is left is a problem in the direction u alone. G holds what the neuron sees, M what its
 output is worth, and T is homogeneous on either side of zero, ``T(t) = |t|^q times up (t > 0) or down (t <
 0)``: an activation, or several of them one behind the other.
 
+So it covers a neuron added to a network (:mod:`convexrelu.ncf.added_neuron`); networks with one neuron a
+hidden layer, whose hidden weights act on ``t = w_1^T x`` as one T; and networks whose hidden layers have rank
+one with non-negative entries, ``W_l = a_l b_l^T``, which are ``H(x) = c q s^{L-1}(x^T u)``, s^{L-1} being s
+composed L - 1 times (K-deep Theorems 3 and 4). N is of degree ``p^{L-l}`` in the l-th layer, so that at its
+maximum ``||W_l||^2 = p^{L-l}/phat`` with ``phat = p^{L-1} + ... + 1``.
+
 For q = 1 and fixed b the objective is a difference of two sums of ReLUs. Linearising the convex one leaves
-the least-norm point of a zonotope translate, which is what the ascent of the two-layer oracle does; and where
-M has one column and the cells of the rows can be listed, that oracle proves the maximum global.
+the least-norm point of a zonotope translate, which is what the ascent of the two-layer oracle does: it lands
+on kinks. Where M has one column, that oracle proves which maximum is global.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
 
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.arrangements import pattern_bound
-from convexrelu.networks import PowerLeakyReLU
-from convexrelu.oracle.neuron import dual_norm
+from convexrelu.networks import Activation, FeedForward, PowerLeakyReLU
+from convexrelu.oracle.neuron import DualNorm, dual_norm
 
-__all__ = ["NeuronMaximum", "NeuronProblem", "TwoSidedPower", "find_maxima"]
+__all__ = [
+    "ChainMaximum",
+    "NeuronMaximum",
+    "NeuronProblem",
+    "TwoSidedPower",
+    "climb",
+    "find_maxima",
+    "maximize_chain",
+    "rank_one_layers",
+    "rank_one_network",
+]
 
 LISTED_CELLS = 200_000
 """The exact oracle is asked if the rows cut space into at most so many cells: a fraction of a second."""
@@ -46,7 +64,7 @@ _NO_VALUE = 1e3  # minus the logarithm of a correlation that is zero: worse than
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoSidedPower:
+class TwoSidedPower(Activation):
     """A function homogeneous of degree `power` on either side of zero.
 
     Attributes
@@ -63,7 +81,7 @@ class TwoSidedPower:
 
     @classmethod
     def of(cls, activation: PowerLeakyReLU, signs: tuple[float, ...] = ()) -> TwoSidedPower:
-        """Return the activation, or ``s(signs[-1] s(... s(signs[0] s(t))))``, as such a function."""
+        """Return the activation, or the chain ``s(signs[-1] s(... s(signs[0] s(t))))``."""
         ends = activation(np.array([1.0, -1.0]))
         for sign in signs:
             ends = activation(sign * ends)
@@ -73,6 +91,11 @@ class TwoSidedPower:
     def kink(self) -> float:
         """By how much the slope grows at zero, for power 1."""
         return self.up + self.down
+
+    @property
+    def kinked(self) -> bool:
+        """Whether the slope jumps at zero."""
+        return self.power == 1 and self.kink != 0
 
     @property
     def zero(self) -> bool:
@@ -88,6 +111,13 @@ class TwoSidedPower:
         side = np.where(t > 0, self.up, -self.down)
         return np.asarray(self.power * side * np.abs(t) ** (self.power - 1))
 
+    def curvature(self, t: Float[np.ndarray, ...]) -> Float[np.ndarray, ...]:
+        """Return T''(t), from the left at zero."""
+        if self.power == 1:
+            return np.zeros_like(t)
+        side = np.where(t > 0, self.up, self.down)
+        return np.asarray(self.power * (self.power - 1) * side * np.abs(t) ** (self.power - 2))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronMaximum:
@@ -100,9 +130,7 @@ class NeuronMaximum:
     b : (k,) float array
         The best outgoing direction, a unit vector.
     value : float
-        ``||M^T T(G u)||``.
-    stationarity : float
-        Distance of zero from the tangential part of Clarke's subdifferential, relative to the radial part.
+        ``b^T M^T T(G u)``.
     n_starts : int
         How many starts ended here.
     proven : bool
@@ -112,9 +140,8 @@ class NeuronMaximum:
     u: Float[np.ndarray, " g"]
     b: Float[np.ndarray, " k"]
     value: float
-    stationarity: float
-    n_starts: int
-    proven: bool
+    n_starts: int = 1
+    proven: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,15 +189,21 @@ class NeuronProblem:
         back = self.G.T @ ((self.M @ (pull / value)) * self.shape.slope(t))
         return -math.log(value), (self.shape.power * u - back / value) / size
 
-    def stationarity(self, u: Float[np.ndarray, " g"], b: Float[np.ndarray, " k"]) -> float:
-        """Return how far u is from a KKT point, kinks taken in Clarke's sense (power 1 only has them)."""
+    def stationarity(
+        self, u: Float[np.ndarray, " g"], b: Float[np.ndarray, " k"], *, tol: float = NEAR_KINK
+    ) -> float:
+        """Return how far u is from a KKT point for outgoing weights along b.
+
+        The tangential part of the gradient beside all of it. Where rows are within `tol` of kinks (power 1
+        only) it is the least over Clarke's subdifferential.
+        """
         t, worth = self.G @ u, self.M @ b
         slope = self.shape.slope(t)
         gradient = self.G.T @ (worth * slope)
-        if self.shape.power > 1 or self.shape.kink == 0:
+        if not self.shape.kinked:
             tangent = gradient - (gradient @ u) * u
             return _relative(float(np.linalg.norm(tangent)), float(gradient @ u))
-        near = (np.abs(t) <= NEAR_KINK * np.linalg.norm(self.G, axis=1)) & (worth != 0)
+        near = (np.abs(t) <= tol * np.linalg.norm(self.G, axis=1)) & (worth != 0)
         slope[near] = -self.shape.down
         gradient = self.G.T @ (worth * slope)
         rows = -self.shape.kink * worth[near, None] * self.G[near]
@@ -178,6 +211,31 @@ class NeuronProblem:
         rows -= np.outer(rows @ u, u)
         answer = box_least_norm(rows, tangent, np.ones(len(rows)))
         return _relative(answer.norm, float(gradient @ u))
+
+    def proof(self, time_limit: float | None) -> DualNorm:
+        """Return the exact maximum over both signs b, or the bounds found in time (one output, power 1)."""
+        return dual_norm(*self._relu(), time_limit=time_limit)
+
+    def proven_direction(self) -> Float[np.ndarray, " g"] | None:
+        """Return the best direction of all, if the exact oracle covers the problem and its cells are few."""
+        if self.M.shape[1] > 1 or self.shape.power > 1:
+            return None
+        rows, weights = self._relu()
+        used = (weights != 0) & rows.any(axis=1)
+        rank = int(np.linalg.matrix_rank(rows[used])) if used.any() else 0
+        if not used.any() or pattern_bound(int(used.sum()), rank) > LISTED_CELLS:
+            return None
+        best = dual_norm(rows[used], weights[used])
+        return best.direction if best.exact and best.value > 0 else None
+
+    def _relu(self) -> tuple[Float[np.ndarray, "m g"], Float[np.ndarray, " m"]]:
+        """Return rows and weights whose correlation with one ReLU neuron is the objective.
+
+        ``T(t) = kink (t)_+ - down t``, and the linear term is ``c^T u = (c^T u)_+ - (-c^T u)_+``.
+        """
+        c = -self.shape.down * (self.G.T @ self.M[:, 0])
+        rows = np.vstack([self.G, c, -c])
+        return rows, np.concatenate([self.shape.kink * self.M[:, 0], [1.0, -1.0]])
 
 
 def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generator) -> list[NeuronMaximum]:
@@ -193,31 +251,45 @@ def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generat
     starts = np.concatenate([drawn, -drawn])[:n_starts]
     ends = [end for end in (_ascend(problem, start) for start in starts) if end is not None]
     groups = _grouped(problem, [(end, 1) for end in ends])
-    if problem.shape.power == 1 and problem.shape.kink != 0:
-        groups = [(_polish(problem, u), count) for u, count in groups[:POLISHED]]
-    best = _proven_direction(problem)
-    proven = [] if best is None else [_maximum(problem, best, 0, proven=True)]
-    found = [_maximum(problem, u, count, proven=False) for u, count in _grouped(problem, groups)]
-    return _merged(problem, proven, found)
+    if problem.shape.kinked:
+        groups = [(climb(problem, u).u, count) for u, count in groups[:POLISHED]]
+    found = [_maximum(problem, u, count) for u, count in _grouped(problem, groups)]
+    best = problem.proven_direction()
+    return (
+        found if best is None else _merged(problem, replace(_maximum(problem, best, 0), proven=True), found)
+    )
 
 
-def _maximum(
-    problem: NeuronProblem, u: Float[np.ndarray, " g"], count: int, *, proven: bool
+def climb(
+    problem: NeuronProblem, u: Float[np.ndarray, " g"], b: Float[np.ndarray, " k"] | None = None
 ) -> NeuronMaximum:
+    """Return the end of the exact ascent from u, which lands on kinks (power 1 only).
+
+    The outgoing weights are along b; the best ones are taken in each round unless they are given. The value
+    is not positive if the start leads to none.
+    """
+    value, best = (0.0 if b is None else -2 * problem.scale), u
+    along = np.zeros(problem.M.shape[1]) if b is None else b
+    for _ in range(_ROUNDS):
+        pull = problem.outgoing(u)
+        reached = float(np.linalg.norm(pull)) if b is None else float(b @ pull)
+        if reached <= value + _GAIN * abs(value):
+            break
+        value, best = reached, u
+        along = pull / reached if b is None else b
+        u = _majorised(problem, u, problem.M @ along)
+    return NeuronMaximum(u=best, b=along, value=value)
+
+
+def _maximum(problem: NeuronProblem, u: Float[np.ndarray, " g"], count: int) -> NeuronMaximum:
     pull = problem.outgoing(u)
     value = float(np.linalg.norm(pull))
-    b = pull / value
-    stationarity = problem.stationarity(u, b)
-    return NeuronMaximum(u=u, b=b, value=value, stationarity=stationarity, n_starts=count, proven=proven)
+    return NeuronMaximum(u=u, b=pull / value, value=value, n_starts=count)
 
 
-def _merged(
-    problem: NeuronProblem, proven: list[NeuronMaximum], found: list[NeuronMaximum]
-) -> list[NeuronMaximum]:
+def _merged(problem: NeuronProblem, best: NeuronMaximum, found: list[NeuronMaximum]) -> list[NeuronMaximum]:
     """Return the maxima found behind the proven one, which takes over the starts of those that equal it."""
-    if not proven:
-        return found
-    best, rest = proven[0], []
+    rest = []
     for maximum in found:
         if _same(problem, best.u, maximum.u):
             best = replace(best, n_starts=best.n_starts + maximum.n_starts)
@@ -273,19 +345,6 @@ def _same(problem: NeuronProblem, u: Float[np.ndarray, " g"], v: Float[np.ndarra
     return abs(float(first @ second)) >= (1 - SAME_NEURON) * size
 
 
-def _polish(problem: NeuronProblem, u: Float[np.ndarray, " g"]) -> Float[np.ndarray, " g"]:
-    """Return the end of the exact ascent from u, which lands on kinks (power 1 only)."""
-    value, best = 0.0, u
-    for _ in range(_ROUNDS):
-        pull = problem.outgoing(u)
-        reached = float(np.linalg.norm(pull))
-        if reached <= value * (1 + _GAIN):
-            break
-        value, best = reached, u
-        u = _majorised(problem, u, problem.M @ (pull / reached))
-    return best
-
-
 def _majorised(
     problem: NeuronProblem, u: Float[np.ndarray, " g"], worth: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " g"]:
@@ -299,20 +358,97 @@ def _majorised(
     return answer.residual / answer.norm if answer.norm > 0 else u
 
 
-def _proven_direction(problem: NeuronProblem) -> Float[np.ndarray, " g"] | None:
-    """Return the best direction of all, if the exact oracle covers the problem and its cells are few.
+def rank_one_layers(vectors: Sequence[Float[np.ndarray, " _"]], power: int) -> list[Float[np.ndarray, "_ _"]]:
+    """Return the unit-norm layers ``W_l = sqrt(p^{L-l}/phat) e_l e_{l-1}^T``, ``phat = p^{L-1} + ... + 1``.
 
-    With one output and power 1 the objective is the correlation of a ReLU neuron with the weights ``kink M``,
-    plus a linear term ``c^T u = (c^T u)_+ - (-c^T u)_+``.
+    The unit vectors e_0 (the direction of the first layer), ..., e_L (that of the outputs) are given: this
+    is the form of K-deep Theorems 3 and 4, ``||a_l||^2 = ||b_l||^2 = sqrt(p^{L-l}/phat)``.
     """
-    if problem.M.shape[1] > 1 or problem.shape.power > 1:
-        return None
-    c = -problem.shape.down * (problem.G.T @ problem.M[:, 0])
-    rows = np.vstack([problem.G, c, -c])
-    weights = np.concatenate([problem.shape.kink * problem.M[:, 0], [1.0, -1.0]])
-    used = (weights != 0) & rows.any(axis=1)
-    rank = int(np.linalg.matrix_rank(rows[used])) if used.any() else 0
-    if not used.any() or pattern_bound(int(used.sum()), rank) > LISTED_CELLS:
-        return None
-    best = dual_norm(rows[used], weights[used])
-    return best.direction if best.exact and best.value > 0 else None
+    shares = float(power) ** np.arange(len(vectors) - 2, -1, -1)
+    sizes = np.sqrt(shares / shares.sum())
+    return [c * np.outer(e, f) for c, e, f in zip(sizes, vectors[1:], vectors[:-1], strict=True)]
+
+
+def rank_one_network(
+    u: Float[np.ndarray, " d"],
+    q: Float[np.ndarray, " k"],
+    widths: Sequence[int],
+    activation: PowerLeakyReLU,
+    n_active: int = 1,
+) -> FeedForward:
+    """Return the network of these layers with `n_active` neurons of each hidden layer active and alike.
+
+    u and q are the unit vectors of inputs and outputs; of layers of fewer neurons all are active.
+    """
+    active = [min(n_active, k) for k in widths[1:-1]]
+    pairs = zip(active, widths[1:-1], strict=True)
+    hidden = [np.concatenate([np.full(m, m**-0.5), np.zeros(k - m)]) for m, k in pairs]
+    return FeedForward(rank_one_layers([u, *hidden, q], activation.power), activation)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChainMaximum:
+    """A KKT point of the constrained NCF of a network with one neuron in each hidden layer.
+
+    Attributes
+    ----------
+    network : FeedForward
+        Of unit norm.
+    value : float
+        Its NCF, positive.
+    stationarity : float
+        First-order residual in the direction of the first layer, in Clarke's sense at kinks; the other layers
+        are in closed form.
+    proven : bool
+        Whether it is the global maximum, proven by the exact oracle for every choice of signs.
+    """
+
+    network: FeedForward
+    value: float
+    stationarity: float
+    proven: bool
+
+
+def maximize_chain(
+    X: Float[np.ndarray, "n d"],
+    z: Float[np.ndarray, "n k"],
+    *,
+    depth: int,
+    activation: PowerLeakyReLU,
+    n_starts: int,
+    rng: np.random.Generator,
+) -> list[ChainMaximum]:
+    """Return KKT points of positive NCF of a network with one neuron a hidden layer, best first.
+
+    One point for each choice of signs of the hidden weights that leaves a function other than zero, the best
+    of `n_starts` starts.
+    """
+    points: list[ChainMaximum] = []
+    proven = True
+    for signs in product((1.0, -1.0), repeat=depth - 2):
+        problem = NeuronProblem(G=X, M=z, shape=TwoSidedPower.of(activation, signs))
+        if problem.shape.zero or problem.scale == 0:
+            continue
+        maxima = find_maxima(problem, n_starts=n_starts, rng=rng)
+        proven = proven and bool(maxima) and maxima[0].proven
+        if maxima:
+            points.append(_chain(activation, signs, problem, maxima[0]))
+    points.sort(key=lambda point: -point.value)
+    return [replace(point, proven=proven and rank == 0) for rank, point in enumerate(points)]
+
+
+def _chain(
+    activation: PowerLeakyReLU, signs: tuple[float, ...], problem: NeuronProblem, best: NeuronMaximum
+) -> ChainMaximum:
+    """Return the network of unit norm with the best norms of its layers."""
+    one = np.ones(1)
+    layers = rank_one_layers([best.u, *(one for _ in range(len(signs) + 1)), best.b], activation.power)
+    for layer, sign in enumerate(signs, start=1):
+        layers[layer] = sign * layers[layer]
+    degrees = activation.power ** np.arange(len(layers) - 1, -1, -1)
+    return ChainMaximum(
+        network=FeedForward(layers, activation),
+        value=float(best.value * np.prod(np.sqrt(degrees / degrees.sum()) ** degrees)),
+        stationarity=problem.stationarity(best.u, best.b),
+        proven=best.proven,
+    )

@@ -27,9 +27,9 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_columns, as_generator, as_matrix, check_count
 from convexrelu.errors import InvalidInputError
-from convexrelu.ncf.conditions import conditions, ncf_stationarity, rescaled
+from convexrelu.ncf.conditions import TIE_TOL, conditions, rescaled
 from convexrelu.ncf.maximize import check_widths
-from convexrelu.ncf.reduced import alike, composed_slope, rank_one_layers, reduced_maximum
+from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, climb, rank_one_network
 from convexrelu.ncf.sphere import SphereProblem, follow, polish, unit
 from convexrelu.networks.activations import Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.feed_forward import FeedForward
@@ -109,15 +109,16 @@ def rank_one_kkt_point(
     active, generator = check_count(n_active, "n_active"), as_generator(rng)
     scaled, weights, _ = rescaled(samples, outputs, s.power, len(sizes) - 1)
     starts = unit(generator.normal(size=(_STARTS, sizes[0])))
-    best = _best_direction(scaled, sign * weights, s, len(sizes) - 1, starts)
+    shape = TwoSidedPower.of(s, (1.0,) * (len(sizes) - 3))
+    problem = NeuronProblem(G=scaled, M=weights, shape=shape)
+    best = _best_direction(problem, sign, starts)
     if not best.any():  # no direction is positive: a KKT point of the other sign is one as well
-        best = _best_direction(scaled, -sign * weights, s, len(sizes) - 1, starts)
+        best = _best_direction(problem, -sign, starts)
     if not best.any():
         raise InvalidInputError(
             "a direction u with sum_i z_i s(x_i^T u) other than zero is needed; from 32 starts none was found"
         )
-    hidden = [alike(k, active) for k in sizes[1:-1]]
-    return FeedForward(rank_one_layers([best, *hidden, np.array([float(sign)])], s.power), s)
+    return rank_one_network(best, np.array([float(sign)]), sizes, s, active)
 
 
 def _one_output(widths: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,25 +128,21 @@ def _one_output(widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _best_direction(
-    X: Float[np.ndarray, "n d"],
-    z: Float[np.ndarray, "n 1"],
-    activation: PowerLeakyReLU,
-    depth: int,
-    starts: Float[np.ndarray, "s d"],
+    problem: NeuronProblem, sign: int, starts: Float[np.ndarray, "s d"]
 ) -> Float[np.ndarray, " d"]:
-    """Return the best local maximum of the reduced problem; zero if none is positive."""
-    if activation.kinked:
-        beta, one = composed_slope(activation, depth - 1), np.ones(1)
-        found = [reduced_maximum(X, z, beta, u, one) for u in starts]
-        return max(found, key=lambda best: best.value).u
-    fixed = tuple(np.ones((1, 1)) for _ in range(depth - 1))
-    problem = SphereProblem(X=X, z=z, activation=activation, free=(starts[:1],), fixed=fixed)
-    near = follow(problem, starts)
-    order = np.argsort(-problem.value_and_gradient(near)[0], kind="stable")[:_POLISHED]
-    ends = np.array([polish(problem, u) if problem.positive(u) else u for u in near[order]])
-    values, _ = problem.value_and_gradient(ends)
+    """Return the best local maximum for this sign of the output; zero if none is positive."""
+    q = np.array([float(sign)])
+    if problem.shape.kinked:
+        found = max((climb(problem, u, q) for u in starts), key=lambda best: best.value)
+        return found.u if found.value > 0 else np.zeros_like(found.u)
+    free, fixed = (starts[:1],), (q[:, None],)
+    sphere = SphereProblem(X=problem.G, z=problem.M, activation=problem.shape, free=free, fixed=fixed)
+    near = follow(sphere, starts)
+    order = np.argsort(-sphere.value_and_gradient(near)[0], kind="stable")[:_POLISHED]
+    ends = np.array([polish(sphere, u) if sphere.positive(u) else u for u in near[order]])
+    values, _ = sphere.value_and_gradient(ends)
     best = ends[int(np.argmax(values))]
-    return np.asarray(best if problem.positive(best) else np.zeros_like(best))
+    return np.asarray(best if sphere.positive(best) else np.zeros_like(best))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -341,9 +338,9 @@ def _imbalance(layers: Sequence[Float[np.ndarray, "_ _"]], power: int) -> float:
 def _direction_residual(
     u: Float[np.ndarray, " d"], activation: PowerLeakyReLU, depth: int, X: ArrayLike, z: ArrayLike
 ) -> float:
-    """Return the residual of the reduced problem: of single neurons, all but the first layer frozen."""
-    ones = [np.ones((1, 1)) for _ in range(depth - 1)]
-    if activation.power == 1:  # s composed is one leaky ReLU, whose subdifferential is exact
-        activation, ones = PowerLeakyReLU(composed_slope(activation, depth - 1)), ones[:1]
-    network = FeedForward([u[None], *ones], activation, trainable=[True, *(False for _ in ones)])
-    return ncf_stationarity(network, X, z)
+    """Return the residual of the problem of one direction."""
+    samples = as_matrix(X)
+    outputs = as_columns(z, "z", rows=len(samples), columns=1)
+    samples, outputs, _ = rescaled(samples, outputs, activation.power, depth)
+    shape = TwoSidedPower.of(activation, (1.0,) * (depth - 2))
+    return NeuronProblem(G=samples, M=outputs, shape=shape).stationarity(u, np.ones(1), tol=TIE_TOL)

@@ -34,7 +34,7 @@ from convexrelu.ncf.added_neuron import (
     maximize_added_neuron,
     with_neuron,
 )
-from convexrelu.ncf.chain import ChainMaximum, maximize_chain
+from convexrelu.ncf.one_neuron import ChainMaximum, maximize_chain
 from convexrelu.networks import RELU, Activation, FeedForward, PowerLeakyReLU, homogeneous
 from convexrelu.pursuit.inner import InnerSolver, inner_solver
 from convexrelu.pursuit.refit import refit

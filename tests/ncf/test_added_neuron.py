@@ -11,8 +11,7 @@ from scipy.optimize import minimize
 
 from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU, maximize_ncf
 from convexrelu.ncf import AddedNeuron, added_outputs, maximize_added_neuron, with_neuron
-from convexrelu.ncf.chain import maximize_chain
-from convexrelu.ncf.one_neuron import TwoSidedPower
+from convexrelu.ncf.one_neuron import TwoSidedPower, maximize_chain
 from convexrelu.networks import RELU, forward
 from convexrelu.oracle import dual_norm
 
