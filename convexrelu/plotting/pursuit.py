@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -45,6 +45,7 @@ _FAINT = 0.02  # edges thinner than this share of the layer's largest are not dr
 _LEAST_ERROR = 1e-16  # an error of zero has no place on a logarithmic axis
 
 
+@runtime_checkable
 class ComparedRun(Protocol):
     """What is drawn of one run, as :class:`convexrelu.papers.ComparedRun` has it."""
 
@@ -61,6 +62,7 @@ class ComparedRun(Protocol):
         """Iterations of pursuit, steps of descent."""
 
 
+@runtime_checkable
 class Comparison(Protocol):
     """What is drawn of pursuit and descent, as :class:`convexrelu.papers.Comparison` has it."""
 

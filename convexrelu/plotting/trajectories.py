@@ -14,7 +14,8 @@ from matplotlib.ticker import MultipleLocator
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.plotting.ellipsoid import draw_rectified, ellipsoid_of, unit_neurons
+from convexrelu.planar import ellipsoid_of
+from convexrelu.plotting.ellipsoid import draw_rectified, unit_neurons
 from convexrelu.plotting.style import (
     GRID,
     INK,

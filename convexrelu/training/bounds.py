@@ -34,7 +34,7 @@ class TrainingBounds:
     @property
     def times(self) -> Float[np.ndarray, " k"]:
         """The steps or times of the records."""
-        return np.asarray(self.trajectory.times, dtype=float)[self.records]
+        return np.asarray(self.trajectory.times[self.records], dtype=float)
 
     @property
     def objective(self) -> Float[np.ndarray, " k"]:

@@ -136,5 +136,3 @@ def test_only_networks_of_the_theorems_are_checked():
         check_rank_one(FeedForward([ones[0], np.zeros((1, 2))]), X, z)
     with pytest.raises(InvalidInputError, match="one output"):
         check_rank_one(FeedForward([ones[0], np.ones((2, 2))]), X, np.ones((30, 2)))
-    with pytest.raises(InvalidInputError, match="depths"):
-        rank_one_tables(depths=(1,))

@@ -1,5 +1,6 @@
 import pytest
 
+from convexrelu import InvalidInputError
 from convexrelu.papers.rank_one_tables import rank_one_tables
 
 
@@ -25,3 +26,8 @@ def test_tables_in_full():
         assert row.n_hold == row.n_instances == 30
         assert max(row.kappa, row.rho, row.direction, row.stationarity) < 1e-8
         assert row.alignment < 1e-10
+
+
+def test_one_layer_is_refused():
+    with pytest.raises(InvalidInputError, match="depths"):
+        rank_one_tables(depths=(1,))
