@@ -8,23 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_data, check_count
-from convexrelu.errors import InvalidInputError
 from convexrelu.plotting.style import GRID, INK, MUTED, entitle, labelled, new_figure
-from convexrelu.training import AlignmentResult, alignment_flow
+from convexrelu.training import AlignmentResult, BasinMap
 
 __all__ = ["basins_figure"]
 
 # Okabe and Ito's colours and two darker ones; further points share them in turn.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288")
-_SIGNS = ((1.0, "positive neurons"), (-1.0, "negative neurons"))
 _ARC = 181  # points of a drawn great circle, each side
 _LEGEND_ROOM, _LEGEND_LINE, _LEGEND_COLUMNS = 0.14, 0.18, 3  # the first two in inches
 _LISTED = 6  # extreme points named in the legend of a panel
 
 
-def basins_figure(X: ArrayLike, y: ArrayLike, *, resolution: int = 240, title: str) -> Figure:
+def basins_figure(found: BasinMap, *, title: str) -> Figure:
     """Return the map from initial directions to extreme points, one panel for each sign of output weight.
 
     In the plane: a ring of initial directions in the colour of the extreme point (star) they tend to. In
@@ -34,12 +30,8 @@ def basins_figure(X: ArrayLike, y: ArrayLike, *, resolution: int = 240, title: s
 
     Parameters
     ----------
-    X : (n, d) array
-        Data with two or three columns.
-    y : (n,) array
-        Their labels.
-    resolution : int, default 240
-        Pixels across a hemisphere; directions round the circle are six times as many.
+    found : BasinMap
+        The limits of a grid of directions (:func:`convexrelu.training.basin_map`).
     title : str
         The title.
 
@@ -47,29 +39,21 @@ def basins_figure(X: ArrayLike, y: ArrayLike, *, resolution: int = 240, title: s
     -------
     Figure
         Two panels in the plane, four in space.
-
-    Raises
-    ------
-    InvalidInputError
-        If X does not have two or three columns.
     """
-    matrix, labels = as_data(X, y)
-    size = check_count(resolution, "resolution")
-    if matrix.shape[1] == 2:
-        return _circles(matrix, labels, 6 * size, title)
-    if matrix.shape[1] == 3:
-        return _spheres(matrix, labels, size, title)
-    raise InvalidInputError(f"X must have two or three columns to be drawn, got {matrix.shape[1]}")
+    return _circles(found, title) if found.X.shape[1] == 2 else _spheres(found, title)
 
 
-def _circles(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], count: int, title: str) -> Figure:
+def _by_sign(found: BasinMap) -> tuple[tuple[AlignmentResult, str], ...]:
+    return (found.positive, "positive neurons"), (found.negative, "negative neurons")
+
+
+def _circles(found: BasinMap, title: str) -> Figure:
     figure, [axes] = new_figure(1, 2, size=(8.6, 4.8))
-    angles = 2 * np.pi * (np.arange(count) + 0.5) / count
-    starts = np.column_stack([np.cos(angles), np.sin(angles)])
-    for ax, (sign, name) in zip(axes, _SIGNS, strict=True):
-        flow = alignment_flow(X, y, starts, signs=sign, record=False)
-        ax.scatter(starts[:, 0], starts[:, 1], c=_color_of(flow.index), s=14, linewidths=0, zorder=2)
-        for row in X[X.any(axis=1)]:
+    for ax, (flow, name) in zip(axes, _by_sign(found), strict=True):
+        ax.scatter(
+            found.starts[:, 0], found.starts[:, 1], c=_color_of(flow.index), s=14, linewidths=0, zorder=2
+        )
+        for row in found.X[found.X.any(axis=1)]:
             along = 1.12 * np.array([-row[1], row[0]]) / np.linalg.norm(row)
             ax.plot(*np.vstack([along, -along]).T, color=GRID, linewidth=1, zorder=1)
         _mark(ax, flow, np.array([point.direction for point in flow.extreme_points]).reshape(-1, 2))
@@ -82,22 +66,19 @@ def _circles(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], count: int
     return figure
 
 
-def _spheres(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], size: int, title: str) -> Figure:
+def _spheres(found: BasinMap, title: str) -> Figure:
     figure, axes = new_figure(2, 2, size=(7.4, 8.6))
-    ticks = (2 * (np.arange(size) + 0.5) / size - 1) * np.sqrt(2)
-    plane = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    plane = plane[(plane**2).sum(axis=1) < 2]
-    starts = np.concatenate([_lifted(plane, side) for side in (1.0, -1.0)])
-    for row, (sign, name) in zip(axes, _SIGNS, strict=True):
-        flow = alignment_flow(X, y, starts, signs=sign, record=False)
+    size, half = found.resolution, len(found.starts) // 2
+    plane = _flattened(found.starts[:half], 1.0)
+    for row, (flow, name) in zip(axes, _by_sign(found), strict=True):
         for k, (ax, side) in enumerate(zip(row, (1.0, -1.0), strict=True)):
-            part = flow.index[k * len(plane) : (k + 1) * len(plane)]
+            part = flow.index[k * half : (k + 1) * half]
             image = np.full((size, size, 4), 0.0)
             place = np.rint((plane / np.sqrt(2) + 1) * size / 2 - 0.5).astype(int)
             image[place[:, 1], place[:, 0]] = _rgba_of(part)
             reach = np.sqrt(2)
             ax.imshow(image, extent=(-reach, reach, -reach, reach), origin="lower", interpolation="nearest")
-            _great_circles(ax, X, side)
+            _great_circles(ax, found.X, side)
             points = np.array([p.direction for p in flow.extreme_points]).reshape(-1, 3)
             here = side * points[:, 2] >= 0
             _mark(ax, flow, np.where(here[:, None], _flattened(points, side), np.nan))
@@ -115,12 +96,6 @@ def _spheres(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], size: int,
     figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=_LEGEND_ROOM + _LEGEND_LINE * lines))
     figure.suptitle(title, fontsize=11)
     return figure
-
-
-def _lifted(plane: Float[np.ndarray, "k 2"], side: float) -> Float[np.ndarray, "k 3"]:
-    """The points of a hemisphere behind points of its equal-area disc of radius sqrt 2."""
-    square = (plane**2).sum(axis=1, keepdims=True)
-    return np.hstack([plane * np.sqrt(1 - square / 4), side * (1 - square / 2)])
 
 
 def _flattened(points: Float[np.ndarray, "k 3"], side: float) -> Float[np.ndarray, "k 2"]:

@@ -5,6 +5,7 @@ from convexrelu.training.deep_descent import train_feed_forward, train_many
 from convexrelu.training.deep_trajectory import DeepTrajectory
 from convexrelu.training.descent import gradient_descent, gradient_descents
 from convexrelu.training.early_phase.alignment import AlignmentResult, ExtremePoint, alignment_flow
+from convexrelu.training.early_phase.basin_map import BasinMap, basin_map
 from convexrelu.training.early_phase.basins import Basins, basins
 from convexrelu.training.flow.gradient_flow import gradient_flow
 from convexrelu.training.ncf_flow import NCFFlow, ncf_flow
@@ -21,6 +22,7 @@ from convexrelu.training.trajectory import FlowEvent, FlowTrajectory, Trajectory
 
 __all__ = [
     "AlignmentResult",
+    "BasinMap",
     "Basins",
     "CertifiedGap",
     "DeepTrajectory",
@@ -35,6 +37,7 @@ __all__ = [
     "TrainingBounds",
     "Trajectory",
     "alignment_flow",
+    "basin_map",
     "basins",
     "feed_forward_flow",
     "gradient_descent",

@@ -1,14 +1,13 @@
 import numpy as np
-import pytest
 
 import convexrelu as cr
 from convexrelu.plotting import basins_figure
-from convexrelu.plotting.alignment import _flattened, _lifted
+from convexrelu.training import basin_map
 
 
 def test_stars_in_the_plane_stand_at_the_extreme_points():
     X, y = np.eye(2), np.array([1.0, 1.0])
-    left, right = basins_figure(X, y, resolution=10, title="t").axes[:2]
+    left, right = basins_figure(basin_map(X, y, resolution=10), title="t").axes[:2]
     flow = cr.alignment_flow(X, y, np.random.default_rng(0).normal(size=(200, 2)))
     stars = [tuple(c.get_offsets()[0].round(9)) for c in left.collections[1:] if len(c.get_offsets())]
     assert stars == [tuple(point.direction.round(9)) for point in flow.extreme_points]
@@ -19,28 +18,12 @@ def test_stars_in_the_plane_stand_at_the_extreme_points():
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["none, 100.0%"]
 
 
-def test_the_projection_keeps_areas_and_its_inverse_is_exact():
-    # Lambert: equal areas of the disc of radius sqrt 2 are equal areas of the hemisphere (height 1 - rho^2/2)
-    rng = np.random.default_rng(0)
-    plane = rng.uniform(-1, 1, size=(4000, 2))
-    plane = plane[(plane**2).sum(axis=1) < 2]
-    for side in (1.0, -1.0):
-        points = _lifted(plane, side)
-        np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1, atol=1e-12)
-        np.testing.assert_allclose(_flattened(points, side), plane, atol=1e-12)
-
-
 def test_hemispheres_show_the_basins():
     X, y = np.eye(3), np.array([1.0, 1.0, 1.0])
-    figure = basins_figure(X, y, resolution=24, title="t")
+    figure = basins_figure(basin_map(X, y, resolution=24), title="t")
     upper = figure.axes[0]
     image = np.asarray(upper.images[0].get_array())
     # u_3 > 0 and u_1, u_2 > 0: all rows active; one colour, another one where only row 3 is
     assert np.allclose(image[18, 18], image[15, 15])
     assert not np.allclose(image[18, 18], image[5, 5])
     assert image[0, 0, 3] == 0  # outside the disc
-
-
-def test_other_dimensions_are_refused():
-    with pytest.raises(cr.InvalidInputError, match="two or three columns"):
-        basins_figure(np.eye(4), np.ones(4), title="t")
