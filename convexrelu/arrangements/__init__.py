@@ -1,8 +1,7 @@
 """Hyperplane arrangements of a data matrix: patterns, their number, structure that makes training easy."""
 
-from convexrelu.arrangements.bounds import pattern_bound
 from convexrelu.arrangements.cells import Arrangement, enumerate_patterns, iter_patterns
-from convexrelu.arrangements.counting import count_patterns
+from convexrelu.arrangements.counting import count_patterns, pattern_bound
 from convexrelu.arrangements.faces import Adjacency, Cell, Rays, adjacency, cell_of, rays
 from convexrelu.arrangements.hyperplanes import Hyperplanes, hyperplanes_of
 from convexrelu.arrangements.sampling import coverage_curve, sample_patterns

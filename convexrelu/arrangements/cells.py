@@ -18,11 +18,11 @@ from jaxtyping import Bool, Float, UInt8
 from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count
-from convexrelu.arrangements.bounds import pattern_bound
+from convexrelu.arrangements.counting import count_cells, pattern_bound
 from convexrelu.arrangements.general import GeneralPass
 from convexrelu.arrangements.integers import Decided, decide
 from convexrelu.arrangements.packing import Block, unpacked
-from convexrelu.arrangements.restriction import count, list_blocks
+from convexrelu.arrangements.restriction import list_blocks
 from convexrelu.errors import InvalidInputError
 
 __all__ = ["Arrangement", "enumerate_patterns", "iter_patterns", "least_margin"]
@@ -228,7 +228,7 @@ def _refuse_too_many(decided: Decided, most: int | None) -> None:
         return
     found, word = bound, "up to"
     if math.comb(len(lines.normals), lines.rank - 1) <= _CHEAP:
-        found, word = count(decided), "exactly"
+        found, word = count_cells(decided), "exactly"
     if found > limit:
         kind = "Cover's bound" if word == "up to" else "counted"
         allowed = f"in {MAX_BYTES / 2**30:.3g} GiB" if most is None else f"(max_patterns = {most})"

@@ -12,49 +12,20 @@ from collections.abc import Iterator
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, UInt64
+from jaxtyping import Float
 
 from convexrelu._typing import kernel
-from convexrelu.arrangements.bounds import pattern_bound
 from convexrelu.arrangements.integers import Decided
 from convexrelu.arrangements.packing import Block, pack_points, row_bits
 from convexrelu.arrangements.traces import lift, restrict, row_product, sort, splits_all
 from convexrelu.errors import SolverError
 
-__all__ = ["count", "list_blocks"]
+__all__ = ["cells_of", "generic_direction", "list_blocks"]
 
 _UNRESOLVED, _FULL = -1, -2  # why no cells were returned: rounding confuses them; there are too many
-_COUNTABLE = 2**62  # cells, with room to spare in 64 bits
 _SEED = 20221
 _NOTHING = -1
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-
-
-def count(decided: Decided) -> int:
-    """Return the number of cells."""
-    lines = decided.lines
-    return _count(lines.normals, lines.spread, decided.residues, _generic_direction(lines.rank))
-
-
-def _count(
-    vectors: Float[np.ndarray, "h q"],
-    spread: Float[np.ndarray, " h"],
-    residues: UInt64[np.ndarray, "h s"],
-    generic: Float[np.ndarray, " r"],
-) -> int:
-    h, q = vectors.shape
-    if pattern_bound(h, min(h, q)) < _COUNTABLE:
-        codes, free = np.zeros(h, dtype=np.uint64), np.zeros(h, dtype=np.int64)
-        return int(cells_of(vectors, spread, residues, generic, codes, free, 0)[0])
-    total, basis, size = 1, np.empty((q, q)), 0  # the same, in integers of any size
-    for k in range(h):
-        independent, size = splits_all(vectors, spread, residues, k, basis, size)
-        if independent:
-            total *= 2
-        else:
-            traces, magnified, left, _, _ = restrict(vectors, spread, residues, generic, k)
-            total += _count(traces, magnified, left, generic)
-    return total
 
 
 def list_blocks(decided: Decided, room: int, least_margin: float) -> Iterator[Block]:
@@ -69,7 +40,7 @@ def list_blocks(decided: Decided, room: int, least_margin: float) -> Iterator[Bl
     """
     lines = decided.lines
     h = len(lines.normals)
-    generic = _generic_direction(lines.rank)
+    generic = generic_direction(lines.rank)
     codes = np.random.default_rng(_SEED).integers(2**64, size=h, dtype=np.uint64)
     columns, rows = np.ascontiguousarray(lines.normals.T), row_bits(lines)
     parts = [np.r_[1, np.zeros(h - 1, dtype=np.int64)]]  # the other half are opposites
@@ -99,7 +70,7 @@ def list_blocks(decided: Decided, room: int, least_margin: float) -> Iterator[Bl
             yield block
 
 
-def _generic_direction(rank: int) -> Float[np.ndarray, " r"]:
+def generic_direction(rank: int) -> Float[np.ndarray, " r"]:
     """Return a fixed generic unit vector: heights along it make parallel vectors neighbours."""
     direction = np.random.default_rng(_SEED).normal(size=rank)
     return np.asarray(direction / np.linalg.norm(direction))
