@@ -64,15 +64,12 @@ def test_unknown_names_are_refused():
         convexrelu.no_such_name  # noqa: B018
 
 
-def test_importing_is_light_and_quick():
-    # in a fresh process, without the test hooks; the least of three, since the machine may be busy
-    code = (
-        "import json, sys, time; start = time.perf_counter(); import convexrelu; dir(convexrelu); "
-        "print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))"
-    )
-    times, modules = zip(*(json.loads(run_python(code)) for _ in range(3)), strict=True)
-    assert not HEAVY & set(modules[0])
-    assert min(times) < 0.5
+def test_importing_is_light():
+    # in a fresh process, without the test hooks
+    code = "import json, sys, convexrelu; dir(convexrelu); print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(run_python(code)))
+    assert not HEAVY & loaded
+    assert {name for name in loaded if name.startswith("convexrelu.")} <= {"convexrelu.errors"}
 
 
 def test_errors_cost_no_solver_either():
