@@ -230,8 +230,8 @@ class _Neuron:
         tied = np.abs(heights) <= support.ties
         sure = (heights > 0) & ~tied
         target = sign * direction - support.X[sure].T @ support.lam[sure]
-        arms = support.X[tied] * support.lam[tied, None]
-        fit = box_least_norm(arms, target, np.ones(len(arms)))
+        generators = support.X[tied] * support.lam[tied, None]
+        fit = box_least_norm(generators, target, np.ones(len(generators)))
         mask = sure.astype(float)
         mask[tied] = fit.t
         convex, complementarity = _convex_residual(support, direction, sign, mask, heights)
@@ -239,7 +239,7 @@ class _Neuron:
             direction=direction,
             mask=mask,
             clarke=fit.norm,
-            b_residual=_b_residual(arms, target, fit.t),
+            b_residual=_b_residual(generators, target, fit.t),
             convex=convex,
             convex_complementarity=complementarity,
         )
@@ -266,19 +266,19 @@ def _covered(
 
 
 def _b_residual(
-    arms: Float[np.ndarray, "k d"], target: Float[np.ndarray, " d"], clarke: Float[np.ndarray, " k"]
+    generators: Float[np.ndarray, "k d"], target: Float[np.ndarray, " d"], clarke: Float[np.ndarray, " k"]
 ) -> float:
     """Smallest residual over masks in {0, 1} of the tied rows.
 
     Beyond 12 relevant ties it is the rounded Clarke mask's.
     """
-    relevant = np.linalg.norm(arms, axis=1) > 0
-    arms, clarke = arms[relevant], clarke[relevant]
-    if len(arms) > _MOST_TIES:
+    relevant = np.linalg.norm(generators, axis=1) > 0
+    generators, clarke = generators[relevant], clarke[relevant]
+    if len(generators) > _MOST_TIES:
         masks = np.round(clarke)[None, :]
     else:
-        masks = ((np.arange(2 ** len(arms))[:, None] >> np.arange(len(arms))) % 2).astype(float)
-    return float(np.linalg.norm(target - masks @ arms, axis=1).min())
+        masks = ((np.arange(2 ** len(generators))[:, None] >> np.arange(len(generators))) % 2).astype(float)
+    return float(np.linalg.norm(target - masks @ generators, axis=1).min())
 
 
 def _convex_residual(

@@ -1,14 +1,13 @@
-"""Local maxima of a neuron's correlation: fix which positive arms are active, solve the convex rest, repeat.
+"""Local maxima of a neuron's correlation: fix the active positive generators, solve the convex rest, repeat.
 
-For fixed activity s of the positive arms, ``max_u (sum_i s_i p_i)^T u - sum_j (q_j^T u)_+`` over the unit
-ball is concave, and its value is the distance from ``sum_i s_i p_i`` to Z_-: one call of the box least-norm
-kernel, whose residual is the maximiser. No step lowers the correlation, and there are finitely many s, so it
-ends at a local maximum or a saddle.
+For fixed activity s of the positive generators, ``max_u (sum_i s_i p_i)^T u - sum_j (q_j^T u)_+`` over the
+unit ball is concave, and its value is the distance from ``sum_i s_i p_i`` to Z_-: one call of the box
+least-norm kernel, whose residual is the maximiser. No step lowers the correlation, and there are finitely
+many s, so it ends at a local maximum or a saddle.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import no_type_check
 
@@ -16,19 +15,20 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import dot, least_norm_from
+from convexrelu._clock import Clock
 from convexrelu._typing import kernel
-from convexrelu.oracle.neighbours import sums_of_neighbours
-from convexrelu.oracle.zonotopes import Zonotopes
+from convexrelu.oracle.zonotopes import Zonotopes, sums_of_neighbours
 
 __all__ = ["Maxima", "climb", "climb_seconds", "starting_directions"]
 
 _MAX_ROUNDS = 200  # activities repeat after a handful of rounds; this only guards against cycling by rounding
-# The exact step of the climb costs the square of the number of arms: beyond this many, neighbours are summed.
-_MOST_ARMS = 1000
+# The exact step of the climb costs the square of the number of generators: beyond this many, neighbours are
+# summed.
+_MOST_GENERATORS = 1000
 _SUMS = 250
 _MOST_WORK = 3e7  # multiplications of an exact step, some 30 milliseconds; beyond it, there are none
 _ROUNDS, _SECONDS = 5, 1e-9  # of a climb; for a multiplication, as measured: they only say what is tried
-_MOST_ENDS = 4  # from which gradient steps on all arms follow
+_MOST_ENDS = 4  # from which gradient steps on all generators follow
 _MOST_ROUNDS_OF_ALL = 30
 _SHORTEST_STEP, _SMALLEST_GAIN = 1e-6, 1e-9  # relative; the search, not the climb, gives the last digits
 # On unit vectors: maxima closer than this are one (the kernel resolves them to about 1e-14).
@@ -54,25 +54,25 @@ class Maxima:
 def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"], *, seconds: float = np.inf) -> Maxima:
     """Return the distinct maxima with positive value reached from the starting directions.
 
-    When time runs out, the remaining starts are left out (never the first). With very many arms, neighbours
-    are summed for the climb, and gradient steps on all arms follow from the best ends; in very high rank
-    there are gradient steps only. Maxima are then not resolved to the last digits.
+    When time runs out, the remaining starts are left out (never the first). With very many generators,
+    neighbours are summed for the climb, and gradient steps on all generators follow from the best ends; in
+    very high rank there are gradient steps only. Maxima are then not resolved to the last digits.
     """
-    deadline = time.monotonic() + seconds
+    clock = Clock(limit=seconds)
     P, Q = pair.positive, pair.negative
-    if max(len(P), len(Q)) > _MOST_ARMS:
+    if max(len(P), len(Q)) > _MOST_GENERATORS:
         P, Q = sums_of_neighbours(P, _SUMS), sums_of_neighbours(Q, _SUMS)
     P, Q = np.ascontiguousarray(P), np.ascontiguousarray(Q)
     ends = np.ascontiguousarray(starts, dtype=np.float64).copy()
     done = 0
-    while _work(P, Q) <= _MOST_WORK and done < len(ends) and (done == 0 or time.monotonic() < deadline):
+    while _work(P, Q) <= _MOST_WORK and done < len(ends) and (done == 0 or not clock.expired()):
         _climb(P, Q, ends[done : done + 1])
         done += 1
     if done:
         ends = ends[:done]
     if done == 0 or len(P) + len(Q) < len(pair.positive) + len(pair.negative):
         ends = ends[_distinct(ends, pair.values(ends), -np.inf)[:_MOST_ENDS]]
-        ends = np.array([_ascended(pair, end, deadline) for end in ends])
+        ends = np.array([_ascended(pair, end, clock) for end in ends])
     values = pair.values(ends)
     kept = _distinct(ends, values, pair.rounding)
     return Maxima(directions=ends[kept], values=values[kept])
@@ -80,7 +80,10 @@ def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"], *, seconds: float =
 
 def climb_seconds(pair: Zonotopes) -> float:
     """Return about how long one start takes."""
-    P, Q = (arms[:_SUMS] if len(arms) > _MOST_ARMS else arms for arms in (pair.positive, pair.negative))
+    P, Q = (
+        generators[:_SUMS] if len(generators) > _MOST_GENERATORS else generators
+        for generators in (pair.positive, pair.negative)
+    )
     return _ROUNDS * _work(P, Q) * _SECONDS
 
 
@@ -101,7 +104,7 @@ def _distinct(
     return kept
 
 
-def _ascended(pair: Zonotopes, u: Float[np.ndarray, " r"], deadline: float) -> Float[np.ndarray, " r"]:
+def _ascended(pair: Zonotopes, u: Float[np.ndarray, " r"], clock: Clock) -> Float[np.ndarray, " r"]:
     """Return the end of steps towards the gradient's direction (WP (12)), each halved until it gains."""
     value, step = float(pair.values(u[None])[0]), 1.0
     for _ in range(_MOST_ROUNDS_OF_ALL):
@@ -109,7 +112,7 @@ def _ascended(pair: Zonotopes, u: Float[np.ndarray, " r"], deadline: float) -> F
         gradient = active @ pair.positive - opposed @ pair.negative
         size = float(np.linalg.norm(gradient))
         step = min(2 * step, 1.0)
-        while size > 0 and step > _SHORTEST_STEP and time.monotonic() < deadline:
+        while size > 0 and step > _SHORTEST_STEP and not clock.expired():
             trial = (1 - step) * u + step * gradient / size
             trial = trial / max(float(np.linalg.norm(trial)), np.finfo(float).tiny)
             reached = float(pair.values(trial[None])[0])
@@ -125,10 +128,10 @@ def _ascended(pair: Zonotopes, u: Float[np.ndarray, " r"], deadline: float) -> F
 
 
 def starting_directions(pair: Zonotopes, size: int, rng: np.random.Generator) -> Float[np.ndarray, "s r"]:
-    """Return starts for :func:`climb`: the whole of Z_+, its largest arms, and Gaussian directions."""
-    arms = pair.positive
-    largest = arms[np.argsort(-np.linalg.norm(arms, axis=1), kind="stable")[:size]]
-    starts = np.vstack([arms.sum(axis=0), largest, rng.normal(size=(size, arms.shape[1]))])
+    """Return starts for :func:`climb`: the whole of Z_+, its largest generators, and Gaussian directions."""
+    generators = pair.positive
+    largest = generators[np.argsort(-np.linalg.norm(generators, axis=1), kind="stable")[:size]]
+    starts = np.vstack([generators.sum(axis=0), largest, rng.normal(size=(size, generators.shape[1]))])
     sizes = np.linalg.norm(starts, axis=1)
     directions: np.ndarray = starts[sizes > 0] / sizes[sizes > 0][:, None]
     return directions
@@ -157,7 +160,7 @@ def _first_of_each(U, radius):
 def _climb(P, Q, U):
     """Climb from each row of U in place.
 
-    Where an arm of Z_- meets the answer its t is 1, and where it does not 0: with those of the start the
+    Where a generator of Z_- meets the answer its t is 1, and where it does not 0: with those of the start the
     kernel begins a few steps from its answer, and each round begins where the one before ended.
     """
     k, r = P.shape

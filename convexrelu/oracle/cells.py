@@ -1,26 +1,26 @@
-"""The exact maximum of a neuron's correlation by listing the cells of the positive arms, one after the other.
+"""The exact maximum of a neuron's correlation by listing the cells of the positive generators one by one.
 
-Make one arm the hyperplane at infinity. Every cell of the affine arrangement that is left and bounded below,
-for a generic linear functional, has one lowest vertex, and every vertex is the lowest of one cell; cells
-unbounded below are the cells of the arrangement at infinity, of one dimension less. So each cell is met once,
-as a set of at most r - 1 arms, without a list of those seen. Each gives a vertex of Z_+, which is ruled out
-by any point of Z_- near enough: that of a guess (:mod:`convexrelu.oracle.guesses`), mostly, else of
+Make one generator the hyperplane at infinity. Every cell of the affine arrangement that is left and bounded
+below, for a generic linear functional, has one lowest vertex, and every vertex is the lowest of one cell;
+cells unbounded below are the cells of the arrangement at infinity, of one dimension less. So each cell is met
+once, as a set of at most r - 1 generators, without a list of those seen. Each gives a vertex of Z_+, which is
+ruled out by any point of Z_- near enough: that of a guess (:mod:`convexrelu.oracle.guesses`), mostly, else of
 coordinate descent from there. For the few that are left the box least-norm kernel has the distance to Z_-.
 
-Arms are perturbed so that they are in general position. The cells met are then exactly those of arms that
-differ by `PERTURBATION`; the correlation moves by no more than the sum of the differences, which goes into
-the bound.
+Generators are perturbed so that they are in general position. The cells met are then exactly those of
+generators that differ by `PERTURBATION`; the correlation moves by no more than the sum of the differences,
+which goes into the bound.
 """
 
 from __future__ import annotations
 
-import time
 from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import copy_into, dot, least_norm
+from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of, pattern_bound
@@ -33,13 +33,13 @@ from convexrelu.oracle.zonotopes import Zonotopes
 __all__ = ["PERTURBATION", "search_cells"]
 
 PERTURBATION = 1e-12
-"""Of each arm, relative to its length: far above the rounding of a vertex, far below any tolerance."""
+"""Of each generator, relative to its length: far above the rounding of a vertex, far below any tolerance."""
 
 _SEED = 3
 _TASKS = 32  # in a round; what they found is shared between rounds only
 _TASK_CELLS = 20_000  # with their opposites: some 15 ms
 _SWEEPS = 12  # of coordinate descent before the exact kernel is asked
-# Of a squared distance: so much for each arm, in units of the square of their total length.
+# Of a squared distance: so much for each generator, in units of the square of their total length.
 _ROUNDING = 4 * float(np.finfo(float).eps)
 _MOST_AT_ONCE = 2000  # cells whose activities are kept
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
@@ -50,35 +50,35 @@ def search_cells(
     value: float,
     direction: Float[np.ndarray, " r"],
     *,
-    seconds: float,
+    clock: Clock,
     ceiling: float = np.inf,
-    enough: float = np.inf,
+    stop_above: float = np.inf,
 ) -> ConeSearch:
-    """Maximise the correlation over the cells of the positive arms, starting from a given direction.
+    """Maximise the correlation over the cells of the positive generators, starting from a given direction.
 
-    `ceiling` is a bound known beforehand: the answer's is no worse. A value above `enough` ends the search.
+    `ceiling` is a bound known beforehand: the answer's is no worse. A value above `stop_above` ends the
+    search.
     """
-    deadline = time.time() + seconds
     rng = np.random.default_rng(_SEED)
-    arms = _generic(pair.positive @ hyperplanes_of(pair.positive).basis, rng)
-    total = pattern_bound(*arms.shape) // 2  # a visit meets a cell and its opposite
+    generators = _generic(pair.positive @ hyperplanes_of(pair.positive).basis, rng)
+    total = pattern_bound(*generators.shape) // 2  # a visit meets a cell and its opposite
     visited, finished = 0, False
-    in_time = value <= enough and time.time() < deadline
-    guess = learnt_guess(arms, pair, total if in_time else 0, value, rng)
-    while not finished and value <= enough and time.time() < deadline:
+    in_time = value <= stop_above and not clock.expired()
+    guess = learnt_guess(generators, pair, total if in_time else 0, value, rng)
+    while not finished and value <= stop_above and not clock.expired():
         starts = range(visited, total, _TASK_CELLS)[: _TASKS if visited else 1]
         found = run_tasks(
             _work,
             [
                 (
-                    arms,
+                    generators,
                     pair.positive,
                     pair.negative,
                     guess,
-                    choice_at(start, *arms.shape),
+                    choice_at(start, *generators.shape),
                     value,
                     direction,
-                    deadline,
+                    clock,
                 )
                 for start in starts
             ],
@@ -90,7 +90,7 @@ def search_cells(
             break
         visited = min(starts[-1] + _TASK_CELLS, total)
         finished = visited == total
-    # both the cells and the distances move with the arms
+    # both the cells and the distances move with the generators
     slack = 4 * PERTURBATION * float(np.linalg.norm(pair.positive, axis=1).sum())
     bound = max(min(value + slack, ceiling) if finished else ceiling, value)
     return ConeSearch(
@@ -99,30 +99,28 @@ def search_cells(
 
 
 def _work(
-    arms: Float[np.ndarray, "h rank"],
+    generators: Float[np.ndarray, "h rank"],
     P: Float[np.ndarray, "k r"],
     Q: Float[np.ndarray, "l r"],
     guess: Float[np.ndarray, "k1 _"],
     position: Int[np.ndarray, " p"],
     value: float,
     direction: Float[np.ndarray, " r"],
-    deadline: float,
+    clock: Clock,
 ) -> tuple[float, Float[np.ndarray, " r"], bool]:
-    """Visit a task's share of the cells: the best value and direction, and whether all were visited in time.
-
-    The deadline is one of time.time().
-    """
+    """Visit a task's share of the cells: the best value and direction, and whether time sufficed."""
     best, state, place = direction.copy(), np.array([value]), position.copy()
-    columns, squares, (k, r) = np.ascontiguousarray(arms.T), (Q * Q).sum(axis=1), P.shape
+    columns, squares, (k, r) = np.ascontiguousarray(generators.T), (Q * Q).sum(axis=1), P.shape
     at_once = int(np.clip(_SLICE_WORK / (r * (k + 4 * len(Q)) + 1), 1, _MOST_AT_ONCE))
-    # what each arm adds to the vertex of Z_+ and to the guess; before any there is the guess's constant part
+    # what each generator adds to the vertex of Z_+ and to the guess; before any there is the guess's constant
+    # part
     rows, start = np.hstack([P, guess[1:]]), np.concatenate([np.zeros(r), guess[0]])
     both = 2 * start + rows.sum(axis=0)
     sizes = float(np.linalg.norm(P, axis=1).sum() + np.sqrt(squares).sum())
     rounding = _ROUNDING * (k + len(Q)) * sizes**2
     tableau, activities = new_tableau(*columns.shape), np.empty((at_once, k))
     left, more = _TASK_CELLS, True
-    while left > 0 and more and time.time() < deadline:
+    while left > 0 and more and not clock.expired():
         n_met, more = _visit(columns, tableau, place, activities[: min(at_once, left)])
         left -= at_once
         sums = activities[:n_met] @ rows
@@ -137,9 +135,9 @@ def _work(
     return float(state[0]), best, not more or left <= 0
 
 
-def _generic(arms: Float[np.ndarray, "k r"], rng: np.random.Generator) -> Float[np.ndarray, "k r"]:
-    """Unit arms, perturbed, in coordinates in which the first is (1, 0, .., 0) and the others are generic."""
-    units = arms / np.linalg.norm(arms, axis=1, keepdims=True)
+def _generic(generators: Float[np.ndarray, "k r"], rng: np.random.Generator) -> Float[np.ndarray, "k r"]:
+    """Perturbed unit generators in coordinates that are generic but for the first, (1, 0, .., 0)."""
+    units = generators / np.linalg.norm(generators, axis=1, keepdims=True)
     units = units + PERTURBATION * rng.uniform(-1, 1, size=units.shape) / np.sqrt(units.shape[1])
     generic: np.ndarray = units @ generic_frame(units, rng)
     return generic

@@ -1,10 +1,10 @@
 """The exact maximum of a neuron's correlation in low rank: branch and bound on simplicial cones.
 
-On a cone with generators v_1..v_r, an arm p_i of Z_+ that keeps its sign is linear; one that changes it is
-convex there, so the chord through its values at the generators bounds it from above. The arms q_j of Z_-
+On a cone with rays v_1..v_r, a generator p_i of Z_+ that keeps its sign is linear; one that changes it is
+convex there, so the chord through its values at the rays bounds it from above. The generators q_j of Z_-
 enter as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound over t and over the cone's own
 constraints is one call of the box least-norm kernel, and it is exact once no p_i changes sign. Cones are
-split along an edge, exactly where the arm with the largest chord error vanishes, so that the search is
+split along an edge, exactly where the generator with the largest chord error vanishes, so that the search is
 finite.
 
 The cones with the largest bounds are split first, in rounds of a fixed number of tasks that share what they
@@ -13,7 +13,6 @@ found only at the end of a round: the answer is the same however many workers th
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import no_type_check
 
@@ -21,11 +20,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import copy_into, dot, least_norm
+from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements.vertices import invert_into
-from convexrelu.oracle.neighbours import neighbouring_order
-from convexrelu.oracle.zonotopes import Zonotopes
+from convexrelu.oracle.zonotopes import Zonotopes, neighbouring_order
 
 __all__ = ["ConeSearch", "Frontier", "orthants", "search_cones"]
 
@@ -35,11 +34,11 @@ _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _TASK_CONES = 64  # handed to a task at most
 _MOST_OPEN_BYTES = 2**27  # beyond this, the search goes for depth: that needs no more memory
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
-# Mixed arms of Z_- beyond this many share their multiplier t with their neighbours: that loosens a bound but
-# proves it just as well, and the kernel's time grows with the square of their number.
+# Mixed generators of Z_- beyond this many share their multiplier t with their neighbours: that loosens a
+# bound but proves it just as well, and the kernel's time grows with the square of their number.
 _MOST_MIXED = 256
-# An arm whose value at a generator is below this share of its length is taken to vanish there: generators lie
-# on the hyperplanes at which their cones were split, up to rounding. The bound is checked at the generators
+# A generator whose value at a ray is below this share of its length is taken to vanish there: rays lie
+# on the hyperplanes at which their cones were split, up to rounding. The bound is checked at the rays
 # afterwards.
 _ON_PLANE = 1e-12
 _ROTATION_SEED = 5
@@ -52,13 +51,13 @@ class Frontier:
     Attributes
     ----------
     cones : (m, r, r) float array
-        Their generators, one a row.
+        Their rays, one a row.
     bounds : (m,) float array
         No unit vector of the cone correlates more.
     edges : (m, 2) int array
-        The generators of the edge to split, -1 for a cone not bounded by itself yet.
+        The rays of the edge to split, -1 for a cone not bounded by itself yet.
     shares : (m,) float array
-        Where to split: this share of the way from the edge's first generator to its second.
+        Where to split: this share of the way from the edge's first ray to its second.
     """
 
     cones: Float[np.ndarray, "m r r"]
@@ -92,7 +91,7 @@ class ConeSearch:
     bound : float
         No unit vector correlates more.
     slack : float
-        What the bound contains for perturbed arms (0 where none were).
+        What the bound contains for perturbed generators (0 where none were).
     nodes : int
         Cones bounded, or cells visited.
     finished : bool
@@ -136,33 +135,30 @@ def search_cones(
     direction: Float[np.ndarray, " r"],
     *,
     tol: float,
-    seconds: float,
+    clock: Clock,
     max_nodes: int,
     ceiling: float = np.inf,
-    enough: float = np.inf,
+    stop_above: float = np.inf,
     turn: int = 0,
 ) -> ConeSearch:
     """Maximise the correlation over the whole sphere, starting from a direction of the given value.
 
-    `ceiling` is a bound known beforehand: the answer's is no worse. A value above `enough` ends the search.
-    `turn` chooses the frame whose orthants it begins with: some take far longer than others.
+    `ceiling` is a bound known beforehand: the answer's is no worse. A value above `stop_above` ends the
+    search. `turn` chooses the frame whose orthants it begins with: some take far longer than others.
     """
-    deadline = time.time() + seconds
     P, Q = pair.positive, pair.negative
-    if (
-        len(Q) > _MOST_MIXED and seconds > 0
-    ):  # those next to each other are the ones that will share a multiplier
+    if len(Q) > _MOST_MIXED and not clock.expired():  # those next to each other will share a multiplier
         Q = np.ascontiguousarray(Q[neighbouring_order(Q, -(-len(Q) // _MOST_MIXED))])
     front, closed, nodes = orthants(P.shape[1], ceiling, turn), 0.0, 0
     most_open = _MOST_OPEN_BYTES // (8 * P.shape[1] ** 2)
-    while len(front) and value <= enough and nodes < max_nodes and time.time() < deadline:
+    while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = len(front) > most_open
         shares, rest = _dealt(front, 1 if nodes == 0 else _TASKS, smallest_first=crowded)
         budget = min(_FIRST_NODES if nodes == 0 else _TASK_NODES, max_nodes - nodes)
         found = run_tasks(
             _work,
             [
-                (P, Q, s.cones, s.bounds, s.edges, s.shares, value, direction, tol, budget, crowded, deadline)
+                (P, Q, s.cones, s.bounds, s.edges, s.shares, value, direction, tol, budget, crowded, clock)
                 for s in shares
             ],
         )
@@ -207,9 +203,9 @@ def _work(
     tol: float,
     budget: int,
     depth_first: bool,
-    deadline: float,
+    clock: Clock,
 ) -> _Round:
-    """Bound up to `budget` cones, those given and their parts, until the deadline (of time.time)."""
+    """Bound up to `budget` cones, those given and their parts, while there is time."""
     r, size = P.shape[1], len(bounds)
     room = size + budget + 2
     heap = (np.empty((room, r, r)), np.empty(room), np.empty((room, 2), dtype=np.int64), np.empty(room))
@@ -218,7 +214,7 @@ def _work(
     best, state = direction.copy(), np.array([value, 0.0])
     at_once = int(np.clip(_SLICE_WORK / (r * r * (len(P) + len(Q) + r)), 1, budget))
     nodes = 0
-    while size and nodes < budget and time.time() < deadline:
+    while size and nodes < budget and not clock.expired():
         size, done = _search(P, Q, *heap, size, best, state, tol, min(at_once, budget - nodes), depth_first)
         nodes += done
     rest = Frontier(
@@ -275,7 +271,7 @@ def _search(P, Q, cones, bounds, edges, shares, size, best, state, tol, budget, 
 @kernel
 @no_type_check
 def _scratch(k, m, r):
-    """Memory for one bound: the cone's inverse, heights of the arms at its generators, the kernel's arms."""
+    """Memory for one bound: the cone's inverse, heights at its rays, and what the kernel works on."""
     return (
         np.empty((r, r)),
         np.empty((r, r)),
@@ -311,7 +307,7 @@ def _consider(P, Q, V, bound, heap, size, best, state, tol, scratch):
     a, b, share = _widest_kink(scratch[2])
     if a < 0 and grouped:
         a, b, share = _widest_kink(scratch[3])
-    if a < 0:  # no arm changes sign: the bound is exact up to rounding
+    if a < 0:  # no generator changes sign: the bound is exact up to rounding
         state[1] = max(state[1], bound)
         return size
     copy_rows(cones[size], V)
@@ -343,9 +339,9 @@ def _value(P, Q, u):
 def _bound(P, Q, V, scratch):
     """Bound the correlation over the cone's unit vectors; rho / ||rho|| is the point that suggests itself.
 
-    Also returns whether arms of Z_- had to share multipliers.
+    Also returns whether generators of Z_- had to share multipliers.
     """
-    work, inverse, gains, losses, arms, caps, t, values, rho = scratch
+    work, inverse, gains, losses, generators, caps, t, values, rho = scratch
     r = V.shape[0]
     for k in range(r):
         values[k] = 0.0
@@ -365,10 +361,10 @@ def _bound(P, Q, V, scratch):
             for k in range(r):
                 values[k] -= losses[j, k]
         elif high > 0.0:
-            copy_into(arms[n_mixed], Q[j])
+            copy_into(generators[n_mixed], Q[j])
             n_mixed += 1
     together = (n_mixed + _MOST_MIXED - 1) // _MOST_MIXED
-    n_mixed = _add_neighbours(arms, n_mixed, together)
+    n_mixed = _add_neighbours(generators, n_mixed, together)
     for m in range(n_mixed):
         caps[m] = 1.0
     copy_rows(work, V)
@@ -380,36 +376,36 @@ def _bound(P, Q, V, scratch):
         for c in range(r):
             length += inverse[c, k] * inverse[c, k]
         for c in range(r):
-            arms[n_mixed + k, c] = -inverse[c, k] / np.sqrt(length)
+            generators[n_mixed + k, c] = -inverse[c, k] / np.sqrt(length)
         caps[n_mixed + k] = np.inf
     for c in range(r):
         rho[c] = dot(inverse[c], values)
     target = rho.copy()
-    norm, _ = least_norm(arms[: n_mixed + r], target, caps[: n_mixed + r], 0.0, t[: n_mixed + r], rho)
+    norm, _ = least_norm(generators[: n_mixed + r], target, caps[: n_mixed + r], 0.0, t[: n_mixed + r], rho)
     # Whatever rho and t are: if the bounding function exceeds rho^T v_k by at most `excess` at every
-    # generator, then it is at most ||rho|| + sqrt(r) excess on the cone, whose generators make no obtuse
+    # ray, then it is at most ||rho|| + sqrt(r) excess on the cone, whose rays make no obtuse
     # angles (sum alpha <= sqrt(r) ||u||).
     excess = 0.0
     for k in range(r):
         value = values[k]
         for m in range(n_mixed):
-            value -= t[m] * dot(arms[m], V[k])
+            value -= t[m] * dot(generators[m], V[k])
         excess = max(excess, value - dot(rho, V[k]))
     return norm + np.sqrt(r) * excess, together > 1
 
 
 @kernel
 @no_type_check
-def _add_neighbours(arms, count, together):
-    """Replace each run of `together` arms by its sum, in place; returns how many there are now."""
+def _add_neighbours(generators, count, together):
+    """Replace each run of `together` generators by its sum, in place; returns how many there are now."""
     if together <= 1:
         return count
     groups = 0
     for start in range(0, count, together):
-        copy_into(arms[groups], arms[start])
+        copy_into(generators[groups], generators[start])
         for m in range(start + 1, min(start + together, count)):
-            for c in range(arms.shape[1]):
-                arms[groups, c] += arms[m, c]
+            for c in range(generators.shape[1]):
+                generators[groups, c] += generators[m, c]
         groups += 1
     return groups
 
@@ -417,7 +413,7 @@ def _add_neighbours(arms, count, together):
 @kernel
 @no_type_check
 def _widest_kink(heights):
-    """Return the edge (a, b) on which an arm changes sign with the largest chord error, and where; or -1."""
+    """Return the edge (a, b) and the place of the sign change with the largest chord error; -1 if none."""
     first, second, share, widest = -1, -1, 0.0, 0.0
     for i in range(len(heights)):
         low = high = 0

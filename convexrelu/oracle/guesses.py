@@ -20,16 +20,16 @@ from convexrelu.oracle.zonotopes import Zonotopes
 
 __all__ = ["learnt_guess"]
 
-_MOST_PRODUCTS = 20_000  # of arms of Z_+ with arms of Z_-: beyond, learning takes longer than it saves
+_MOST_PRODUCTS = 20_000  # of generators of both zonotopes: beyond, learning takes longer than it saves
 _LEAST_SAMPLE, _MOST_SAMPLE = 200, 2000
 _SAMPLED = 50  # a cell out of so many
 _ROUNDS = 30
-_RIDGE = 1e-3  # of the sample's size: the arms in a cell are far from independent of each other
+_RIDGE = 1e-3  # of the sample's size: the generators in a cell are far from independent of each other
 _LEVEL = 0.7  # of the incumbent: a guess is learnt to leave less, to be right for cells not seen as well
 
 
 def learnt_guess(
-    arms: Float[np.ndarray, "k rank"],
+    generators: Float[np.ndarray, "k rank"],
     pair: Zonotopes,
     n_cells: int,
     value: float,
@@ -37,13 +37,14 @@ def learnt_guess(
 ) -> Float[np.ndarray, "k1 l"]:
     """Return W (k + 1, l), its constant part first; without columns where learning does not pay.
 
-    `arms` are those of Z_+ in general position, of which `n_cells` cells are to be ruled out at `value`.
+    `generators` are those of Z_+ in general position, of which `n_cells` cells are to be ruled out at
+    `value`.
     """
     P, Q = pair.positive, pair.negative
     size = min(n_cells // _SAMPLED, _MOST_SAMPLE)
     if size < _LEAST_SAMPLE or len(P) * len(Q) > _MOST_PRODUCTS:
         return np.zeros((len(P) + 1, 0))
-    activities = _sample(arms, size, rng)
+    activities = _sample(generators, size, rng)
     features = np.hstack([np.ones((size, 1)), activities - 0.5])
     ridge = _RIDGE * size * np.eye(len(P) + 1)
     regression = np.linalg.solve(features.T @ features + ridge, features.T)
@@ -60,14 +61,14 @@ def learnt_guess(
 
 
 def _sample(
-    arms: Float[np.ndarray, "k rank"], size: int, rng: np.random.Generator
+    generators: Float[np.ndarray, "k rank"], size: int, rng: np.random.Generator
 ) -> Bool[np.ndarray, "size k"]:
     """Return the activities of cells around random vertices of the arrangement."""
-    k, rank = arms.shape
+    k, rank = generators.shape
     chosen = rng.permuted(np.tile(np.arange(k), (size, 1)), axis=1)[:, : rank - 1]
-    frames = np.concatenate([arms[chosen], rng.normal(size=(size, 1, rank))], axis=1)
-    points = np.linalg.qr(frames.swapaxes(1, 2))[0][:, :, -1]  # orthogonal to all arms chosen
-    activities: np.ndarray = points @ arms.T > 0
+    frames = np.concatenate([generators[chosen], rng.normal(size=(size, 1, rank))], axis=1)
+    points = np.linalg.qr(frames.swapaxes(1, 2))[0][:, :, -1]  # orthogonal to all generators chosen
+    activities: np.ndarray = points @ generators.T > 0
     np.put_along_axis(activities, chosen, rng.random(chosen.shape) < 0.5, axis=1)
     return activities
 

@@ -9,7 +9,6 @@ of the data settles it, and otherwise an honest pair of bounds.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._box_least_norm import box_least_norm
+from convexrelu._clock import Clock
 from convexrelu._parallel import count_workers, one_blas_thread
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_positive, check_seconds
@@ -52,10 +52,10 @@ CONE_RANK = 10
 """Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
 
 # Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
-_CELL, _CELL_PER_ARM, _CONE = 2e-7, 4e-9, 3e-5
+_CELL, _CELL_PER_GENERATOR, _CONE = 2e-7, 4e-9, 3e-5
 _COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
-# Before cells are listed, cones get a tenth of that time: they finish first where many arms hardly matter
-# (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
+# Before cells are listed, cones get a tenth of that time: they finish first where many generators hardly
+# matter (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
 _CONE_SHARE = 0.1
 _ASCENT_SHARE = 0.3  # of the time, for the local phase
 _STARTS = 32
@@ -166,7 +166,7 @@ def _correlations(
     time_limit: float | None,
     *,
     search: bool,
-    enough: float = np.inf,
+    stop_above: float = np.inf,
 ) -> list[Correlation]:
     """Return the largest correlations of ``sign * lam``, each as far as the largest of all needs it."""
     matrix = as_matrix(X)
@@ -176,8 +176,9 @@ def _correlations(
     scaled, scaled_weights, exponent = _rescaled(matrix, weights)
     choices = [sign * scaled_weights for sign in signs]
     with np.errstate(over="ignore"):
-        level = float(np.ldexp(float(enough), -exponent))
-    found = _maximize(scaled, choices, tolerance, float(seconds), search=search, enough=level)
+        level = float(np.ldexp(float(stop_above), -exponent))
+    clock = Clock(limit=float(seconds))
+    found = _maximize(scaled, choices, tolerance, clock, search=search, stop_above=level)
     answers = [_unscaled(correlation, exponent) for correlation in found]
     if not all(np.isfinite(answer.value) for answer in answers):
         raise InvalidInputError("the correlation is beyond the range of float64: rescale X or lam")
@@ -203,9 +204,9 @@ def _rescaled(
     support = np.flatnonzero((lam != 0) & X.any(axis=1))
     rows, (mantissas, powers) = X[support], np.frexp(lam[support])
     _, sizes = np.frexp(np.abs(rows).max(axis=1))
-    arms = powers + sizes
-    exponent = int(arms.max()) if len(arms) else 0
-    return np.ldexp(rows, -sizes[:, None]), np.ldexp(mantissas, arms - exponent), exponent
+    exponents = powers + sizes
+    exponent = int(exponents.max()) if len(exponents) else 0
+    return np.ldexp(rows, -sizes[:, None]), np.ldexp(mantissas, exponents - exponent), exponent
 
 
 def dual_norm(
@@ -215,7 +216,7 @@ def dual_norm(
     tol: float = 1e-9,
     time_limit: float | None = None,
     search: bool = True,
-    enough: float = np.inf,
+    stop_above: float = np.inf,
 ) -> DualNorm:
     """Return ``h(lam) = max_{||u||<=1} |lam^T (X u)_+|``: the larger of the correlations of lam and -lam.
 
@@ -230,7 +231,7 @@ def dual_norm(
     search : bool, default True
         Whether to search the directions for an exact answer. Without, the value is that of the best local
         maximum met and the bound is what the structure of the rows proves: fast, and the same every time.
-    enough : float, default inf
+    stop_above : float, default inf
         The search ends once a correlation above it is found, for whoever only asks whether there is one.
 
     Returns
@@ -248,7 +249,7 @@ def dual_norm(
     >>> dual_norm([[1.0, 0.0], [0.0, 1.0]], [0.5, -2.0]).value
     2.0
     """
-    plus, minus = _correlations(X, lam, (1.0, -1.0), tol, time_limit, search=search, enough=enough)
+    plus, minus = _correlations(X, lam, (1.0, -1.0), tol, time_limit, search=search, stop_above=stop_above)
     best, sign = (plus, 1.0) if plus.value >= minus.value else (minus, -1.0)
     return DualNorm(
         value=best.value,
@@ -265,7 +266,7 @@ class _Side:
     """What is known about the correlation of one choice of weights.
 
     `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
-    perturbed arms; `settled` means that there is nothing to search, `cut` that a search did not finish.
+    perturbed generators; `settled` means that there is nothing to search, `cut` that a search did not finish.
     """
 
     lam: Float[np.ndarray, " n"]
@@ -291,27 +292,26 @@ def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) ->
 
 
 def listing_seconds(pair: Zonotopes) -> float:
-    """Return about how long a list of the cells of the positive arms takes on one thread."""
+    """Return about how long a list of the cells of the positive generators takes on one thread."""
     lines = hyperplanes_of(pair.positive)
     n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
-    return n_cells * (_CELL + _CELL_PER_ARM * len(pair.negative))
+    return n_cells * (_CELL + _CELL_PER_GENERATOR * len(pair.negative))
 
 
 def _maximize(
     X: Float[np.ndarray, "n d"],
     choices: list[Float[np.ndarray, " n"]],
     tol: float,
-    seconds: float,
+    clock: Clock,
     *,
     search: bool,
-    enough: float,
+    stop_above: float,
 ) -> list[Correlation]:
     """Return the largest correlation for each choice of weights, as far as the largest of all needs it."""
-    deadline = time.monotonic() + seconds
-    sides = [_first_look(X, lam, seconds * _ASCENT_SHARE / len(choices)) for lam in choices]
+    sides = [_first_look(X, lam, clock.limit * _ASCENT_SHARE / len(choices)) for lam in choices]
     if search:
-        sides = _searched(sides, tol, deadline, enough)
-    return _evaluated(X, sides, tol, timed=bool(np.isfinite(seconds) or np.isfinite(enough)))
+        sides = _searched(sides, tol, clock, stop_above)
+    return _evaluated(X, sides, tol, timed=bool(np.isfinite(clock.limit) or np.isfinite(stop_above)))
 
 
 def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], seconds: float) -> _Side:
@@ -344,18 +344,18 @@ def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], secon
     )
 
 
-def _searched(sides: list[_Side], tol: float, deadline: float, enough: float) -> list[_Side]:
+def _searched(sides: list[_Side], tol: float, clock: Clock, stop_above: float) -> list[_Side]:
     """Search each side for more than the best value of all, the easiest first, in an even share of time."""
     floor = max(side.value for side in sides)
     answers = list(sides)
     todo = [k for k, side in enumerate(sides) if not side.settled and side.upper - floor > tol * floor]
     todo.sort(key=lambda k: sides[k].listing)
     for place, k in enumerate(todo):
-        if floor > enough:
+        if floor > stop_above:
             answers[k] = replace(sides[k], cut=True)
             continue
-        side, left = sides[k], deadline - time.monotonic()
-        found = _search(side, floor, tol, left / (len(todo) - place), enough)
+        side, share = sides[k], clock.within(clock.left / (len(todo) - place))
+        found = _search(side, floor, tol, share, stop_above)
         upper = min(side.upper, found.bound)
         answers[k] = replace(side, upper=upper, slack=found.slack, cut=not found.finished)
         if found.value > floor:
@@ -372,7 +372,7 @@ def _evaluated(
     best = max(value for value, _ in attained)
     answers = []
     for side, (value, direction) in zip(sides, attained, strict=True):
-        # without positive arms the bound is rounding already
+        # without positive generators the bound is rounding already
         rounding = side.pair.rounding if len(side.pair.positive) else 0.0
         bound = max(side.upper, value) + rounding
         exact = bound - best <= tol * best or side.upper <= side.pair.rounding + side.slack
@@ -396,13 +396,13 @@ def _attained(X: Float[np.ndarray, "n d"], side: _Side) -> tuple[float, Float[np
     return (value, direction) if value > 0 else (0.0, np.zeros(X.shape[1]))
 
 
-def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float) -> ConeSearch:
+def _search(side: _Side, floor: float, tol: float, clock: Clock, stop_above: float) -> ConeSearch:
     """Search all directions for more than `floor`: the cells if that is short, else cones, then the cells."""
-    pair, deadline = side.pair, time.monotonic() + seconds
+    pair = side.pair
     found = ConeSearch(
         value=floor, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
     )
-    listable = side.listing <= min(LONGEST_LISTING, max(seconds, 0.0) * count_workers())
+    listable = side.listing <= min(LONGEST_LISTING, clock.left * count_workers())
     if pair.basis.shape[1] <= CONE_RANK and not (listable and side.listing <= SHORT_LISTING):
         share = _CONE_SHARE if listable else 1.0
         found = search_cones(
@@ -410,17 +410,16 @@ def _search(side: _Side, floor: float, tol: float, seconds: float, enough: float
             floor,
             side.inside,
             tol=0.1 * tol,
-            seconds=share * seconds,
+            clock=clock.within(share * clock.left),
             max_nodes=int(min(MAX_CONES, share * side.listing / _CONE)) if listable else MAX_CONES,
             ceiling=side.upper,
-            enough=enough,
+            stop_above=stop_above,
         )
-    if found.finished or not listable or found.value > enough:
+    if found.finished or not listable or found.value > stop_above:
         return found
-    left = deadline - time.monotonic()
     with one_blas_thread():  # tasks run side by side, on small matrices
         return search_cells(
-            pair, found.value, found.direction, seconds=left, ceiling=found.bound, enough=enough
+            pair, found.value, found.direction, clock=clock, ceiling=found.bound, stop_above=stop_above
         )
 
 
@@ -428,7 +427,8 @@ def _structural_bound(pair: Zonotopes) -> float:
     """Return the best bound that needs no cells, in any rank.
 
     Any u has ``sum (p_i^T u)_+ <= max_s ||sum_i s_i p_i|| <= sqrt(sum_ij (p_i^T p_j)_+)``: attained if no
-    product is negative and the sum's direction meets no negative arm, hence on orthogonally separable data.
+    product is negative and the sum's direction meets no negative generator, hence on orthogonally separable
+    data.
     """
     P, rank = pair.positive, pair.basis.shape[1]
     if rank == 1:

@@ -1,9 +1,9 @@
 """The exact maximum of a neuron's correlation in the plane: one sweep around the circle.
 
-``F(u) = sum_i w_i (a_i^T u)_+`` is linear between neighbouring kinks, the unit vectors orthogonal to an arm:
-there ``F(u) = g^T u``, and g changes by one arm from an arc to the next. So sorting the kinks and one
-cumulative sum give F everywhere, and its maximum over an arc is ``||g||`` if g points into it, else the
-larger of the end points' values: O(n log n) in all.
+``F(u) = sum_i w_i (a_i^T u)_+`` is linear between neighbouring kinks, the unit vectors orthogonal to a
+generator: there ``F(u) = g^T u``, and g changes by one generator from an arc to the next. So sorting the
+kinks and one cumulative sum give F everywhere, and its maximum over an arc is ``||g||`` if g points into it,
+else the larger of the end points' values: O(n log n) in all.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from convexrelu.oracle.zonotopes import Zonotopes
 __all__ = ["ArcMaxima", "arc_maxima", "cross", "sweep_plane", "upper_half"]
 
 # Rounding per unit of sum ||w_i a_i||. A kink's angle is off by two units in the last place of pi (8.9e-16):
-# an arm taken for (in)active that far from its kink changes F by its length times that, and so do the arcs'
-# end points. Products and norms add a few units each.
+# a generator taken for (in)active that far from its kink changes F by its length times that, and so do the
+# arcs' end points. Products and norms add a few units each.
 _PER_LENGTH = 16 * float(np.finfo(np.float64).eps)
 # Of the cumulative sums: every partial sum carries at most one unit for each of its terms, and a point of the
 # arc's far side needs two of them.
@@ -34,7 +34,7 @@ class ArcMaxima:
     Attributes
     ----------
     directions : (2m, 2) float array
-        A maximiser on each arc, a unit vector; m is the number of non-zero arms.
+        A maximiser on each arc, a unit vector; m is the number of non-zero generators.
     values : (2m,) float array
         The maxima, of either sign.
     interior : (2m,) bool array
@@ -54,23 +54,24 @@ class ArcMaxima:
         return float(self.values.max(initial=0.0)) + self.rounding
 
 
-def arc_maxima(arms: Float[np.ndarray, "n 2"], weights: Float[np.ndarray, " n"]) -> ArcMaxima:
+def arc_maxima(generators: Float[np.ndarray, "n 2"], weights: Float[np.ndarray, " n"]) -> ArcMaxima:
     """Return the maxima of ``sum_i w_i (a_i^T u)_+`` over the arcs of the unit circle between its kinks."""
-    live = arms.any(axis=1) & (weights != 0)
-    arms, weights = arms[live], weights[live]
-    if not len(arms):
+    live = generators.any(axis=1) & (weights != 0)
+    generators, weights = generators[live], weights[live]
+    if not len(generators):
         return ArcMaxima(
             directions=np.zeros((0, 2)), values=np.zeros(0), interior=np.zeros(0, dtype=bool), rounding=0.0
         )
-    # a quarter turn of the arm, then folded; the angle grows across it, so that a folded arm becomes active
-    kinks, folded = upper_half(np.column_stack([-arms[:, 1], arms[:, 0]]))
+    # a quarter turn of the generator, then folded; the angle grows across it, so that a folded generator
+    # becomes active
+    kinks, folded = upper_half(np.column_stack([-generators[:, 1], generators[:, 0]]))
     order = np.argsort(np.arctan2(kinks[:, 1], kinks[:, 0]), kind="stable")
     kinks = kinks[order] / np.linalg.norm(kinks[order], axis=1)[:, None]
-    vectors = arms[order].astype(np.longdouble) * weights[order, None]
+    vectors = generators[order].astype(np.longdouble) * weights[order, None]
     enters = folded[order]
     before = vectors[~enters].sum(axis=0)
     half = before + np.cumsum(np.where(enters[:, None], vectors, -vectors), axis=0)
-    # on the far side exactly the other arms are active
+    # on the far side exactly the other generators are active
     slopes = np.vstack([half, vectors.sum(axis=0) - half]).astype(np.float64)
     ends = np.vstack([kinks[1:], -kinks[:1]])
     length = float(np.linalg.norm(vectors.astype(np.float64), axis=1).sum())
@@ -78,15 +79,15 @@ def arc_maxima(arms: Float[np.ndarray, "n 2"], weights: Float[np.ndarray, " n"])
         slopes,
         np.vstack([kinks, -kinks]),
         np.vstack([ends, -ends]),
-        length * (_PER_LENGTH + _PER_TERM * len(arms)),
+        length * (_PER_LENGTH + _PER_TERM * len(generators)),
     )
 
 
 def sweep_plane(pair: Zonotopes) -> ConeSearch:
-    """Maximise the correlation over the unit circle, for arms of rank two."""
-    arms = np.vstack([pair.positive, pair.negative])
+    """Maximise the correlation over the unit circle, for generators of rank two."""
+    generators = np.vstack([pair.positive, pair.negative])
     weights = np.r_[np.ones(len(pair.positive)), -np.ones(len(pair.negative))]
-    maxima = arc_maxima(arms, weights)
+    maxima = arc_maxima(generators, weights)
     best = int(np.argmax(maxima.values))
     return ConeSearch(
         value=float(maxima.values[best]),

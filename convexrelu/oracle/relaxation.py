@@ -35,8 +35,9 @@ _EXACT_TOL = 1e-9  # as the oracle's own default
 class Leaf:
     """A branch of the search over neurons, and what bounds the correlation on it.
 
-    Arms are ``lam_n x_n``. With ``sign * lam`` for lam: the free rows are those with positive entries that
-    are not fixed; the answering rows those with negative entries that are not fixed, then the fixed ones.
+    Generators are ``lam_n x_n``. With ``sign * lam`` for lam: the free rows are those with positive entries
+    that are not fixed; the answering rows those with negative entries that are not fixed, then the fixed
+    ones.
 
     Attributes
     ----------
@@ -47,7 +48,7 @@ class Leaf:
     sides : (f,) float array
         +1 where ``x_n^T u >= 0``, -1 where ``<= 0``.
     T : (l, p) float array
-        Answers to the free rows, in units of the answering rows' arms.
+        Answers to the free rows, in units of the answering rows' generators.
     t0 : (l,) float array
         Their constant part.
     mu : (p + 1,) float array
@@ -139,19 +140,19 @@ def relaxed_bound(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], rel
 
 def _bound(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], relaxation: Relaxation) -> float:
     support = np.flatnonzero((lam != 0) & X.any(axis=1))
-    arms = X[support] * np.abs(lam[support])[:, None]
-    size = float(np.abs(arms).max(initial=0.0))
+    generators = X[support] * np.abs(lam[support])[:, None]
+    size = float(np.abs(generators).max(initial=0.0))
     if size == 0 or not np.isfinite(size):
         return size
     exponent = int(np.frexp(size)[1])
-    arms = np.ldexp(arms, -exponent)  # exact: no square over- or underflows
+    generators = np.ldexp(generators, -exponent)  # exact: no square over- or underflows
     bounds = []
     for sign in (1.0, -1.0):
         leaves = [leaf for leaf in relaxation.leaves if leaf.sign == sign]
         if not _is_tree([list(zip(leaf.rows.tolist(), leaf.sides.tolist(), strict=True)) for leaf in leaves]):
             raise InvalidInputError(f"the leaves of sign {sign:+.0f} must form a binary tree over fixed rows")
         weights = sign * np.sign(lam[support])
-        bounds += [_leaf_bound(arms, weights, _on_support(leaf, support)) for leaf in leaves]
+        bounds += [_leaf_bound(generators, weights, _on_support(leaf, support)) for leaf in leaves]
     return float(np.ldexp(np.max(bounds), exponent))
 
 
@@ -175,11 +176,11 @@ def _on_support(leaf: Leaf, support: Int[np.ndarray, " k"]) -> Leaf:
     return replace(leaf, rows=place)
 
 
-def _leaf_bound(arms: Float[np.ndarray, "k d"], signs: Float[np.ndarray, " k"], leaf: Leaf) -> float:
-    """Bound the correlation on a branch; `arms` have the sizes ``|lam_n|``, `signs` those of the weights."""
+def _leaf_bound(generators: Float[np.ndarray, "k d"], signs: Float[np.ndarray, " k"], leaf: Leaf) -> float:
+    """Bound the correlation on a branch, given the rows times ``|lam_n|`` and the signs of the weights."""
     part = roles(signs, leaf.rows, leaf.sides)
-    generators = np.vstack([arms[part.answering], -leaf.sides[:, None] * arms[part.fixed]])
-    n_capped, p, n_answers = len(part.answering), len(part.free), len(generators)
+    answers = np.vstack([generators[part.answering], -leaf.sides[:, None] * generators[part.fixed]])
+    n_capped, p, n_answers = len(part.answering), len(part.free), len(answers)
     if leaf.T.shape != (n_answers, p) or leaf.t0.shape != (n_answers,) or leaf.mu.shape != (p + 1,):
         raise InvalidInputError(
             f"a leaf with {p} free and {n_answers} answering rows needs T ({n_answers}, {p}), t0 and mu to "
@@ -189,24 +190,24 @@ def _leaf_bound(arms: Float[np.ndarray, "k d"], signs: Float[np.ndarray, " k"], 
         raise InvalidInputError("a leaf's T, t0 and mu must be finite, and mu positive")
     T, t0 = _inside_box(leaf.T, leaf.t0, n_capped)
     constant, coupled = t0 + 0.5 * T.sum(axis=1), 0.5 * T
-    shift = signs[part.active] @ arms[part.active]
-    B = np.empty((p + 1, arms.shape[1]))  # one column of the text's B a row
-    B[0] = 0.5 * arms[part.free].sum(axis=0) + shift - constant @ generators
-    B[1:] = 0.5 * arms[part.free] - coupled.T @ generators
+    shift = signs[part.active] @ generators[part.active]
+    B = np.empty((p + 1, generators.shape[1]))  # one column of the text's B a row
+    B[0] = 0.5 * generators[part.free].sum(axis=0) + shift - constant @ answers
+    B[1:] = 0.5 * generators[part.free] - coupled.T @ answers
     root = np.sqrt(leaf.mu / leaf.mu.max())
     if not np.isfinite(B / root[:, None]).all():
         return float("inf")
     scale = float(np.linalg.norm(root))  # the root of sum mu
     norm = float(np.linalg.norm(B / root[:, None], 2))
     # what rounding may have done: to the columns of B, to the singular value, to the box
-    sizes, answers = np.linalg.norm(arms, axis=1), np.linalg.norm(generators, axis=1)
+    sizes, lengths = np.linalg.norm(generators, axis=1), np.linalg.norm(answers, axis=1)
     moved = np.empty(p + 1)
-    moved[0] = sizes[part.free].sum() + sizes[part.active].sum() + (np.abs(constant) @ answers)
-    moved[1:] = sizes[part.free] + np.abs(coupled).T @ answers
-    terms = len(arms) + 8
+    moved[0] = sizes[part.free].sum() + sizes[part.active].sum() + (np.abs(constant) @ lengths)
+    moved[1:] = sizes[part.free] + np.abs(coupled).T @ lengths
+    terms = len(generators) + 8
     columns = terms * _EPS * float(np.linalg.norm(moved / root))
     values = _SINGULAR_VALUES * (sum(B.shape) + 8) * _EPS * norm
-    box = terms * _EPS * float((np.abs(t0) + np.abs(T).sum(axis=1)) @ answers)
+    box = terms * _EPS * float((np.abs(t0) + np.abs(T).sum(axis=1)) @ lengths)
     return scale * (norm + columns + values) + box
 
 

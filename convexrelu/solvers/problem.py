@@ -169,7 +169,7 @@ class Problem:
         It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
         """
         lam = self.y * mu * self.inverse_norms
-        return dual_norm(self.data, lam, time_limit=time_limit, search=search, enough=enough)
+        return dual_norm(self.data, lam, time_limit=time_limit, search=search, stop_above=enough)
 
     def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
         """The inverse of :meth:`dual` on the rows kept."""

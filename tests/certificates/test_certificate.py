@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
-from convexrelu._clock import Clock
 from convexrelu.certificates import MultiClassCertificate, load_certificate
 from convexrelu.certificates.certificate import assess
 from convexrelu.oracle import dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import prepare
 from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
@@ -28,7 +28,7 @@ def relaxed(solution):
         problem,
         np.ones(len(y)),
         problem.neurons(network),
-        clock=Clock(limit=np.inf),
+        clock=SolverClock(limit=np.inf),
         target=0.999 * network.objective() / problem.scale,
     )
     relaxation = Relaxation(leaves=tuple(sorted(found.relaxation.leaves, key=lambda leaf: -len(leaf.rows))))

@@ -1,15 +1,16 @@
-"""Listing the cells of the positive arms: every vertex of Z_+ that a direction exposes is met."""
+"""Listing the cells of the positive generators: every vertex of Z_+ that a direction exposes is met."""
 
 import numpy as np
 import pytest
 
+from convexrelu._clock import Clock
 from convexrelu.arrangements import pattern_bound
 from convexrelu.arrangements.tableau import cell_above, new_tableau
 from convexrelu.arrangements.vertices import choice_at, generic_frame, lowest_cell, next_choice
 from convexrelu.oracle import zonotopes_of
 from convexrelu.oracle.cells import PERTURBATION, search_cells
 from convexrelu.oracle.cones import search_cones
-from convexrelu.oracle.neighbours import neighbouring_order, sums_of_neighbours
+from convexrelu.oracle.zonotopes import neighbouring_order, sums_of_neighbours
 
 
 def pair_of(seed, n, d, grid):
@@ -27,8 +28,8 @@ def test_listing_and_cones_agree(n, d, grid):
         if not len(pair.positive):
             continue
         nowhere = np.zeros(pair.basis.shape[1])
-        cells = search_cells(pair, 0.0, nowhere, seconds=60.0)
-        cones = search_cones(pair, 0.0, nowhere, tol=1e-12, seconds=60.0, max_nodes=10**6)
+        cells = search_cells(pair, 0.0, nowhere, clock=Clock(limit=60.0))
+        cones = search_cones(pair, 0.0, nowhere, tol=1e-12, clock=Clock(limit=60.0), max_nodes=10**6)
         assert cells.finished
         assert cones.finished
         assert cells.value == pytest.approx(cones.value, rel=1e-9, abs=1e-11)
@@ -37,22 +38,22 @@ def test_listing_and_cones_agree(n, d, grid):
 
 def test_the_value_is_attained_and_the_slack_is_what_the_perturbation_costs():
     pair = pair_of(3, 30, 7, grid=False)
-    found = search_cells(pair, 0.0, np.zeros(pair.basis.shape[1]), seconds=60.0)
+    found = search_cells(pair, 0.0, np.zeros(pair.basis.shape[1]), clock=Clock(limit=60.0))
     assert pair.values(found.direction[None, :])[0] == pytest.approx(found.value, rel=1e-12)
     sizes = np.linalg.norm(pair.positive, axis=1).sum()
     assert found.bound - found.value == pytest.approx(4 * PERTURBATION * sizes, rel=1e-2)
 
 
-def test_one_positive_arm_is_half_the_answer():
-    """One arm p and no negative ones: the maximum is its length."""
-    pair = zonotopes_of(np.array([[3.0, 4.0]]), np.array([2.0]))
-    assert search_cells(pair, 0.0, np.zeros(1), seconds=1.0).value == pytest.approx(10.0, rel=1e-15)
+def test_one_positive_generator_is_half_the_answer():
+    """One generator p and no negative ones: the maximum is its length."""
+    pair, clock = zonotopes_of(np.array([[3.0, 4.0]]), np.array([2.0])), Clock(limit=1.0)
+    assert search_cells(pair, 0.0, np.zeros(1), clock=clock).value == pytest.approx(10.0, rel=1e-15)
 
 
 def test_no_time_leaves_the_bound_known_before():
     pair = pair_of(0, 20, 4, grid=False)
     for search, more in ((search_cells, {}), (search_cones, {"tol": 1e-9, "max_nodes": 10})):
-        found = search(pair, 0.5, np.eye(4)[0], seconds=0.0, ceiling=7.0, **more)
+        found = search(pair, 0.5, np.eye(4)[0], clock=Clock(limit=0.0), ceiling=7.0, **more)
         assert not found.finished
         assert (found.value, found.bound) == (0.5, 7.0)
 
@@ -63,7 +64,8 @@ def test_a_search_over_cones_cut_off_has_a_bound_that_falls_with_its_nodes(d):
     nowhere, sizes = np.zeros(d), np.linalg.norm(pair.positive, axis=1).sum()
     bounds = []
     for nodes in (2**d + 1, 2**d + 200, 2**d + 2000):
-        found = search_cones(pair, 0.0, nowhere, tol=1e-9, seconds=60.0, max_nodes=nodes, ceiling=sizes)
+        clock = Clock(limit=60.0)
+        found = search_cones(pair, 0.0, nowhere, tol=1e-9, clock=clock, max_nodes=nodes, ceiling=sizes)
         directions = np.random.default_rng(0).normal(size=(10_000, d))
         seen = pair.values(directions / np.linalg.norm(directions, axis=1, keepdims=True)).max()
         assert max(seen, found.value) <= found.bound <= sizes
@@ -73,15 +75,15 @@ def test_a_search_over_cones_cut_off_has_a_bound_that_falls_with_its_nodes(d):
 
 
 @pytest.mark.parametrize(("n", "d"), [(600, 3), (1500, 2), (700, 4)])
-def test_cones_with_more_mixed_arms_than_get_multipliers_of_their_own(n, d):
-    """A few arms of Z_+ against hundreds of Z_-: neighbours share multipliers, and the answer is exact."""
+def test_cones_with_more_mixed_generators_than_get_multipliers_of_their_own(n, d):
+    """A few generators of Z_+ against hundreds of Z_-: neighbours share multipliers; the answer is exact."""
     rng = np.random.default_rng(n)
     X, lam = rng.normal(size=(n, d)), -rng.exponential(size=n) / n
     lam[:6] = 1.0
     pair = zonotopes_of(X, lam)
     nowhere = np.zeros(d)
-    cones = search_cones(pair, 0.0, nowhere, tol=1e-9, seconds=60.0, max_nodes=10**5)
-    cells = search_cells(pair, 0.0, nowhere, seconds=60.0)
+    cones = search_cones(pair, 0.0, nowhere, tol=1e-9, clock=Clock(limit=60.0), max_nodes=10**5)
+    cells = search_cells(pair, 0.0, nowhere, clock=Clock(limit=60.0))
     assert cones.finished
     assert cells.finished
     assert cones.value == pytest.approx(cells.value, rel=1e-8)
@@ -110,19 +112,19 @@ def test_shared_pivots_give_the_cells_that_one_elimination_each_gives(h, rank):
         assert 2 * visits == pattern_bound(h, rank)
 
 
-def test_sums_of_neighbours_lose_no_arm_and_bound_from_below():
+def test_sums_of_neighbours_lose_no_generator_and_bound_from_below():
     rng = np.random.default_rng(0)
     for k, r, most in [(1, 1, 1), (7, 3, 7), (100, 3, 9), (1025, 5, 64), (50, 2, 1)]:
-        arms = rng.normal(size=(k, r))
-        arms[: k // 4] = arms[0]
-        sums = sums_of_neighbours(arms, most)
+        generators = rng.normal(size=(k, r))
+        generators[: k // 4] = generators[0]
+        sums = sums_of_neighbours(generators, most)
         assert len(sums) <= most
-        np.testing.assert_allclose(sums.sum(axis=0), arms.sum(axis=0), atol=1e-11)
-        assert sorted(neighbouring_order(arms, 4)) == list(range(k))
+        np.testing.assert_allclose(sums.sum(axis=0), generators.sum(axis=0), atol=1e-11)
+        assert sorted(neighbouring_order(generators, 4)) == list(range(k))
         directions = rng.normal(size=(200, r))
-        apart, together = (np.maximum(directions @ a.T, 0).sum(axis=1) for a in (arms, sums))
+        apart, together = (np.maximum(directions @ a.T, 0).sum(axis=1) for a in (generators, sums))
         assert (together <= apart * (1 + 1e-12)).all()
-    # and neighbours they are: on the circle, 64 sums of 4096 arms are nearly as good as the arms
+    # and neighbours they are: on the circle, 64 sums of 4096 generators are nearly as good as the generators
     angles = rng.uniform(0, 2 * np.pi, size=4096)
     circle = np.c_[np.cos(angles), np.sin(angles)]
     assert (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from convexrelu._box_least_norm import box_least_norm
+from convexrelu._clock import Clock
 from convexrelu.arrangements import pattern_bound
 from convexrelu.oracle import zonotopes_of
 from convexrelu.oracle.cells import search_cells
@@ -31,7 +32,7 @@ def guessed_and_least(pair, guess, size=2000):
 def test_a_learnt_guess_rules_out_more_than_any_constant_one(n, d):
     """A distance found is never below the least; at the maximum's level nearly all vertices are ruled out."""
     pair = pair_of(n, n, d)
-    best = search_cells(pair, 0.0, np.zeros(d), seconds=60.0).value
+    best = search_cells(pair, 0.0, np.zeros(d), clock=Clock(limit=60.0)).value
     guess = learnt_guess(pair.positive, pair, MANY, best, np.random.default_rng(0))
     left, least = guessed_and_least(pair, guess)
     assert (left >= least * (1 - 1e-9) - 1e-12).all()
@@ -49,7 +50,7 @@ def test_nothing_is_learnt_where_that_takes_longer_than_the_list():
 
 
 def test_the_list_finds_the_same_maximum_with_and_without_a_guess(monkeypatch):
-    """Also where arms of Z_+ coincide, or lie in a plane, and where Z_- has none."""
+    """Also where generators of Z_+ coincide, or lie in a plane, and where Z_- has none."""
     rng = np.random.default_rng(2)
     X = rng.normal(size=(60, 5))
     X[10:20] = rng.integers(-1, 2, size=(10, 5))
@@ -59,10 +60,10 @@ def test_the_list_finds_the_same_maximum_with_and_without_a_guess(monkeypatch):
         pair = zonotopes_of(X, weights)
         nowhere = np.zeros(pair.basis.shape[1])
         assert pattern_bound(*pair.positive.shape) // 2 > 10_000  # enough to learn from
-        found = search_cells(pair, 0.0, nowhere, seconds=60.0)
+        found = search_cells(pair, 0.0, nowhere, clock=Clock(limit=60.0))
         with monkeypatch.context() as patch:
             patch.setattr("convexrelu.oracle.guesses._MOST_PRODUCTS", -1)
-            without = search_cells(pair, 0.0, nowhere, seconds=60.0)
+            without = search_cells(pair, 0.0, nowhere, clock=Clock(limit=60.0))
         assert found.finished
         assert without.finished
         assert found.value == pytest.approx(without.value, rel=1e-12)

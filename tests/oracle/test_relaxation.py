@@ -83,7 +83,7 @@ def test_whatever_the_numbers_are_the_bound_holds(seed, size, kind):
 
 
 def test_by_hand():
-    """One positive arm p, one negative q, T = t0 = 0: max(|p|, |q|), since nothing is answered."""
+    """One positive generator p, one negative q, T = t0 = 0: max(|p|, |q|), since nothing is answered."""
     X, lam = np.array([[3.0, 4.0], [0.0, 2.0]]), np.array([1.0, -1.0])
     leaves = tuple(
         Leaf(
@@ -115,9 +115,9 @@ def test_with_every_side_fixed_the_bound_is_the_maximum():
     leaves = []
     for sign, sides in itertools.product(SIGNS, itertools.product(SIGNS, repeat=5)):
         rows, weights = np.arange(5), np.array(sides)
-        arms = np.abs(lam)[:, None] * X
-        target = (sign * np.sign(lam) * (weights > 0)) @ arms
-        t0 = box_least_norm(-weights[:, None] * arms, target, np.full(5, np.inf)).t
+        generators = np.abs(lam)[:, None] * X
+        target = (sign * np.sign(lam) * (weights > 0)) @ generators
+        t0 = box_least_norm(-weights[:, None] * generators, target, np.full(5, np.inf)).t
         leaves.append(Leaf(sign=sign, rows=rows, sides=weights, T=np.zeros((5, 0)), t0=t0, mu=np.ones(1)))
     bound = relaxed_bound(X, lam, Relaxation(leaves=tuple(leaves)))
     assert bound == pytest.approx(dual_norm(X, lam).value, rel=1e-9)
