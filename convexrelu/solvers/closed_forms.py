@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from convexrelu.arrangements import is_spike_free
 from convexrelu.errors import SolverError
 from convexrelu.solvers.column_generation import Candidate
+from convexrelu.solvers.feasibility import least_vector
 from convexrelu.solvers.history import SolverClock
-from convexrelu.solvers.hulls import least_vector
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.reduced_program import resolved
 
@@ -26,10 +26,7 @@ __all__ = ["closed_form"]
 
 _EPS = float(np.finfo(float).eps)
 _SHARE = 0.5  # of the tolerance that the gap found here may take; the certificate's rounding needs some
-_NEWTON_STEPS = 6  # quadratic from about 1e-5: three do, the others repeat the last digits
-_WRONG = 1e-10  # a height or price below zero by more, relative to the whole, is not rounding
 _NEGLIGIBLE = 1e-2  # of the tolerance: relative shortfalls below it are left alone
-_SIGN_TOL = 1e-12  # on cosines, summed over a million rows; what passes wrongly is caught by the verification
 
 Answer = tuple[Neurons, Float[np.ndarray, " k"]]
 """Neurons and multipliers, to be verified."""
@@ -115,7 +112,8 @@ def _one_neuron_a_class(problem: Problem, tol: float, clock: SolverClock) -> Ans
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), _EPS)
     cosines = rows @ centres.T
     # necessary: products with one's own class are positive, hence with its sum, and so on
-    if not np.where(own, cosines > 0, cosines <= _SIGN_TOL).all():
+    # cosines of a million rows; what passes wrongly is caught by the verification
+    if not np.where(own, cosines > 0, cosines <= 1e-12).all():
         return None
     U, mu = np.zeros_like(centres), np.zeros(len(rows))
     for j in range(len(labels)):
@@ -218,7 +216,7 @@ class _Pattern:
         free = np.r_[shared > total * prices.sum(axis=1), excess > total * prices[self.own]]
         z = np.where(free, np.r_[shared, excess], 0.0)
         moves = [np.vstack([self.dual_basis, self.dual_basis * own[:, None]])[free] for own in self.own.T]
-        for _ in range(_NEWTON_STEPS):
+        for _ in range(6):  # quadratic from about 1e-5: three do, the others repeat the last digits
             U = self.vectors(*np.split(z, 2))
             slopes = [move @ u / np.linalg.norm(u) for move, u in zip(moves, U, strict=True)]
             curvature = sum(
@@ -228,7 +226,8 @@ class _Pattern:
             z[free] -= np.linalg.lstsq(np.asarray(curvature), np.sum(slopes, axis=0), rcond=None)[0]
         prices = self._prices(self.vectors(*np.split(z, 2)))
         mu = prices[self.own]
-        if min(z.min() / total, mu.min(), prices.sum(axis=1).min()) < -_WRONG:
+        # heights and prices below zero by less are rounding
+        if min(z.min() / total, mu.min(), prices.sum(axis=1).min()) < -1e-10:
             return None
         shared, excess = np.split(np.maximum(z, 0.0), 2)
         return shared, excess, np.maximum(mu, 0.0)
