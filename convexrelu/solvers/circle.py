@@ -27,18 +27,12 @@ from convexrelu.solvers.problem import Neurons, Problem
 
 __all__ = ["Circle", "CircleProgram", "circle_of"]
 
-LONGEST_ARC = np.pi / 32  # knots without a row keep the arcs short, so that a violation starts at 1.2e-3
 # HiGHS's tightest tolerance and its own default. Simplex vertices are far more accurate than either; the
 # other attempts are for when it gives up.
-_TIGHT, _LOOSE = 1e-10, 1e-7
-# Of the equations of the slopes' jumps: HiGHS drops entries below 1e-9, and the sine of an arc, the bend of a
-# sinusoid over it, can be as small as the tolerance within which rows count as parallel, 1e-12.
-_MAGNIFIED = 1e3
-_OUT_OF_TIME = 1  # scipy's status for a limit reached
 _ATTEMPTS: list[tuple[Literal["highs-ds", "highs-ipm"], float]] = [
-    ("highs-ds", _TIGHT),
-    ("highs-ipm", _TIGHT),
-    ("highs-ds", _LOOSE),
+    ("highs-ds", 1e-10),
+    ("highs-ipm", 1e-10),
+    ("highs-ds", 1e-7),
 ]
 
 
@@ -134,9 +128,12 @@ def circle_of(rows: Float[np.ndarray, "k 2"]) -> Circle:
 
 
 def _between(angles: Float[np.ndarray, " h"]) -> Float[np.ndarray, " m"]:
-    """Return angles that divide the arcs between the given ones, and round to the first again, evenly."""
+    """Return angles that divide the arcs between the given ones, and round to the first again, evenly.
+
+    Knots without a row keep the arcs short, so that a violation starts at 1.2e-3.
+    """
     gaps = np.diff(np.r_[angles, angles[0] + np.pi])
-    parts = np.ceil(gaps / LONGEST_ARC).astype(np.int64)
+    parts = np.ceil(gaps / (np.pi / 32)).astype(np.int64)
     starts, steps = np.repeat(angles, parts - 1), np.repeat(gaps / parts, parts - 1)
     number = np.arange(len(starts)) - np.repeat(np.cumsum(parts - 1) - (parts - 1), parts - 1)
     divided: np.ndarray = starts + (number + 1) * steps
@@ -178,9 +175,11 @@ class CircleProgram:
         kinks = sparse.csr_array((-signed, (circle.knot, np.arange(k))), shape=(K, k))
         largest = float(self.units.max())
         sums = sparse.csr_array(problem.rows.T * (signed / largest))
+        # HiGHS drops entries below 1e-9, and the sine of an arc, the bend of a sinusoid over it, can be as
+        # small as the tolerance within which rows count as parallel, 1e-12: the jumps are magnified
         grid: list[list[sparse.sparray | None]] = [
             [None, breaks, None],
-            [_MAGNIFIED * kinks, _MAGNIFIED * jumps, None],
+            [1e3 * kinks, 1e3 * jumps, None],
             [sums, None, -sparse.eye_array(2) / largest],
         ]
         return sparse.csr_array(sparse.block_array(grid, format="csr"))
@@ -242,7 +241,7 @@ class CircleProgram:
             )
             if result.status == 0 and result.x is not None:
                 return result
-            if result.status == _OUT_OF_TIME:
+            if result.status == 1:  # scipy's for a limit reached
                 break
         raise SolverError(
             f"the linear program on the circle of {k} rows and {matrix.shape[0]} directions failed: "

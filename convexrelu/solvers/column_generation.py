@@ -37,7 +37,6 @@ __all__ = [
     "Multipliers",
     "Phase",
     "generate",
-    "nothing",
     "unpriced",
 ]
 
@@ -46,23 +45,15 @@ _LOGGER = logging.getLogger("convexrelu")
 Phase = Literal["directions", "patterns", "oracle"]
 
 ROUGH = 1e-2  # violation at which the linear master hands over: later rounds of it crawl
-FINE = 1e-8  # least violation that counts: what the interior-point solver resolves
 FIRST_PENALTY = (
     1e3  # of artificial slack, on unit rows; raised while a multiplier reaches it, that is, while slack pays
 )
 LAST_PENALTY = 1e13  # beyond it float64 cannot tell the problem from an infeasible one
 MAX_ROUNDS = 60
-FEW_ROUNDS = 2
-EXPLORING = 8  # rounds of the linear master between two reduced programs
-CLOSE = 1e-4  # violation at which these end
 DROPPED = 0.1  # share of the tolerance that sparser multipliers may cost
-FEW_ROWS = 60  # on so few the linear tail takes a moment
-POLISH_RANK = 5  # from this rank on sparse multipliers save the oracle more than the linear tail costs
 PER_ROUND = 30  # violated directions added at once, for each output sign
 STARTS = 24
-AROUND = 0.1  # spread of starts around a violator that the local search had missed
-CHEAP = 0.3  # seconds for the local search that are not worth a thought
-MANY_STARTS = 250  # a dimension, before the local search is believed that nothing violates
+PRICING_SECONDS = 0.3  # that the local search may take without a look at what the exact oracle would
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +96,12 @@ class Candidate:
     value: float
     earlier: tuple[Multipliers, ...] = ()
 
+    @classmethod
+    def empty(cls, problem: Problem) -> Candidate:
+        """No neurons and no multipliers."""
+        mu = np.zeros(len(problem.y))
+        return cls(neurons=problem.empty_neurons, mu=mu, norm=unpriced(problem), value=0.0)
+
     def bound(self, problem: Problem) -> float:
         """Lower bound that the multipliers prove, given their dual norm (0 before the oracle has spoken)."""
         return float(problem.demand @ self.mu) / max(self.norm.upper_bound, 1.0)
@@ -134,7 +131,7 @@ def generate(
     is taken for the outcome of the first phase if it has multipliers; else its neurons take part in it.
     """
     penalty = FIRST_PENALTY
-    candidate = start or nothing(problem)
+    candidate = start or Candidate.empty(problem)
     while True:
         run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
         if until == "directions" or not candidate.mu.any() or penalty > FIRST_PENALTY:
@@ -219,20 +216,22 @@ class Generation:
         program.add(_price(self.problem, rough.mu, rough.neurons, self.rng).violators)
         candidate = replace(rough, value=self._value(rough.neurons))
         k, r = self.problem.rows.shape
-        polish_first = r >= POLISH_RANK or k <= FEW_ROWS
+        # in such rank sparse multipliers save the oracle more than the linear tail costs, and on few rows
+        # that takes a moment
+        polish_first = r >= 5 or k <= 60
         while not self.clock.expired():
             candidate = self._settled(program, candidate, exact=exact)
             if not exact or self.clock.expired():
                 return candidate
-            enough = 1 + self.tol / 2
+            violated = 1 + self.tol / 2
             if polish_first:
                 candidate = self._polished(candidate)
                 pricing = _price(self.problem, candidate.mu, candidate.neurons, self.rng, starts=self._many)
-                if pricing.largest > enough and program.add(pricing.violators):
+                if pricing.largest > violated and program.add(pricing.violators):
                     continue  # cheaper than to be told by the oracle
-            asked = self._asked(candidate, enough=enough)
+            asked = self._asked(candidate, stop_above=violated)
             norm = asked.norm
-            if norm.value <= enough or not program.add(self._around(asked)):
+            if norm.value <= violated or not program.add(self._around(asked)):
                 return asked if polish_first else self._closer(asked)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
         return self._polished(candidate) if exact else candidate
@@ -243,9 +242,9 @@ class Generation:
         Without `exact` a few of them: rows are still missing, and matter more.
         """
         neurons, mu, value = rough.neurons, rough.mu, rough.value
-        fine = max(FINE, DROPPED * self.tol)
+        fine = max(1e-8, DROPPED * self.tol)  # the interior-point solver resolves no less
         master = Master(self.problem, penalty=self.penalty)
-        for _ in range(MAX_ROUNDS if exact else FEW_ROUNDS):
+        for _ in range(MAX_ROUNDS if exact else 2):
             if not len(program):
                 break
             try:
@@ -266,7 +265,7 @@ class Generation:
                 break
             # the neurons of a mix that has played on have the activities that the next program will want
             master.add(neurons.joined(pricing.violators).normalized())
-            program.add(self._played(master, rounds=EXPLORING, violation=CLOSE).neurons)
+            program.add(self._played(master, rounds=8, violation=1e-4).neurons)
         return Candidate(neurons=neurons, mu=mu, norm=unpriced(self.problem), value=value)
 
     def _closer(self, asked: Candidate) -> Candidate:
@@ -281,12 +280,12 @@ class Generation:
         shortfall = np.maximum(self.problem.demand - self.problem.outputs(neurons), 0)
         return neurons.size + float(np.minimum(self.problem.caps, self.penalty) @ shortfall)
 
-    def _asked(self, candidate: Candidate, *, enough: float = np.inf) -> Candidate:
-        """Return the candidate with its dual norm, from the exact oracle; a value above `enough` will do."""
+    def _asked(self, candidate: Candidate, *, stop_above: float = np.inf) -> Candidate:
+        """Return the candidate with its dual norm, from the oracle; a value above `stop_above` will do."""
         clock, norm = self.clock, unpriced(self.problem)
         with clock.interruption.ending():
             limit = None if np.isinf(clock.limit) else max(clock.left, 1e-3)
-            norm = self.problem.dual_norm(candidate.mu, time_limit=limit, enough=enough)
+            norm = self.problem.dual_norm(candidate.mu, time_limit=limit, stop_above=stop_above)
         priced = replace(candidate, norm=norm)
         self._note("oracle", candidate.value, priced.bound(self.problem), len(candidate.neurons))
         return priced
@@ -294,7 +293,7 @@ class Generation:
     def _around(self, asked: Candidate) -> Neurons:
         """Return the violator that the oracle found, and the local maxima near it."""
         found = asked.norm.direction @ self.problem.basis
-        near = found + AROUND * self.rng.normal(size=(STARTS, len(found)))
+        near = found + 0.1 * self.rng.normal(size=(STARTS, len(found)))
         neurons = Neurons(U=np.vstack([found, near]), signs=np.full(1 + STARTS, asked.norm.sign))
         violator = neurons.kept(np.array([0]))
         pricing = _price(self.problem, asked.mu, neurons, self.rng, starts=self._many)
@@ -302,8 +301,9 @@ class Generation:
 
     @property
     def _many(self) -> int:
+        """Starts before the local search is believed that nothing violates."""
         rank: int = self.problem.rows.shape[1]
-        return MANY_STARTS * (rank - 1)
+        return 250 * (rank - 1)
 
     def _polished(self, candidate: Candidate) -> Candidate:
         """The linear tail: a sparse mix of the neurons' directions and of the maxima near mu.
@@ -350,7 +350,7 @@ def _price(
     starts: int = STARTS,
 ) -> Pricing:
     """Local maxima above `at_least` of the correlation of +-lam, from `near` and from the oracle's starts."""
-    found, largest = problem.nobody, 0.0
+    found, largest = problem.empty_neurons, 0.0
     for sign in (1.0, -1.0):
         pair = zonotopes_of(problem.rows, sign * problem.y * mu)
         if not len(pair.positive):
@@ -371,7 +371,7 @@ def _price(
 
 def _worthwhile(pair: Zonotopes, starts: int) -> int:
     """Return so many starts, or fewer where they would take long, and longer than the exact oracle."""
-    if starts * climb_seconds(pair) <= CHEAP:
+    if starts * climb_seconds(pair) <= PRICING_SECONDS:
         return starts
     return min(starts, max(STARTS, int(listing_seconds(pair) / climb_seconds(pair))))
 
@@ -381,7 +381,7 @@ def _first_directions(problem: Problem) -> Neurons:
     rng = np.random.default_rng(0)
     uniform = np.full(len(problem.y), 1.0)
     scale = max(np.linalg.norm(problem.rows.sum(axis=0)), 1.0)
-    return _price(problem, uniform / scale, problem.nobody, rng, at_least=0.0).violators
+    return _price(problem, uniform / scale, problem.empty_neurons, rng, at_least=0.0).violators
 
 
 def _preferable(
@@ -407,11 +407,6 @@ def _sparse(mu: Float[np.ndarray, " k"], tol: float) -> Float[np.ndarray, " k"]:
     kept = mu.copy()
     kept[dropped] = 0.0
     return kept
-
-
-def nothing(problem: Problem) -> Candidate:
-    """No neurons and no multipliers."""
-    return Candidate(neurons=problem.nobody, mu=np.zeros(len(problem.y)), norm=unpriced(problem), value=0.0)
 
 
 def unpriced(problem: Problem) -> DualNorm:

@@ -28,15 +28,6 @@ SOLVERS = ("CLARABEL", "ECOS", "SCS")
 # scaled rows: that is refused.
 RESIDUAL_TOL = 1e-3
 
-# What a solver calls its time limit; ECOS has none.
-_LIMITS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
-
-_OPTIONS: dict[str, dict[str, float]] = {
-    "CLARABEL": {},
-    "ECOS": {},
-    "SCS": {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 100_000},
-}
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FullSolution:
@@ -99,8 +90,12 @@ def solve_full(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # the residuals below decide
         try:
-            limit = {_LIMITS[name]: seconds} if np.isfinite(seconds) and name in _LIMITS else {}
-            scaled.solve(solver=name, **_OPTIONS[name], **limit)
+            options: dict[str, float] = {}
+            if name == "SCS":
+                options = {"eps_abs": 1e-8, "eps_rel": 1e-8, "max_iters": 100_000}
+            if np.isfinite(seconds) and name != "ECOS":  # which has no limit of time
+                options["time_limit_secs" if name == "SCS" else "time_limit"] = seconds
+            scaled.solve(solver=name, **options)
         except cp.error.SolverError as error:
             raise SolverError(
                 f"{name} failed on the full program of {len(patterns)} patterns: {error}"

@@ -24,10 +24,10 @@ __all__ = ["Master", "Mix"]
 _TIGHT = 1e-10
 # Nearly equal directions make bases ill-conditioned: HiGHS then gives up on the tight tolerances, or on one
 # algorithm. Tried in this order; 1e-7 is HiGHS's own default.
-_PRIMAL, _DUAL = 4, 1
+_DUAL = 1  # HiGHS's number of the dual simplex method, 4 is the primal one's
 _ATTEMPTS = [
     ("simplex", _DUAL, _TIGHT),
-    ("simplex", _PRIMAL, _TIGHT),
+    ("simplex", 4, _TIGHT),
     ("ipm", _DUAL, _TIGHT),
     ("simplex", _DUAL, 1e-7),
     ("ipm", _DUAL, 1e-7),
@@ -79,7 +79,7 @@ class Master:
 
     def __init__(self, problem: Problem, *, penalty: float) -> None:
         self.problem = problem
-        self.directions = problem.nobody
+        self.directions = problem.empty_neurons
         # every row in units of its demand: HiGHS's tolerance is absolute, and demands span as many decades as
         # the norms of the rows
         k = len(problem.y)

@@ -25,7 +25,7 @@ from convexrelu.certificates import MultiClassCertificate
 from convexrelu.errors import InfeasibleError, InvalidInputError, SolverError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
-from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, nothing, unpriced
+from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, unpriced
 from convexrelu.solvers.feasibility import check_feasible
 from convexrelu.solvers.full_program import check_solver, solve_full
 from convexrelu.solvers.history import SolverClock, show_rounds
@@ -36,8 +36,6 @@ from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 from convexrelu.solvers.working_set import WHOLE, generate_lazily
 
 __all__ = ["METHODS", "solve_max_margin"]
-
-_SOLVER_SHARE = 0.6  # of the time limit, after which the network is taken as it is and its bound is sought
 
 METHODS = ("auto", "closed-form", "column-generation", "program")
 
@@ -168,8 +166,8 @@ def _solve_binary(
     clock = SolverClock(limit=seconds, interruption=interruption)
     task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C, lines), clock=clock)
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
-        return finish(task, nothing(task.problem), method="closed-form")
-    part = clock.until(_SOLVER_SHARE * seconds)
+        return finish(task, Candidate.empty(task.problem), method="closed-form")
+    part = clock.until(0.6 * seconds)  # then the network is taken as it is and its bound is sought
     candidate, name = _candidate(task.problem, tol, method, solver, start, part, rng)
     return finish(task, candidate, method=name, hurried=part.expired())
 
@@ -240,7 +238,7 @@ def _full_program(
         if not clock.expired():
             raise
     if answer is None:  # cut off: there is no network, but a bound may still be found
-        return nothing(problem)
+        return Candidate.empty(problem)
     clock.note("program", objective=answer.value * problem.scale, bound=0.0, n_neurons=len(answer.neurons))
     rough = Candidate(neurons=answer.neurons, mu=answer.mu, norm=unpriced(problem), value=answer.value)
     penalty = max(FIRST_PENALTY, 1e2 * float(answer.mu.max()))

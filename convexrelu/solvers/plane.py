@@ -31,7 +31,6 @@ FIRST = 100  # rows that enter a soft-margin problem at least
 ROUGH = 1e-3  # gap of a working set at which more rows enter
 MAX_ROUNDS = 40  # each divides the violation by about ten: more than float64 has digits
 STALLED = 2  # rounds in which the gap was not halved: the linear solver's accuracy is reached
-CLOSED = 1e-3  # share of the tolerance at which a gap counts as closed: the last rounds cost next to nothing
 SHORT = 1e-2  # of the tolerance: a relative shortfall below it costs the objective no more than that
 
 
@@ -75,9 +74,11 @@ def solve_plane(problem: Problem, *, tol: float, clock: SolverClock) -> Candidat
     SolverError if not even the first linear program can be solved.
     """
     if problem.caps.sum() <= 1:  # |F| <= sum mu on unit rows: no neuron is worth its price
-        return _priced(problem, problem.caps.copy(), problem.nobody, float(problem.caps @ problem.demand))
+        return _priced(
+            problem, problem.caps.copy(), problem.empty_neurons, float(problem.caps @ problem.demand)
+        )
     working = np.arange(len(problem.y)) if len(problem.y) <= WHOLE else _first_rows(problem)
-    cuts, wanted = problem.nobody, max(tol, ROUGH) if len(working) < len(problem.y) else tol
+    cuts, wanted = problem.empty_neurons, max(tol, ROUGH) if len(working) < len(problem.y) else tol
     while True:
         found, cuts = _solve_rows(problem.subset(working), cuts, wanted, clock)
         violated = _violated(problem, found.neurons, working, SHORT * wanted)
@@ -116,7 +117,8 @@ def _solve_rows(problem: Problem, cuts: Neurons, tol: float, clock: SolverClock)
             n_neurons=len(neurons),
         )
         stalled = 0 if best.gap < 0.5 * before.gap else stalled + 1
-        if best.gap <= CLOSED * tol or stalled >= STALLED or not len(violators) or clock.expired():
+        closed = best.gap <= 1e-3 * tol  # far within the tolerance: the last rounds cost next to nothing
+        if closed or stalled >= STALLED or not len(violators) or clock.expired():
             break
         cuts = cuts.joined(violators)
     return best, cuts
@@ -126,10 +128,8 @@ def _first(problem: Problem) -> Bracket:
     """No neurons, and equal multipliers up to the caps: the lower bound is never zero."""
     mu = np.minimum(problem.caps, 1.0)
     mu /= max(_violators(problem, mu)[1], 1.0)
-    nobody = problem.nobody
-    return Bracket(
-        neurons=nobody, objective=problem.objective(nobody), mu=mu, bound=float(problem.demand @ mu)
-    )
+    none = problem.empty_neurons
+    return Bracket(neurons=none, objective=problem.objective(none), mu=mu, bound=float(problem.demand @ mu))
 
 
 def _violators(problem: Problem, mu: Float[np.ndarray, " k"]) -> tuple[Neurons, float]:
@@ -138,7 +138,7 @@ def _violators(problem: Problem, mu: Float[np.ndarray, " k"]) -> tuple[Neurons, 
     A maximum ``1/cos(w)`` inside an arc falls to 1 at the angles +-w beside it: those at half the way enter
     as well, so that the next violation is a sixteenth.
     """
-    found, largest = problem.nobody, 0.0
+    found, largest = problem.empty_neurons, 0.0
     for sign in (1.0, -1.0):
         maxima = arc_maxima(problem.rows, sign * problem.y * mu)
         largest = max(largest, maxima.bound)

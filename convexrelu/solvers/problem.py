@@ -105,7 +105,7 @@ class Problem:
         return bool(np.isfinite(self.caps).all())
 
     @property
-    def nobody(self) -> Neurons:
+    def empty_neurons(self) -> Neurons:
         """No neurons."""
         return Neurons(U=self.rows[:0], signs=self.y[:0])
 
@@ -162,14 +162,14 @@ class Problem:
         *,
         time_limit: float | None = None,
         search: bool = True,
-        enough: float = np.inf,
+        stop_above: float = np.inf,
     ) -> DualNorm:
         """The dual norm of the multipliers, by the oracle (:func:`convexrelu.oracle.dual_norm`).
 
         It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
         """
         lam = self.y * mu * self.inverse_norms
-        return dual_norm(self.data, lam, time_limit=time_limit, search=search, stop_above=enough)
+        return dual_norm(self.data, lam, time_limit=time_limit, search=search, stop_above=stop_above)
 
     def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
         """The inverse of :meth:`dual` on the rows kept."""

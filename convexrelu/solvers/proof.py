@@ -14,6 +14,7 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._status import Status
 from convexrelu.certificates.bounds import best_rescaling, dual_scale, relative_gap, upper_bound
 from convexrelu.certificates.certificate import assess
 from convexrelu.errors import SolverError
@@ -137,7 +138,6 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
     clock = task.clock
     network = _at_margin(task, _network(task, candidate.neurons, method, hurried=hurried))
     proof = _proven(task, candidate, objective=upper_bound(task.X, task.y, network, task.C))
-    nobody = TwoLayerReLU(np.zeros((0, task.X.shape[1])), np.zeros(0))
     certificate = assess(
         task.X,
         task.y,
@@ -145,15 +145,19 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
         proof.lam,
         norm=proof.norm,
         C=task.C,
-        better=nobody,
+        better=TwoLayerReLU(np.zeros((0, task.X.shape[1])), np.zeros(0)),
         relaxation=proof.relaxation,
     )
     cut = clock.expired() or (proof.unfinished and np.isfinite(clock.limit))
-    status = "optimal" if certificate.gap <= task.tol else "time_limit" if cut else "bounded"
+    status = Status.TIME_LIMIT if cut else Status.BOUNDED
+    if clock.interrupted:
+        status = Status.INTERRUPTED
+    elif certificate.gap <= task.tol:
+        status = Status.OPTIMAL
     return MaxMarginSolution(
         network=network,
         lam=certificate.lam,
-        status="interrupted" if clock.interrupted else status,
+        status=status,
         method=method,
         patterns=np.array([task.X @ w1 > 0 for w1 in network.W1], dtype=bool).reshape(-1, len(task.X)),
         history=tuple(clock.rounds),

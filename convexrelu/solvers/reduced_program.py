@@ -26,15 +26,8 @@ __all__ = ["Reduced", "ReducedProgram", "own_masks", "resolved"]
 
 # Asked of the interior-point method; what it reached is measured by the caller, never assumed.
 _TOLERANCE = 1e-10
-_SLACK_PRICE = 1e4  # of slack where the problem forbids it, per unit of the objective
-_USABLE = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
 _NEAR = 0.02  # rows whose cosine with a neuron is below this may well change sides: they start with a hinge
-_CROSSED = 1e-9  # of a row's demand: a wrong side that costs less is the solver's rounding
-_MAX_CHECKS = 20  # rounds of noticing; almost always 1 to 3, and each only adds hinges
 _IDLE = 1e-7  # share of the largest neuron below which one is the interior-point method's idea of zero
-# Entries of the constraints up to which the simpler of Clarabel's factorisations is the faster one (measured:
-# 1.5 to 4 times at 7e4 entries of 200 rows); it has two, and its own choice falls on the other from 4e4 on
-_SIMPLE = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,7 +67,7 @@ class ReducedProgram:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._directions = problem.nobody
+        self._directions = problem.empty_neurons
         self._masks = np.zeros((0, len(problem.y)), dtype=bool)
         self._hinges = np.zeros((0, len(problem.y)), dtype=bool)
         self._keys: list[bytes] = []
@@ -122,7 +115,8 @@ class ReducedProgram:
         live = sizes > _IDLE * sizes.max(initial=0.0)
         self._turn(neurons, sizes, live)
         reached = neurons.U @ rows.T
-        crossed = opposite & ~self._hinges & (np.where(sides < 0, -reached, reached) > _CROSSED * demand)
+        # a wrong side that costs less of a row's demand is the solver's rounding
+        crossed = opposite & ~self._hinges & (np.where(sides < 0, -reached, reached) > 1e-9 * demand)
         self._hinges |= crossed
         settled = not crossed.any()
         if settled:  # else a neuron may come to be needed when the missing hinges are there
@@ -150,11 +144,14 @@ class ReducedProgram:
         settings.verbose = False
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
         blocks = _constraints(problem.rows, sides, pairs)
-        if blocks.nnz <= _SIMPLE:
+        # Of Clarabel's two factorisations the simpler one is the faster up to about so many entries
+        # (measured: 1.5 to 4 times at 7e4 entries of 200 rows); its own choice falls on the other from 4e4.
+        if blocks.nnz <= 100_000:
             settings.direct_solve_method = "qdldl"
         linear = sparse.csc_matrix((len(cost), len(cost)))
         answer = clarabel.DefaultSolver(linear, cost, blocks, rhs, cones, settings).solve()
-        if str(answer.status) not in _USABLE or not np.isfinite(answer.x).all():
+        usable = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
+        if str(answer.status) not in usable or not np.isfinite(answer.x).all():
             raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
         x, z = np.asarray(answer.x), np.asarray(answer.z)
         neurons = Neurons(U=size * x[: q * r].reshape(q, r), signs=self._directions.signs)
@@ -170,8 +167,8 @@ def resolved(problem: Problem, neurons: Neurons) -> Reduced:
     size = neurons.size
     if size == 0 or program.add(neurons) == 0:
         raise SolverError("no neuron is active on its own class")
-    for _ in range(_MAX_CHECKS):
-        answer = program.solve(penalty=_SLACK_PRICE * max(size, 1.0), size=size)
+    for _ in range(20):  # almost always 1 to 3, and each only adds hinges
+        answer = program.solve(penalty=1e4 * max(size, 1.0), size=size)
         if answer.settled:
             return answer
     raise SolverError(f"the reduced program of {len(program)} neurons kept changing sides")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from convexrelu._status import Status
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.history import Round
@@ -24,7 +25,7 @@ class MaxMarginSolution:
         Margin 1 (hard margin), at most n neurons, merged and pruned.
     lam : (n,) float array
         Dual feasible (``h(lam) <= 1``, and ``y_n lam_n <= C``).
-    status : str
+    status : Status
         "optimal" (certified gap within the tolerance), "time_limit", "interrupted", or "bounded": nothing
         more could be proven, the gap says how much is open.
     method : str
@@ -39,7 +40,7 @@ class MaxMarginSolution:
 
     network: TwoLayerReLU
     lam: Float[np.ndarray, " n"]
-    status: str
+    status: Status
     method: str
     patterns: Bool[np.ndarray, "m n"]
     history: tuple[Round, ...]
@@ -102,9 +103,9 @@ class MultiClassSolution:
         return self.certificate.gap
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """The worst status among the classes."""
-        order = ["optimal", "bounded", "time_limit", "interrupted"]
+        order = [Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED]
         return max((s.status for s in self.solutions), key=order.index)
 
     def __repr__(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu.solvers.column_generation import Candidate, Multipliers, Phase, generate, nothing
+from convexrelu.solvers.column_generation import Candidate, Multipliers, Phase, generate
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem, spread
 
@@ -33,7 +33,7 @@ def generate_lazily(
 
     Begins with the neurons of `start`, if there are any.
     """
-    candidate = replace(nothing(problem), neurons=start)
+    candidate = replace(Candidate.empty(problem), neurons=start)
     if len(problem.y) <= WHOLE:
         return generate(problem, candidate, tol=tol, clock=clock, rng=rng)
     working = _first_rows(problem, rng)

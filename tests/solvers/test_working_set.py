@@ -14,9 +14,12 @@ from convexrelu.solvers.problem import Neurons, prepare
 def test_lazy_rows_agree_with_all_rows(n, d, C):
     X, y = cr.datasets.teacher(n, d, margin=0.2, rng=3)
     problem = prepare(np.asarray(X), np.asarray(y), C)
-    nobody = Neurons(U=problem.rows[:0], signs=problem.y[:0])
     few = working_set.generate_lazily(
-        problem, nobody, tol=1e-6, clock=SolverClock(limit=np.inf), rng=np.random.default_rng(0)
+        problem,
+        problem.empty_neurons,
+        tol=1e-6,
+        clock=SolverClock(limit=np.inf),
+        rng=np.random.default_rng(0),
     )
     all_rows = generate(problem, tol=1e-6, clock=SolverClock(limit=np.inf), rng=np.random.default_rng(0))
     assert few.value == pytest.approx(all_rows.value, rel=2e-6)

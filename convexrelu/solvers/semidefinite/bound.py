@@ -1,7 +1,7 @@
 """A dual variable with a proven bound in any dimension: a semidefinite program, then branch and bound.
 
 Where the exact oracle is out of reach, the dual variable that column generation leaves behind has a bound
-nobody can afford. Here lam is chosen for a bound that is cheap to check: that of
+is out of reach. Here lam is chosen for a bound that is cheap to check: that of
 :mod:`convexrelu.oracle.relaxation`, maximised over lam and all its numbers at once. Then the branches
 that hold the bound down are split, on the row whose activity is the least decided, and all are solved again;
 with every row decided the bound would be exact on the rows taken.
@@ -24,20 +24,6 @@ from convexrelu.solvers.semidefinite.interior_point import Answer, solve_jointly
 
 __all__ = ["SemidefiniteBound", "semidefinite_bound"]
 
-_SHARE = 1e-7  # of the largest multiplier: rows below it count as outside the support
-_MORE_ROWS = 0.5  # rows near their margins taken besides the support, as a share of it, and at least
-_AT_LEAST = 10
-# The rows are as many as the first round can do in this share of the time, at this speed (a slow core's).
-_FIRST_SHARE, _WORK_PER_SECOND = 0.25, 2.5e9
-_ROUNDS = 25  # of the interior-point method
-_LIFTED = 1e-2  # start of the rows outside the support, as a share of the mean multiplier
-_NEGLIGIBLE = 1e-4  # of the largest multiplier: rows below it are dropped after the first round
-_TOLERANCE = 0.05  # of the open gap: to what the program is solved, within
-_TIGHTEST, _LOOSEST = 1e-5, 3e-3
-_UNDECIDED = 1e-9  # a branch with less doubt than this is not split
-_IDLE = 0.3  # branches with less than this share of an even weight do not hold the bound down
-_GROWTH = 1.25  # by how much a branch may cost more in the next round
-_MOST_BRANCHES = 2000  # each holds a dense matrix of answers, in memory and in the certificate
 _DIGITS = 10  # significant ones kept of T, t0 and mu: their rounding is far below the gaps bounded here
 
 
@@ -81,7 +67,7 @@ def _search(
 ) -> SemidefiniteBound:
     best = SemidefiniteBound(mu=np.zeros(len(problem.y)), relaxation=Relaxation(), bound=0.0)
     rows = _rows_taken(problem, mu, neurons, clock.left)
-    lam = mu[rows] + _LIFTED * max(float(mu[rows].mean()), 1e-300)
+    lam = mu[rows] + 1e-2 * max(float(mu[rows].mean()), 1e-300)  # the method starts inside
     trees = [Tree(sign=1.0), Tree(sign=-1.0)]
     while not clock.expired():
         started = clock.elapsed
@@ -89,7 +75,7 @@ def _search(
         X = _in_own_span(part.rows)
         blocks = [Block(X, part.y, tree) for tree in trees]
         gap = 1.0 - best.bound / target
-        tolerance = float(np.clip(_TOLERANCE * gap, _TIGHTEST, _LOOSEST))
+        tolerance = float(np.clip(0.05 * gap, 1e-5, 3e-3))
         answer = solve_jointly(blocks, part.demand, part.caps, lam, tol=tolerance, expired=clock.expired)
         found = _proven(problem, rows, blocks, answer)
         best = found if found.bound > best.bound else best
@@ -102,8 +88,10 @@ def _search(
         candidates = _to_split(blocks, answer)
         if best.bound >= target or not (candidates or clock.expired()):
             return replace(best, finished=True)
-        affordable = len(trees) * clock.left / max(clock.elapsed - started, 1e-9) / _GROWTH
-        room = int(min(affordable, _MOST_BRANCHES)) - len(trees)
+        # a branch may cost a quarter more in the next round; each holds a dense matrix of answers, in memory
+        # and in the certificate, so that there is an end to them
+        affordable = len(trees) * clock.left / max(clock.elapsed - started, 1e-9) / 1.25
+        room = int(min(affordable, 2000)) - len(trees)
         if room < 1:
             break
         trees = _split(blocks, answer, candidates[:room])
@@ -117,7 +105,7 @@ def _search(
 
 def _carrying(lam: Float[np.ndarray, " q"], trees: Sequence[Tree]) -> Bool[np.ndarray, " q"]:
     """Which rows matter to the dual variable, or are fixed."""
-    used: np.ndarray = lam > _NEGLIGIBLE * lam.max()
+    used: np.ndarray = lam > 1e-4 * lam.max()
     for tree in trees:
         used[list(tree.rows)] = True
     return used
@@ -126,20 +114,24 @@ def _carrying(lam: Float[np.ndarray, " q"], trees: Sequence[Tree]) -> Bool[np.nd
 def _rows_taken(
     problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, seconds: float
 ) -> Int[np.ndarray, " q"]:
-    """Return the support of mu and the rows nearest to their margins, as many as there is time for."""
-    support = np.flatnonzero(mu > _SHARE * mu.max(initial=0.0))
+    """Return the support of mu and the rows nearest to their margins, as many as there is time for.
+
+    Besides the support half as many, and ten at least; of them all as many as the first round can do in a
+    quarter of the time, on a slow core.
+    """
+    support = np.flatnonzero(mu > 1e-7 * mu.max(initial=0.0))
     support = support[np.argsort(-mu[support], kind="stable")]
     room = problem.outputs(neurons) / problem.demand if len(neurons) else np.ones(len(mu))
     room[support] = np.inf
     others = np.argsort(room, kind="stable")[: len(mu) - len(support)]
-    more = max(_AT_LEAST, int(_MORE_ROWS * len(support)))
+    more = max(10, int(0.5 * len(support)))
     order = np.concatenate([support, others[:more]])
     work = _work(problem.y[order], problem.rows.shape[1])
-    return np.sort(order[: max(int((work <= _FIRST_SHARE * seconds * _WORK_PER_SECOND).sum()), 2)])
+    return np.sort(order[: max(int((work <= 0.25 * seconds * 2.5e9).sum()), 2)])
 
 
 def _work(y: Float[np.ndarray, " m"], rank: int) -> Float[np.ndarray, " m"]:
-    """Operations that the first round takes on the first, the first two, .., all of these rows."""
+    """Operations of 25 interior-point iterations on the first, the first two, .., all of these rows."""
     count = np.arange(1.0, len(y) + 1)
     positive = np.cumsum(y > 0).astype(np.float64)
     total = np.zeros(len(y))
@@ -147,7 +139,7 @@ def _work(y: Float[np.ndarray, " m"], rank: int) -> Float[np.ndarray, " m"]:
         answers, columns = count - free, free + 1
         total += (np.minimum(answers, rank) * columns) ** 3 / 3
         total += 6 * answers * columns**2 * (columns + count)
-    return _ROUNDS * total
+    return 25 * total
 
 
 def _in_own_span(rows: Float[np.ndarray, "k r"]) -> Float[np.ndarray, "k s"]:
@@ -175,10 +167,10 @@ def _proven(
 
 
 def _leaf(block: Block, point: Point, lam: Float[np.ndarray, " q"], rows: Int[np.ndarray, " q"]) -> Leaf:
-    """The answers of a branch in units of the arms; ``t = M_0 + M sigma`` with ``sigma = 2 s - 1``."""
-    arms = np.concatenate([lam[block.roles.answering], lam[block.roles.fixed]])
-    T = 2 * point.M[:, 1:] / arms[:, None]
-    t0 = (point.M[:, 0] - point.M[:, 1:].sum(axis=1)) / arms
+    """The answers of a branch in units of the generators; ``t = M_0 + M sigma`` with ``sigma = 2 s - 1``."""
+    sizes = np.concatenate([lam[block.roles.answering], lam[block.roles.fixed]])
+    T = 2 * point.M[:, 1:] / sizes[:, None]
+    t0 = (point.M[:, 0] - point.M[:, 1:].sum(axis=1)) / sizes
     return Leaf(
         sign=block.tree.sign,
         rows=rows[block.roles.fixed],
@@ -205,12 +197,15 @@ def _rounded(values: np.ndarray) -> np.ndarray:
 
 
 def _to_split(blocks: Sequence[Block], answer: Answer) -> list[int]:
-    """Return the branches that hold the bound down and can be split, the heaviest first."""
+    """Return the branches that hold the bound down and can be split, the heaviest first.
+
+    One with less than a third of an even share of the weight does not hold it down.
+    """
     doubt = [part.max(initial=0.0) for part in answer.doubts]
     return [
         int(b)
         for b in np.argsort(-answer.weights, kind="stable")
-        if answer.weights[b] * len(blocks) > _IDLE and doubt[b] > _UNDECIDED
+        if answer.weights[b] * len(blocks) > 0.3 and doubt[b] > 1e-9
     ]
 
 

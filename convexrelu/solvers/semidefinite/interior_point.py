@@ -31,12 +31,7 @@ from convexrelu.solvers.semidefinite.newton import Newton, cholesky
 
 __all__ = ["Answer", "solve_jointly"]
 
-_FIRST_DUAL = 10.0  # of the first complementarity, in units of the objective: large is safe
-_CENTRING, _FEASIBLE_CENTRING = 0.2, 0.1  # least centring before and after the dual side is feasible
-_FRACTION = 0.9  # of the way to the boundary
-_SHRINK = 0.8  # of the start, away from the boundary
-_MAX_ITERATIONS = 60
-_SHORTEST = 1e-3  # steps below it mean that rounding has taken over
+_CENTRING = 0.2  # the least before the dual side is feasible
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +77,7 @@ def solve_jointly(
     """
     state = _State(blocks, demand, caps, lam)
     answer = state.answer(finished=False)
-    for _ in range(_MAX_ITERATIONS):
+    for _ in range(60):
         finished = state.complementarity * state.size <= tol * answer.value
         if finished or expired() or not state.advance():
             break
@@ -150,7 +145,7 @@ class _State:
         self.capped = np.flatnonzero(np.isfinite(caps))
         self.caps = caps[self.capped]
         points = [block.start(lam) for block in blocks]
-        shrink = _SHRINK / self._scale(lam, points)
+        shrink = 0.8 / self._scale(lam, points)  # away from the boundary
         self.lam = shrink * lam
         self.points = [Point(M=shrink * v.M, h=shrink * v.h, mu=0.9 * v.mu) for v in points]
         self.dual_feasible = False
@@ -159,7 +154,7 @@ class _State:
             for block, v in zip(blocks, self.points, strict=True)
         ]
         self.size = len(self._own_slacks(self.lam)) + sum(len(s) + len(S) for s, S in primal)
-        start = _FIRST_DUAL * float(demand @ self.lam) / self.size
+        start = 10.0 * float(demand @ self.lam) / self.size  # of the objective: large is safe
         self.own = _Pair(s=self._own_slacks(self.lam), z=np.zeros(0), S=np.zeros((0, 0)), Z=np.zeros((0, 0)))
         self.own.z = start / self.own.s
         self.pairs = [_Pair(s=s, z=start / s, S=S, Z=start * np.linalg.inv(S)) for s, S in primal]
@@ -209,7 +204,7 @@ class _State:
             lam, own, moves = self._direction(centring * self.complementarity, np.zeros(1), flat)
             primal, dual = self._steps(lam, own, moves)
             shrunk = self._product_after(min(primal, 1.0), min(dual, 1.0), lam, own, moves)
-            least = _FEASIBLE_CENTRING if self.dual_feasible else _CENTRING
+            least = 0.1 if self.dual_feasible else _CENTRING
             centring = min(max((shrunk / self.complementarity) ** 2, least), 1.0)
             second = [
                 (move.ds * move.dz, _symmetric(move.dual_matrix @ move.matrix @ pair.V))
@@ -220,8 +215,8 @@ class _State:
             primal, dual = self._steps(lam, own, moves)
         except LinAlgError:
             return False
-        primal, dual = min(_FRACTION * primal, 1.0), min(_FRACTION * dual, 1.0)
-        if not min(primal, dual) > _SHORTEST:
+        primal, dual = min(0.9 * primal, 1.0), min(0.9 * dual, 1.0)  # of the way to the boundary
+        if not min(primal, dual) > 1e-3:  # rounding has taken over
             return False
         self._move(primal, dual, lam, own, moves)
         return True

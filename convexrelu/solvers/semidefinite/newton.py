@@ -12,9 +12,6 @@ from convexrelu.solvers.semidefinite.branch import Block, Gradient, Point
 
 __all__ = ["Newton", "cholesky"]
 
-_REFINEMENTS = 2  # of a solution through the entries of B, which loses digits near the optimum
-_ACCURATE = 1e-8  # relative residual at which it is not refined
-
 
 class Newton:
     """The Newton system of one branch, solved for all but lam.
@@ -155,9 +152,9 @@ class Newton:
 
         def solve(right: np.ndarray) -> np.ndarray:
             solution = once(right)
-            for _ in range(_REFINEMENTS):
+            for _ in range(2):  # through the entries of B digits are lost near the optimum: refined
                 rest = right - apply(solution)
-                if np.abs(rest).max(initial=0.0) <= _ACCURATE * np.abs(right).max(initial=0.0):
+                if np.abs(rest).max(initial=0.0) <= 1e-8 * np.abs(right).max(initial=0.0):
                     break
                 solution = solution + once(rest)
             return solution

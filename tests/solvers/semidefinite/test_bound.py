@@ -12,7 +12,7 @@ from convexrelu import Certificate, solve_max_margin
 from convexrelu.oracle import dual_norm
 from convexrelu.oracle.relaxation import relaxed_bound
 from convexrelu.solvers.history import SolverClock
-from convexrelu.solvers.problem import Neurons, prepare
+from convexrelu.solvers.problem import prepare
 from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 from convexrelu.solvers.semidefinite.branch import Block, Point, Tree
 from convexrelu.solvers.semidefinite.interior_point import solve_jointly
@@ -134,10 +134,6 @@ def random_problem(n, d, seed=0, spread=0.0):
     return X, np.where(rng.random(n) < 0.5, 1.0, -1.0)
 
 
-def nobody(problem):
-    return Neurons(U=problem.rows[:0], signs=problem.y[:0])
-
-
 @settings(max_examples=4)
 @given(st.integers(0, 2**16), st.sampled_from([0.0, 3.0]), st.sampled_from([np.inf, 0.5]))
 def test_bounds_hold_and_branching_closes_the_gap(seed, spread, C):
@@ -148,7 +144,7 @@ def test_bounds_hold_and_branching_closes_the_gap(seed, spread, C):
     found = semidefinite_bound(
         problem,
         np.ones(len(problem.y)),
-        nobody(problem),
+        problem.empty_neurons,
         clock=SolverClock(limit=1000.0),
         target=0.99 * known.objective / problem.scale,
     )
@@ -180,7 +176,11 @@ def test_degenerate_rows(kind):
     problem = prepare(X, y, np.inf)
     target = 0.98 * known.objective / problem.scale
     found = semidefinite_bound(
-        problem, np.ones(len(problem.y)), nobody(problem), clock=SolverClock(limit=1000.0), target=target
+        problem,
+        np.ones(len(problem.y)),
+        problem.empty_neurons,
+        clock=SolverClock(limit=1000.0),
+        target=target,
     )
     assert 0.97 * known.objective <= found.bound * problem.scale <= known.objective * (1 + 1e-9)
 
@@ -189,7 +189,9 @@ def test_an_early_end_still_bounds():
     X, y = random_problem(40, 10)
     problem = prepare(X, y, np.inf)
     mu, target = np.ones(40), 1e3
-    nothing = semidefinite_bound(problem, mu, nobody(problem), clock=SolverClock(limit=0.0), target=target)
+    nothing = semidefinite_bound(
+        problem, mu, problem.empty_neurons, clock=SolverClock(limit=0.0), target=target
+    )
     assert nothing.bound == 0
     assert not nothing.relaxation.leaves
     assert not nothing.finished
