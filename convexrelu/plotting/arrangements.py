@@ -13,7 +13,7 @@ from matplotlib.patches import Circle
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count
-from convexrelu.arrangements import Arrangement, Hyperplanes, count_patterns, enumerate_patterns
+from convexrelu.arrangements import Arrangement, Hyperplanes
 from convexrelu.arrangements.integers import decide
 from convexrelu.errors import InvalidInputError
 from convexrelu.plotting.style import (
@@ -38,7 +38,7 @@ _TICK = 18  # place on a great circle of 121 points, where ticks stand
 _PIXELS = 700
 
 
-def arrangement_figure(X: ArrayLike, *, title: str = "") -> Figure:
+def arrangement_figure(X: ArrayLike, arrangement: Arrangement, *, title: str = "") -> Figure:
     """Return a picture of the cells of an arrangement of rank 2 (a disc) or 3 (both sides of the sphere).
 
     Cells are coloured by how many rows are active, from the fewest (pale) to the most, and named by their
@@ -49,6 +49,8 @@ def arrangement_figure(X: ArrayLike, *, title: str = "") -> Figure:
     ----------
     X : (n, d) array
         The data, of rank 2 or 3; directions are drawn in coordinates of the row space.
+    arrangement : Arrangement
+        Its cells (:func:`convexrelu.enumerate_patterns`).
     title : str, default ""
         The title over all.
 
@@ -60,40 +62,41 @@ def arrangement_figure(X: ArrayLike, *, title: str = "") -> Figure:
     Raises
     ------
     InvalidInputError
-        If the rank is neither 2 nor 3, or there are too many cells to list.
+        If the rank is neither 2 nor 3.
 
     Examples
     --------
-    >>> figure = arrangement_figure([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> from convexrelu.arrangements import enumerate_patterns
+    >>> X = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    >>> figure = arrangement_figure(X, enumerate_patterns(X))
     >>> len(figure.axes)
     1
     """
-    decided = decide(X)
-    rank = decided.lines.rank
+    lines = decide(X).lines
+    rank = lines.rank
     if rank not in (2, 3):
         raise InvalidInputError(f"X must have rank 2 or 3 for a picture, got rank {rank}")
-    arrangement = enumerate_patterns(X)
     sides = (1.0,) if rank == 2 else (1.0, -1.0)
     figure, [row] = new_figure(1, len(sides), size=(4.9 * len(sides), 5.1))
     for ax, side in zip(row, sides, strict=True):
-        _draw_disc(ax, decided.lines, arrangement, side)
+        _draw_disc(ax, lines, arrangement, side)
         if rank == 3:
             entitle(ax, "front" if side > 0 else "back")
     word = "exact" if arrangement.exact else "ties within 1e-12"
-    note = f"{len(decided.lines.normals)} hyperplanes of rank {rank}: {len(arrangement)} cells ({word})"
+    note = f"{len(lines.normals)} hyperplanes of rank {rank}: {len(arrangement)} cells ({word})"
     figure.suptitle(f"{title}\n{note}" if title else note, fontsize=11)
     return figure
 
 
 def coverage_figure(
-    X: ArrayLike, sizes: Sequence[int], curves: Mapping[str, ArrayLike], *, title: str = ""
+    total: int, sizes: Sequence[int], curves: Mapping[str, ArrayLike], *, title: str = ""
 ) -> Figure:
     """Return how many of all patterns samples of growing size find.
 
     Parameters
     ----------
-    X : (n, d) array
-        The data; its patterns are counted exactly.
+    total : int
+        The number of all patterns (:func:`convexrelu.count_patterns`).
     sizes : sequence of int
         Numbers of directions drawn.
     curves : mapping of str to (k,) array
@@ -111,7 +114,6 @@ def coverage_figure(
     InvalidInputError
         If a curve does not match the sizes.
     """
-    total = count_patterns(X)
     draws = np.array([check_count(size, "sizes") for size in sizes])
     figure, [[ax]] = new_figure(size=(6.0, 4.2))
     for (name, curve), color, marker in zip(curves.items(), (POSITIVE, NEGATIVE, BOUND), "osD", strict=False):
