@@ -31,24 +31,29 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Turn the first Ctrl-C into an early end with the bounds so far.
+        """Turn the first Ctrl-C into an early end with what there is so far.
 
-        A second one raises KeyboardInterrupt as usual.
+        Whoever listens further out hears it, too. A second one raises KeyboardInterrupt as usual.
         """
         if threading.current_thread() is not threading.main_thread():
             yield  # signals reach the main thread only
             return
 
         def note(_number: int, _frame: FrameType | None) -> None:
-            self.pressed = True
+            for listener in _LISTENERS:
+                listener.pressed = True
             signal.signal(signal.SIGINT, before)
 
         before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, note)
+        _LISTENERS.append(self)
+        if len(_LISTENERS) == 1:
+            signal.signal(signal.SIGINT, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            _LISTENERS.pop()
+            if not _LISTENERS:
+                signal.signal(signal.SIGINT, before)
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -64,6 +69,10 @@ class Interruption:
             self.pressed = True
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+_LISTENERS: list[Interruption] = []
+"""Those in the main thread, the outermost first."""
 
 
 @dataclass(kw_only=True, eq=False)

@@ -1,64 +1,134 @@
-"""Gradient descent on the summed loss: plain steps, and normalised or growing ones that reach the limit."""
+"""Gradient descent of two-layer ReLU networks and of feed-forward networks of any depth.
+
+Two-layer ReLU networks, and feed-forward networks with homogeneous activations, are trained by compiled
+loops, all others by the package's forward pass. Several starts run in parallel.
+"""
 
 from __future__ import annotations
 
 import math
-import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack, overload
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
-from convexrelu._progress import Advance, ignore, progress_bar
+from convexrelu._progress import progress_bar
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, check_count, check_positive, check_seconds
+from convexrelu._validation import (
+    as_generator,
+    check_count,
+    check_nonnegative,
+    check_positive,
+    check_seconds,
+)
 from convexrelu.errors import InvalidInputError
-from convexrelu.losses import Loss, get_loss
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU, pack, unpack
+from convexrelu.training.kernels import CONVERGED, DIVERGED, REACHED, RUNNING
+from convexrelu.training.problem import DeepProblem, TwoLayerProblem, check_problem
+from convexrelu.training.run import Process, follow
 from convexrelu.training.stopping import StoppingRule
-from convexrelu.training.trajectory import Trajectory, check_training_problem
+from convexrelu.training.trajectory import DeepTrajectory, Trajectory
 
-__all__ = ["gradient_descent", "gradient_descents"]
+__all__ = ["gradient_descent"]
 
 _WORK_BETWEEN_CHECKS = 20_000_000
 """Multiplications between two looks at the clock and the keyboard: some hundredths of a second."""
+
+_NUMPY_WORK = 1_000_000
+"""The same for the loop in NumPy, which is slower on small networks."""
 
 _ORDERS_AT_ONCE = 100_000
 """Samples whose order is drawn at once: whole epochs, whatever is recorded, so that a seed is one run."""
 
 _RUNS_A_ROUND = 64
-"""Runs handed out between two advances of the progress bar, and kept when Ctrl-C ends the next ones."""
+"""Runs handed out between two advances of the progress bar."""
+
+_ENDS = {
+    RUNNING: None,
+    CONVERGED: Status.CONVERGED,
+    DIVERGED: Status.DIVERGED,
+    REACHED: Status.STOP_LOSS,
+}
+
+
+class _Options(TypedDict, total=False):
+    """The options of :func:`gradient_descent`, for its overloads."""
+
+    step_size: Required[float]
+    n_steps: Required[int]
+    loss: str
+    reduction: str
+    normalized: bool
+    growth: float
+    batch_size: int | None
+    rng: RNGLike
+    record: int | ArrayLike
+    stop: StoppingRule | Sequence[Any]
+    stop_loss: float | None
+    time_limit: float | None
+    progress: bool
+
+
+@overload
+def gradient_descent(
+    X: ArrayLike, y: ArrayLike, network: TwoLayerReLU, **options: Unpack[_Options]
+) -> Trajectory: ...
+
+
+@overload
+def gradient_descent(
+    X: ArrayLike, y: ArrayLike, network: FeedForward, **options: Unpack[_Options]
+) -> DeepTrajectory: ...
+
+
+@overload
+def gradient_descent(
+    X: ArrayLike, y: ArrayLike, network: Sequence[TwoLayerReLU], **options: Unpack[_Options]
+) -> tuple[Trajectory, ...]: ...
+
+
+@overload
+def gradient_descent(
+    X: ArrayLike, y: ArrayLike, network: Sequence[FeedForward], **options: Unpack[_Options]
+) -> tuple[DeepTrajectory, ...]: ...
 
 
 def gradient_descent(
     X: ArrayLike,
     y: ArrayLike,
-    network: TwoLayerReLU,
+    network: TwoLayerReLU | FeedForward | Sequence[TwoLayerReLU] | Sequence[FeedForward],
     *,
     step_size: float,
     n_steps: int,
     loss: str = "logistic",
+    reduction: str = "sum",
     normalized: bool = False,
     growth: float = 1.0,
     batch_size: int | None = None,
     rng: RNGLike = None,
     record: int | ArrayLike = 200,
     stop: StoppingRule | Sequence[Any] = (),
+    stop_loss: float | None = None,
     time_limit: float | None = None,
     progress: bool = False,
-) -> Trajectory:
-    """Return the trajectory of gradient descent on the loss summed over the samples.
+) -> Trajectory | DeepTrajectory | tuple[Trajectory | DeepTrajectory, ...]:
+    """Return the trajectory of gradient descent from a network, or of each of several networks.
 
-    A plain step moves by ``step_size`` times the negative gradient of ``L = sum_n l(y_n f(x_n))``. A
-    normalised step moves by ``step_size / (max_n ||x_n||^2 max(1, ||theta||^2))`` times the negative gradient
-    of log L, which is formed in the log domain: it neither overflows nor stalls when L underflows, and
-    ``||theta||^2`` grows about linearly in the step count. The network approaches the limit of its direction
-    like one over the step count at best, and more slowly where a neuron that vanishes in the limit correlates
-    almost as well as those that stay. The subgradient of the ReLU at 0 is 0 (the choice of WP section
-    4).
+    A plain step moves the trainable weights by ``step_size`` times the negative gradient of the loss, summed
+    or averaged over the samples. At a kink of the activation its derivative from the left is taken, for ReLU
+    0 (the choice of WP section 4).
+
+    A normalised step moves by ``step_size / (max_n ||x_n||^2 max(1, ||theta||^2))`` times the negative
+    gradient of log L, L the summed loss, which is formed in the log domain: it neither overflows nor stalls
+    when L underflows, and ``||theta||^2`` grows about linearly in the step count. The network approaches the
+    limit of its direction like one over the step count at best, and more slowly where a neuron that vanishes
+    in the limit correlates almost as well as those that stay.
 
     Growing steps (``growth > 1``) start as plain ones. After a step that did not raise the loss, the step
     size is multiplied by `growth`; a step that raised it is taken back, and the step size halved. The loss
@@ -70,51 +140,61 @@ def gradient_descent(
     X : array_like
         (n, d) data.
     y : array_like
-        (n,) binary labels.
-    network : TwoLayerReLU
-        Where to start.
+        (n,) binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
+        FeedForward with k outputs.
+    network : TwoLayerReLU, FeedForward, or sequence of either
+        Where to start; frozen weights stay. Several starts run in parallel, each bit for bit as it would
+        alone, for any number of workers.
     step_size : float
         The step size. Normalised steps of 0.1 to 0.5 are safe for the logistic and the exponential loss.
     n_steps : int
         The number of steps; growing steps that are taken back count.
     loss : str
-        "logistic", "exponential" or "square".
+        "logistic", "exponential", "square", or, of a FeedForward, "correlation" (whose descent is the ascent
+        of the NCF); see :mod:`convexrelu.losses`.
+    reduction : str
+        "sum" or "mean" over the samples.
     normalized : bool
-        Whether steps are normalised.
+        Whether steps are normalised (TwoLayerReLU only).
     growth : float, default 1
-        What a successful step multiplies the step size by; 1 for steps that do not grow. 1.1 is usual.
+        What a successful step multiplies the step size by (TwoLayerReLU only); 1 for steps that do not grow.
+        1.1 is usual.
     batch_size : int or None
-        How many samples a step sees, None for all. Every epoch goes through all samples once in an order
-        drawn anew, and its last batch has the rest. A step moves along ``n / size`` times the batch's
-        gradient. Plain steps only: normalised by its own loss, every batch would weigh the same, and the
-        limit would be another.
+        How many samples a step sees, None for all (TwoLayerReLU only). Every epoch goes through all samples
+        once in an order drawn anew, and its last batch has the rest. A step moves along ``n / size`` times
+        the batch's gradient. Plain steps only: normalised by its own loss, every batch would weigh the same,
+        and the limit would be another.
     rng : int, Generator, SeedSequence or None
-        The source of the orders; the same seed gives the same run.
+        The source of the orders; the same seed gives the same run. Of several networks the i-th draws from
+        the i-th generator spawned from it.
     record : int or array_like
         Which steps are stored: that many, spaced evenly in the logarithm of the step, or the steps
         themselves. Step 0 and the last step taken are always stored.
     stop : StoppingRule or sequence of them, default ()
         Rules of :mod:`convexrelu.training.stopping`, checked at the stored steps.
+    stop_loss : float or None
+        Stop after the first step whose loss is at most this; not with batches, which do not know the loss.
     time_limit : float or None
-        Seconds after which to stop.
+        Seconds after which to stop, for all runs together.
     progress : bool, default False
         Show a progress bar on the terminal.
 
     Returns
     -------
-    Trajectory
+    Trajectory, DeepTrajectory, or tuple of them
         With the step indices as ``times`` and the status "finished"; "converged" when a step changed no bit
         of the weights (so that no later one would: a stationary point, or a gradient below the rounding of
         the weights; of batches, a whole epoch); "diverged" when a step led to weights or a loss beyond
-        float64 (the step size is too large; the last finite state is kept); the name of the stopping rule
-        that held ("direction_change", "certified_gap", "kkt_residual"); "time_limit"; or "interrupted"
-        (Ctrl-C; what there is is returned).
+        float64 (the step size is too large; the last finite state is kept); "stop_loss"; the name of the
+        stopping rule that held ("direction_change", "certified_gap", "kkt_residual"); "time_limit"; or
+        "interrupted" (Ctrl-C). Of a run that is cut short, or that had not begun, there is what there is.
 
     Raises
     ------
     InvalidInputError
-        If an argument is malformed or out of range, the network has no neuron or another number of inputs
-        than X has columns, or two of `growth`, `normalized` and `batch_size` are asked for together.
+        If an argument is malformed or out of range, shapes do not agree, a TwoLayerReLU has no neuron, an
+        option is not for this kind of network, or two of `growth`, `normalized` and `batch_size` are asked
+        for together.
 
     Examples
     --------
@@ -124,164 +204,90 @@ def gradient_descent(
     >>> path = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=20000, normalized=True)
     >>> print(f"{path.objective[-1]:.3f}")
     1.283
+
+    Three weights in a row, and a target of 8:
+
+    >>> deep = cr.FeedForward([[[0.3]], [[0.3]], [[0.3]]], cr.PowerLeakyReLU(1.0))
+    >>> path = cr.gradient_descent([[1.0]], [8.0], deep, step_size=0.01, n_steps=2000, loss="square")
+    >>> [round(float(W[0, 0]), 6) for W in path.network_at(-1).weights]
+    [2.0, 2.0, 2.0]
     """
-    X, y = check_training_problem(X, y, network)
-    plan = _plan(
-        X,
-        step_size=step_size,
-        n_steps=n_steps,
-        loss=loss,
-        normalized=normalized,
-        growth=growth,
-        batch_size=batch_size,
-        record=record,
-        stop=stop,
+    single = isinstance(network, TwoLayerReLU | FeedForward)
+    starts = (network,) if single else _as_networks(network)
+    problems = [check_problem(X, y, start, loss=loss, reduction=reduction) for start in starts]
+    plan = _Plan(
+        step_size=check_positive(step_size, "step_size"),
+        wanted=_recorded_steps(record, check_count(n_steps, "n_steps")),
+        stop=_as_rules(stop),
+        stop_loss=math.nan if stop_loss is None else check_nonnegative(stop_loss, "stop_loss"),
+        normalized=bool(normalized),
+        growth=check_positive(growth, "growth"),
+        batch_size=None if batch_size is None else check_count(batch_size, "batch_size"),
     )
-    with progress_bar(progress, "descent", int(plan.wanted[-1])) as advance:
-        return _descend(X, y, network, plan, as_generator(rng), _deadline(time_limit), advance)
-
-
-def gradient_descents(
-    X: ArrayLike,
-    y: ArrayLike,
-    networks: Sequence[TwoLayerReLU],
-    *,
-    step_size: float,
-    n_steps: int,
-    loss: str = "logistic",
-    normalized: bool = False,
-    growth: float = 1.0,
-    batch_size: int | None = None,
-    rng: RNGLike = None,
-    record: int | ArrayLike = 200,
-    stop: StoppingRule | Sequence[Any] = (),
-    time_limit: float | None = None,
-    progress: bool = False,
-) -> tuple[Trajectory, ...]:
-    """Return the trajectories of gradient descent from many starts, run in parallel.
-
-    Every run is that of :func:`gradient_descent`, bit for bit and for any number of workers. With batches,
-    run i draws its orders from the i-th generator spawned from `rng`.
-
-    Parameters
-    ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels.
-    networks : sequence of TwoLayerReLU
-        Where to start; widths may differ.
-    step_size, n_steps, loss, normalized, growth, batch_size, record, stop
-        As for :func:`gradient_descent`.
-    rng : int, Generator, SeedSequence or None
-        The source of the batches' orders.
-    time_limit : float or None
-        Seconds for all runs together; runs that have not begun by then consist of their start.
-    progress : bool, default False
-        Show a progress bar on the terminal.
-
-    Returns
-    -------
-    tuple of Trajectory
-        One for each start. After Ctrl-C, runs that had not finished consist of their start, with the status
-        "interrupted".
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is malformed.
-    """
-    networks = _as_networks(networks)
-    problems = [check_training_problem(X, y, network) for network in networks]
-    X, y = problems[0]
-    plan = _plan(
-        X,
-        step_size=step_size,
-        n_steps=n_steps,
-        loss=loss,
-        normalized=normalized,
-        growth=growth,
-        batch_size=batch_size,
-        record=record,
-        stop=stop,
-    )
-    generators = as_generator(rng).spawn(len(networks))
-    deadline = _deadline(time_limit)
-    tasks = [(X, y, network, plan, one, deadline) for network, one in zip(networks, generators, strict=True)]
-    done: list[Trajectory] = []
-    try:
-        with progress_bar(progress, "descent", len(tasks)) as advance:
-            for k in range(0, len(tasks), _RUNS_A_ROUND):
-                finished = run_tasks(_descend, tasks[k : k + _RUNS_A_ROUND])
-                done += finished
-                advance(len(finished))
-    except KeyboardInterrupt:
-        rest = networks[len(done) :]
-        done += [_trajectory(X, y, plan.rule, [(0, n.W1.copy(), n.w2.copy())], "interrupted") for n in rest]
+    for problem in problems:
+        _check_options(plan, problem)
+    generator, clock = as_generator(rng), Clock(limit=check_seconds(time_limit))
+    if single:
+        return _descend(problems[0], plan, generator, clock, progress)
+    generators = generator.spawn(len(problems))
+    tasks = [(problem, plan, one, clock) for problem, one in zip(problems, generators, strict=True)]
+    done: list[Trajectory | DeepTrajectory] = []
+    with progress_bar(progress, "descent", len(tasks)) as advance, clock.interruption.listening():
+        for k in range(0, len(tasks), _RUNS_A_ROUND):
+            done += run_tasks(_descend, tasks[k : k + _RUNS_A_ROUND])
+            advance(min(_RUNS_A_ROUND, len(tasks) - k))
     return tuple(done)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Plan:
-    """What kind of steps to take, which to store, and when to stop."""
+    """What kind of steps to take, which to store (the last one ends the run), and what else ends it."""
 
-    rule: Loss
-    kind: int
     step_size: float
-    growth: float
-    batch_size: int
     wanted: Int[np.ndarray, " t"]
     stop: tuple[StoppingRule, ...]
+    stop_loss: float  # NaN for none: nothing is at most that
+    normalized: bool
+    growth: float
+    batch_size: int | None
 
 
-def _plan(
-    X: Float[np.ndarray, "n d"],
-    *,
-    step_size: float,
-    n_steps: int,
-    loss: str,
-    normalized: bool,
-    growth: float,
-    batch_size: int | None,
-    record: int | ArrayLike,
-    stop: StoppingRule | Sequence[Any],
-) -> _Plan:
-    """Check the options of descent."""
-    from convexrelu.training.kernels.two_layer import GROWING, NORMALIZED, PLAIN
-
-    rule = get_loss(loss)
-    rate = check_positive(step_size, "step_size")
-    wanted = recorded_steps(record, check_count(n_steps, "n_steps"))
-    factor = check_positive(growth, "growth")
-    if factor < 1.0:
-        raise InvalidInputError(f"growth must be at least 1, got {growth}")
-    if (factor > 1.0) + bool(normalized) + (batch_size is not None) > 1:
-        raise InvalidInputError(
-            "growth, normalized and batch_size exclude each other, "
-            f"got growth = {growth}, normalized = {normalized}, batch_size = {batch_size}"
-        )
-    size = len(X) if batch_size is None else check_count(batch_size, "batch_size")
-    if size > len(X):
-        raise InvalidInputError(f"batch_size must be at most {len(X)}, the rows of X, got {batch_size}")
-    rules = _as_rules(stop)
-    if normalized:
-        rate /= float(np.square(X).sum(axis=1).max()) or 1.0
-    kind = NORMALIZED if normalized else GROWING if factor > 1.0 else PLAIN
-    return _Plan(
-        rule=rule, kind=kind, step_size=rate, growth=factor, batch_size=size, wanted=wanted, stop=rules
-    )
+def _check_options(plan: _Plan, problem: TwoLayerProblem | DeepProblem) -> None:
+    """Refuse options that do not go together, or not with this kind of network."""
+    options = f"growth = {plan.growth}, normalized = {plan.normalized}, batch_size = {plan.batch_size}"
+    special = (plan.growth > 1.0) + plan.normalized + (plan.batch_size is not None)
+    if plan.growth < 1.0:
+        raise InvalidInputError(f"growth must be at least 1, got {plan.growth}")
+    if special > 1:
+        raise InvalidInputError(f"growth, normalized and batch_size exclude each other, got {options}")
+    if isinstance(problem, DeepProblem):
+        if special:
+            raise InvalidInputError(f"a FeedForward takes plain steps on all samples, got {options}")
+        if any(rule.asks_for_margins for rule in plan.stop):
+            raise InvalidInputError(
+                f"a FeedForward has no margins that a rule could judge, got stop = {plan.stop}"
+            )
+    elif plan.batch_size is not None:
+        if plan.batch_size > len(problem.X):
+            raise InvalidInputError(
+                f"batch_size must be at most {len(problem.X)}, the rows of X, got {plan.batch_size}"
+            )
+        if not math.isnan(plan.stop_loss):
+            raise InvalidInputError(
+                "stop_loss and batch_size exclude each other: batches do not know the loss"
+            )
 
 
-def _as_networks(networks: Sequence[TwoLayerReLU]) -> tuple[TwoLayerReLU, ...]:
-    """Return the starts of many runs; what each of them must be is checked with the data."""
+def _as_networks(networks: Any) -> tuple[Any, ...]:
+    """Return several starts; what each of them must be is checked with the data."""
     try:
         starts = tuple(networks)
     except TypeError as error:
         raise InvalidInputError(
-            f"networks must be a sequence of networks, got {type(networks).__name__}"
+            f"network must be a TwoLayerReLU, a FeedForward or a sequence, got {type(networks).__name__}"
         ) from error
     if not starts:
-        raise InvalidInputError("networks must hold at least one network")
+        raise InvalidInputError("network must hold at least one network, got an empty sequence")
     return starts
 
 
@@ -295,11 +301,7 @@ def _as_rules(stop: StoppingRule | Sequence[Any]) -> tuple[StoppingRule, ...]:
     return rules
 
 
-def _deadline(time_limit: float | None) -> float:
-    return time.perf_counter() + check_seconds(time_limit)
-
-
-def recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:
+def _recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t"]:
     """Sorted distinct step indices, with 0 and the last among them."""
     if np.ndim(record) == 0:
         count = check_count(record, "record")
@@ -321,135 +323,189 @@ def recorded_steps(record: int | ArrayLike, n_steps: int) -> Int[np.ndarray, " t
     return np.unique(np.concatenate([[0], steps, [n_steps]]))
 
 
-class _Descent:
-    """One run: the weights it has reached, and how it goes on from there."""
+def _descend(
+    problem: TwoLayerProblem | DeepProblem,
+    plan: _Plan,
+    generator: np.random.Generator,
+    clock: Clock,
+    progress: bool = False,
+) -> Trajectory | DeepTrajectory:
+    """Follow a plan to its end."""
+    run: _Descent
+    if isinstance(problem, TwoLayerProblem):
+        run = _TwoLayerDescent(problem, plan, generator)
+    else:
+        run = _DeepDescent(problem, plan)
+    return run.path(follow(run, plan.wanted, clock, progress=progress, what="descent"))
 
-    def __init__(
-        self,
-        X: Float[np.ndarray, "n d"],
-        y: Float[np.ndarray, " n"],
-        network: TwoLayerReLU,
-        plan: _Plan,
-        generator: np.random.Generator,
-    ) -> None:
-        from convexrelu.training.kernels import two_layer as _kernels
 
-        self.kernels, self.plan, self.generator = _kernels, plan, generator
-        self.form = _kernels.Padded.of(X, y, network.W1, network.w2)
-        self.step, self.state, self.idle = 0, _kernels.RUNNING, 0
-        self.log_step = math.log(plan.step_size)
-        n, _, m = self.form.shape
-        self.chunk = max(1, _WORK_BETWEEN_CHECKS // (2 * plan.batch_size * self.form.W1.shape[1] * m))
-        a_epoch = -(-n // plan.batch_size)
+class _Descent(Process):
+    """One run: how many steps it has taken, what it has stored, and how it goes on."""
+
+    reached: int
+
+    def __init__(self, plan: _Plan) -> None:
+        self.plan, self.reached = plan, 0
+        self.steps: list[int] = []
+        self.points: list[Any] = []
+
+    def store(self) -> None:
+        """Keep the weights that have been reached."""
+        if self.reached not in self.steps[-1:]:
+            self.steps.append(self.reached)
+            self.points.append(self.weights())
+
+    def rule_that_holds(self) -> str | None:
+        """Return the name of the first stopping rule that holds at the end of the path."""
+        path = self.path("", last=2) if self.plan.stop else None
+        return next((rule.name for rule in self.plan.stop if rule.holds(path)), None)
+
+    @abstractmethod
+    def weights(self) -> Any:
+        """Copy the weights that have been reached."""
+
+    @abstractmethod
+    def path(self, status: str, last: int = 0) -> Trajectory | DeepTrajectory:
+        """Return what is stored, or the last so many points of it."""
+
+
+class _TwoLayerDescent(_Descent):
+    """Descent of a two-layer ReLU network."""
+
+    def __init__(self, problem: TwoLayerProblem, plan: _Plan, generator: np.random.Generator) -> None:
+        from convexrelu.training.kernels import two_layer
+
+        super().__init__(plan)
+        self.kernels, self.problem, self.generator = two_layer, problem, generator
+        X, network = problem.X, problem.network
+        self.form = two_layer.Padded.of(X, problem.y, network.W1, network.w2)
+        self.kind, self.step_size = two_layer.PLAIN, plan.step_size * problem.scale
+        if plan.normalized:
+            self.kind = two_layer.NORMALIZED
+            self.step_size = plan.step_size / (float(np.square(X).sum(axis=1).max()) or 1.0)
+        elif plan.growth > 1.0:
+            self.kind = two_layer.GROWING
+        self.log_step, self.idle = math.log(self.step_size), 0
+        with np.errstate(divide="ignore"):
+            self.log_stop = float(np.log(plan.stop_loss / problem.scale))
+        n = len(X)
+        self.batch = plan.batch_size or n
+        work = 2 * self.batch * self.form.W1.shape[1] * network.n_neurons
+        self.chunk = max(1, _WORK_BETWEEN_CHECKS // work)
         self.epochs = max(1, _ORDERS_AT_ONCE // n)
-        self.between_orders = self.epochs * a_epoch
+        self.between_orders = self.epochs * -(-n // self.batch)
         self.orders = np.zeros((0, n), dtype=np.int64)
 
-    @property
-    def running(self) -> bool:
-        return bool(self.state == self.kernels.RUNNING)
-
-    def advance(self, target: int) -> None:
-        """Take some steps, up to `target` at most."""
-        form, plan, n = self.form, self.plan, self.form.shape[0]
-        count = min(self.chunk, target - self.step)
-        if plan.batch_size == n:
-            taken, self.state, self.log_step = self.kernels.run_steps(
-                form.XT,
-                form.y,
-                n,
+    def advance(self, target: float) -> Status | None:
+        """Take some steps."""
+        form, n, code = self.form, len(self.problem.X), self.problem.rule.code
+        arrays = form.XT, form.y, n
+        count = min(self.chunk, int(target) - self.reached)
+        if self.batch == n:
+            taken, state, self.log_step = self.kernels.run_steps(
+                *arrays,
                 form.W1,
                 form.w2,
-                plan.rule.code,
-                plan.kind,
-                plan.step_size,
-                plan.growth,
+                code,
+                self.kind,
+                self.step_size,
+                self.plan.growth,
+                self.log_stop,
                 self.log_step,
                 count,
             )
         else:
-            first = self.step % self.between_orders
+            first = self.reached % self.between_orders
             if first == 0:
                 self.orders = self.generator.permuted(np.tile(np.arange(n), (self.epochs, 1)), axis=1)
             count = min(count, self.between_orders - first)
-            taken, self.state, self.idle = self.kernels.run_batches(
-                form.XT,
-                form.y,
-                n,
-                self.orders,
-                first,
-                plan.batch_size,
-                form.W1,
-                form.w2,
-                plan.rule.code,
-                plan.step_size,
-                count,
-                self.idle,
+            weights = form.W1, form.w2, code
+            taken, state, self.idle = self.kernels.run_batches(
+                *arrays, self.orders, first, self.batch, *weights, self.step_size, count, self.idle
             )
-        self.step += taken
+        self.reached += taken
+        return _ENDS[state]
 
-    def end(self) -> str:
-        """The status, as far as the steps themselves decide it."""
-        names = {self.kernels.CONVERGED: "converged", self.kernels.DIVERGED: "diverged"}
-        return names.get(self.state, "finished")
+    def weights(self) -> tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m"]]:
+        """Copy the weights without their padding."""
+        return self.form.weights()
 
-
-def _descend(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    network: TwoLayerReLU,
-    plan: _Plan,
-    generator: np.random.Generator,
-    deadline: float,
-    advance: Advance = ignore,
-) -> Trajectory:
-    """Follow a plan to its end."""
-    run = _Descent(X, y, network, plan, generator)
-    stored: list[tuple[int, np.ndarray, np.ndarray]] = []
-    ended = ""
-    try:
-        for target in plan.wanted.tolist():
-            while run.step < target and run.running and not ended:
-                before = run.step
-                run.advance(target)
-                advance(run.step - before)
-                if time.perf_counter() > deadline and run.step < plan.wanted[-1] and run.running:
-                    ended = "time_limit"
-            stored.append((run.step, *run.form.weights()))
-            if ended or not run.running:
-                break
-            ended = _first_to_hold(plan.stop, _trajectory(X, y, plan.rule, stored[-2:], ""))
-            if ended:
-                break
-    except KeyboardInterrupt:
-        ended = "interrupted"
-        stored.append((run.step, *run.form.weights()))
-    if len(stored) > 1 and stored[-1][0] == stored[-2][0]:
-        stored.pop()
-    return _trajectory(X, y, plan.rule, stored, ended or run.end())
+    def path(self, status: str, last: int = 0) -> Trajectory:
+        """Return what is stored, or the last so many points of it."""
+        W1, w2 = zip(*self.points[-last:], strict=True)
+        return Trajectory(
+            X=self.problem.X,
+            y=self.problem.y,
+            times=np.array(self.steps[-last:], dtype=np.int64),
+            W1=np.array(W1),
+            w2=np.array(w2),
+            rule=self.problem.rule,
+            status=status,
+            kind="descent",
+            events=(),
+            reduction=self.problem.reduction,
+        )
 
 
-def _first_to_hold(rules: tuple[StoppingRule, ...], path: Trajectory) -> str:
-    """The name of the first rule that holds at the end of a path, or an empty one."""
-    return next((rule.name for rule in rules if rule.holds(path)), "")
+class _DeepDescent(_Descent):
+    """Descent of a feed-forward network."""
 
+    def __init__(self, problem: DeepProblem, plan: _Plan) -> None:
+        super().__init__(plan)
+        self.problem, self.w = problem, pack(problem.network.weights)
+        self.compiled = isinstance(problem.network.activation, PowerLeakyReLU)
+        work = _WORK_BETWEEN_CHECKS if self.compiled else _NUMPY_WORK
+        self.chunk = max(1, work // (3 * len(problem.X) * len(self.w)))
+        self.form = (
+            problem.network.free,
+            np.array(problem.network.widths, dtype=np.int64),
+            np.array(problem.X.T, order="C"),
+            np.array(problem.Y.T, order="C"),
+        )
 
-def _trajectory(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    rule: Loss,
-    stored: list[tuple[int, np.ndarray, np.ndarray]],
-    status: str,
-) -> Trajectory:
-    steps, W1, w2 = zip(*stored, strict=True)
-    return Trajectory(
-        X=X,
-        y=y,
-        times=np.array(steps, dtype=np.int64),
-        W1=np.array(W1),
-        w2=np.array(w2),
-        rule=rule,
-        status=status,
-        kind="descent",
-        events=(),
-    )
+    def advance(self, target: float) -> Status | None:
+        """Take some steps."""
+        count = min(self.chunk, int(target) - self.reached)
+        taken, state = self._run_compiled(count) if self.compiled else self._run_plain(count)
+        self.reached += taken
+        return _ENDS[state]
+
+    def _run_compiled(self, count: int) -> tuple[int, int]:
+        """Take up to so many steps; return how many, and the state."""
+        from convexrelu.training.kernels.feed_forward import run_deep_steps
+
+        problem, plan = self.problem, self.plan
+        activation: Any = problem.network.activation
+        kind = activation.alpha, activation.power, problem.rule.code, problem.scale
+        taken, state = run_deep_steps(self.w, *self.form, *kind, plan.step_size, plan.stop_loss, count)
+        return int(taken), int(state)
+
+    def _run_plain(self, count: int) -> tuple[int, int]:
+        """Do the same through the package's forward pass."""
+        problem, plan, like = self.problem, self.plan, self.problem.network.weights
+        at = problem.evaluate(unpack(self.w, like))
+        for step in range(count):
+            if at.loss <= plan.stop_loss:
+                return step, REACHED
+            with np.errstate(over="ignore", invalid="ignore"):
+                w = self.w - plan.step_size * pack(at.gradient)
+                at = problem.evaluate(unpack(w, like))
+            if np.array_equal(w, self.w) or not at.loss < np.inf:
+                return step, CONVERGED if at.loss < np.inf else DIVERGED
+            self.w = w
+        return count, REACHED if at.loss <= plan.stop_loss else RUNNING
+
+    def weights(self) -> Float[np.ndarray, " w"]:
+        """Copy the weights, in one vector."""
+        return self.w.copy()
+
+    def path(self, status: str, last: int = 0) -> DeepTrajectory:
+        """Return what is stored, or the last so many points of it."""
+        layers = unpack(np.array(self.points[-last:]), self.problem.network.weights)
+        return DeepTrajectory(
+            problem=self.problem,
+            times=np.array(self.steps[-last:], dtype=np.int64),
+            weights=tuple(np.ascontiguousarray(W) for W in layers),
+            status=status,
+            kind="descent",
+        )

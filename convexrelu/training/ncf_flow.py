@@ -18,19 +18,22 @@ fixed angle are taken, whose error is of the order of that angle.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.integrate import DOP853
 
+from convexrelu._clock import Clock
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_columns, as_matrix, check_count, check_positive, check_seconds
 from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.conditions import ncf_stationarity
 from convexrelu.networks import FeedForward, Layers, PowerLeakyReLU, forward, pack, unpack
 from convexrelu.networks.activations import homogeneous
+from convexrelu.training.run import Process, follow
 
 __all__ = ["NCFFlow", "ncf_flow"]
 
@@ -84,9 +87,9 @@ class NCFFlow:
     directions : tuple of (T, k_l, k_{l-1}) float arrays
         The layers of ``u = w / ||w||``; frozen entries as they are.
     status : str
-        "KKT point": the direction has settled at one, with N > 0; "origin": the weights go to 0; "zero": the
-        direction has settled where N vanishes; "not converged": more steps are needed; "time_limit";
-        "interrupted".
+        "kkt_point": the direction has settled at one, with N > 0; "origin": the weights go to 0; "zero": the
+        direction has settled where N vanishes; "max_steps": more steps are needed; "stalled": no step was
+        accurate enough; "time_limit"; "interrupted".
     step : float
         The angle of the fixed steps; 0 for the adaptive method.
     """
@@ -166,7 +169,7 @@ class NCFFlow:
             f"NCF flow of {self.network!r}: {self.status}; N(u) {self.value[0]:.4g} -> {self.value[-1]:.4g}, "
             f"log norm {self.log_norm[0]:.3g} -> {self.log_norm[-1]:.3g}"
         )
-        if self.status == "KKT point" and not self.step:  # the residual over many ties takes long
+        if self.status == Status.KKT_POINT and not self.step:  # the residual over many ties takes long
             text += f", stationarity {self.stationarity:.1e}"
         low, high = self.blow_up
         return text + (f", blows up at t in [{low:.8g}, {high:.8g}]" if math.isfinite(high) else "")
@@ -228,7 +231,7 @@ def ncf_flow(
     >>> start = cr.FeedForward([[[0.5]], [[0.5]], [[0.5]]], cr.PowerLeakyReLU(1.0))
     >>> flow = ncf_flow(start, [[1.0]], [1.0])
     >>> flow.status, flow.blow_up
-    ('KKT point', array([2., 2.]))
+    ('kkt_point', array([2., 2.]))
     """
     activation = _check_start(network)
     samples = np.array(as_matrix(X, columns=network.widths[0]))
@@ -236,18 +239,12 @@ def ncf_flow(
     tol, rtol = check_positive(tol, "tol"), check_positive(rtol, "rtol")
     step = check_positive(step, "step")
     most = check_count(max_steps, "max_steps")
-    seconds = check_seconds(time_limit)
-    smooth = not activation.kinked
-    record = _Record(network, samples, weights)
-    deadline = time.perf_counter() + seconds
-    try:
-        if smooth:
-            status = _integrate(record, tol, rtol, most, deadline)
-        else:
-            status = _take_fixed_steps(record, activation, step, most, deadline)
-    except KeyboardInterrupt:
-        status = "interrupted"
-    return record.flow(status, 0.0 if smooth else step)
+    clock, record = Clock(limit=check_seconds(time_limit)), _Record(network, samples, weights)
+    run = _FixedSteps(record, activation, step) if activation.kinked else _Integration(record, tol, rtol)
+    status = follow(run, [most], clock)
+    if status == Status.FINISHED:
+        status = Status.MAX_STEPS
+    return record.flow(status, step if activation.kinked else 0.0)
 
 
 def _check_start(network: FeedForward) -> PowerLeakyReLU:
@@ -289,10 +286,8 @@ class _Record:
         return np.asarray(pack(run.gradient(self.z))[self.free])
 
     def flow(self, status: str, step: float) -> NCFFlow:
-        # Ctrl-C may have come between the two lists
-        count = len(self.points)
         s, log_norm, times = np.ascontiguousarray(np.array(self.points).T)
-        layers = unpack(np.array(self.directions[:count]), self.network.weights)
+        layers = unpack(np.array(self.directions), self.network.weights)
         return NCFFlow(
             network=self.network,
             X=self.X,
@@ -306,48 +301,70 @@ class _Record:
         )
 
 
-def _integrate(record: _Record, tol: float, rtol: float, most: int, deadline: float) -> str:
-    """Follow a Lipschitz gradient by DOP853, storing each of its steps; return the status."""
-    from scipy.integrate import DOP853
+class _Integration(Process):
+    """A Lipschitz gradient, followed by DOP853; each of its steps is stored."""
 
-    degree = record.network.degree
-    u = record.whole[record.free]
-    gradient = record.gradient(u)
-    size = float(np.linalg.norm(gradient))
-    if size == 0.0:
-        return "zero"
+    reached: int
 
-    def slope(_s: float, state: Float[np.ndarray, " f"]) -> Float[np.ndarray, " f"]:
+    def __init__(self, record: _Record, tol: float, rtol: float) -> None:
+        self.record, self.tol, self.degree = record, tol, record.network.degree
+        u = record.whole[record.free]
+        self.size = float(np.linalg.norm(record.gradient(u)))
+        self.state = np.concatenate([u, record.points[0][1:]])
+        self.log_norm = float(self.state[-2])
+        self.rtol, self.reached = rtol, 0
+        self.nearest, self.waited = np.inf, 0
+
+    @cached_property
+    def solver(self) -> DOP853:
+        """The integrator, for a gradient that is not zero."""
+        return DOP853(
+            self._velocity,
+            0.0,
+            self.state,
+            1e300,
+            rtol=self.rtol,
+            atol=_FLOOR * self.rtol,
+            first_step=1e-3 / self.size,
+        )
+
+    def _velocity(self, _s: float, state: Float[np.ndarray, " f"]) -> Float[np.ndarray, " f"]:
         u = state[:-2] / np.linalg.norm(state[:-2])
-        g = record.gradient(u)
+        g = self.record.gradient(u)
         along = float(u @ g)
         # beyond this the true time cannot be told from infinity (weights that have faded) or stands still
-        pace = math.exp(min(-(degree - 2) * state[-2], 700.0))
+        pace = math.exp(min(-(self.degree - 2) * state[-2], 700.0))
         return np.concatenate([g - along * u, [along, pace]])
 
-    start = np.concatenate([u, record.points[0][1:]])
-    solver = DOP853(slope, 0.0, start, 1e300, rtol=rtol, atol=_FLOOR * rtol, first_step=1e-3 / size)
-    nearest, waited = np.inf, 0
-    for _ in range(most):
+    def advance(self, target: float) -> Status | None:  # noqa: ARG002  # one step cannot pass it
+        """Take a step."""
+        if self.size == 0.0:
+            return Status.ZERO
+        solver, record = self.solver, self.record
         solver.step()
+        self.reached += 1
         if solver.status == "failed":
-            return "not converged"
+            return Status.STALLED
         u = solver.y[:-2] / np.linalg.norm(solver.y[:-2])
         gradient = record.gradient(u)
         whole = record.whole.copy()
         whole[record.free] = u
         record.add(np.array([solver.t, solver.y[-2], solver.y[-1]]), whole)
         sine = _off(u, gradient) / (float(np.linalg.norm(gradient)) or 1.0)
-        waited = waited + 1 if tol < sine < _NEARLY_SETTLED and sine > 0.9 * nearest else 0
-        nearest = min(nearest, sine)
-        if waited >= _HOVERING:
-            solver.max_step, waited = 0.5 * float(solver.step_size or np.inf), 0
-        verdict = _verdict(u, gradient, tol, float(solver.y[-2] - start[-2]))
-        if verdict and not (verdict == "KKT point" and _still_to_come(degree, solver.y, float(u @ gradient))):
-            return verdict
-        if time.perf_counter() > deadline:
-            return "time_limit"
-    return "not converged"
+        self.waited = (
+            self.waited + 1 if self.tol < sine < _NEARLY_SETTLED and sine > 0.9 * self.nearest else 0
+        )
+        self.nearest = min(self.nearest, sine)
+        if self.waited >= _HOVERING:
+            solver.max_step, self.waited = 0.5 * float(solver.step_size or np.inf), 0
+        verdict = _verdict(u, gradient, self.tol, float(solver.y[-2]) - self.log_norm)
+        on_its_way = verdict == Status.KKT_POINT and _still_to_come(
+            self.degree, solver.y, float(u @ gradient)
+        )
+        return None if on_its_way else verdict
+
+    def store(self) -> None:
+        """Every step is stored when it is taken."""
 
 
 def _off(u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"]) -> float:
@@ -361,56 +378,72 @@ def _still_to_come(degree: int, state: Float[np.ndarray, " f"], growth: float) -
     return slow > 0 and math.exp(-slow * float(state[-2])) > _TAIL * slow * growth * float(state[-1])
 
 
-def _verdict(u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"], tol: float, growth: float) -> str:
-    """Return what has become of the direction, or "" if it is still on its way."""
+def _verdict(
+    u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"], tol: float, growth: float
+) -> Status | None:
+    """Return what has become of the direction, or None if it is still on its way."""
     along, size = float(u @ gradient), float(np.linalg.norm(gradient))
     settled = _off(u, gradient) <= tol * size
     if along > tol * size:
-        return "KKT point" if settled else ""
+        return Status.KKT_POINT if settled else None
     if along < -tol * size:
-        return "origin" if settled or growth < _FADED else ""
-    return "zero" if settled or size == 0.0 else ""
+        return Status.ORIGIN if settled or growth < _FADED else None
+    return Status.ZERO if settled or size == 0.0 else None
 
 
-def _take_fixed_steps(
-    record: _Record, activation: PowerLeakyReLU, step: float, most: int, deadline: float
-) -> str:
-    """Take steps of a fixed angle until the direction stays within a few of them; return the status."""
-    from convexrelu.training.kernels.feed_forward import run_ncf_steps
+class _FixedSteps(Process):
+    """Steps of a fixed angle, until the direction stays within a few of them."""
 
-    network, free = record.network, record.free
-    XT, ZT = np.ascontiguousarray(record.X.T), np.ascontiguousarray(record.z.T)
-    widths = np.array(network.widths, dtype=np.int64)
-    u, track = record.whole.copy(), record.points[0].copy()
-    block = max(1, round(_BLOCK / step))
-    portion = max(1, _WORK_BETWEEN_CHECKS // (3 * len(u) * len(record.X)))
-    kind = activation.alpha, activation.power, network.degree, step
-    ring, taken = [u.copy()], 0
-    while taken < most:
-        count = min(block - taken % block, portion, most - taken)
-        moving = run_ncf_steps(u, free, widths, XT, ZT, *kind, count, track)
-        taken += count
-        late = time.perf_counter() > deadline
-        if moving and not late and taken % block and taken < most:
-            continue
+    reached: int
+
+    def __init__(self, record: _Record, activation: PowerLeakyReLU, step: float) -> None:
+        network = record.network
+        self.record, self.step, self.reached = record, step, 0
+        self.u, self.track = record.whole.copy(), record.points[0].copy()
+        self.form = (
+            record.free,
+            np.array(network.widths, dtype=np.int64),
+            np.ascontiguousarray(record.X.T),
+            np.ascontiguousarray(record.z.T),
+            activation.alpha,
+            activation.power,
+            network.degree,
+            step,
+        )
+        self.block = max(1, round(_BLOCK / step))
+        self.portion = max(1, _WORK_BETWEEN_CHECKS // (3 * len(self.u) * len(record.X)))
+        self.ring = [self.u.copy()]
+
+    def advance(self, target: float) -> Status | None:
+        """Take steps, up to the end of a block."""
+        from convexrelu.training.kernels.feed_forward import run_ncf_steps
+
+        record, u, track = self.record, self.u, self.track
+        count = min(self.block - self.reached % self.block, self.portion, int(target) - self.reached)
+        moving = run_ncf_steps(u, *self.form, count, track)
+        self.reached += count
+        if moving and self.reached % self.block and self.reached < target:
+            return None
         turned = float(np.linalg.norm(u - record.directions[-1])) > _RECORD_ANGLE
         if turned or abs(track[1] - record.points[-1][1]) > _RECORD_GROWTH:
             record.add(track, u)
-        ring = [*ring[-_SETTLED_BLOCKS:], u.copy()]
-        still = len(ring) > _SETTLED_BLOCKS and float(np.linalg.norm(u - ring[0])) <= _CHATTER * step
+        self.ring = [*self.ring[-_SETTLED_BLOCKS:], u.copy()]
+        back = float(np.linalg.norm(u - self.ring[0])) <= _CHATTER * self.step
+        still = len(self.ring) > _SETTLED_BLOCKS and back
         if still or not moving or track[1] - record.points[0][1] < _FADED:
-            record.add(track, u)
-            return _verdict_after_steps(record, u, step)
-        if late:
-            break
-    record.add(track, u)
-    return "time_limit" if late else "not converged"
+            return _verdict_after_steps(record, u, self.step)
+        return None
+
+    def store(self) -> None:
+        """Keep the end."""
+        if self.track[0] > self.record.points[-1][0]:
+            self.record.add(self.track, self.u)
 
 
-def _verdict_after_steps(record: _Record, u: Float[np.ndarray, " w"], step: float) -> str:
+def _verdict_after_steps(record: _Record, u: Float[np.ndarray, " w"], step: float) -> Status:
     """Return what has become of a direction that has settled, or of weights that have faded."""
     gradient = record.gradient(u[record.free])
     cosine = float(u[record.free] @ gradient) / max(float(np.linalg.norm(gradient)), np.finfo(float).tiny)
     if cosine > 10 * step:
-        return "KKT point"
-    return "origin" if cosine < -10 * step else "zero"
+        return Status.KKT_POINT
+    return Status.ORIGIN if cosine < -10 * step else Status.ZERO

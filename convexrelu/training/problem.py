@@ -1,37 +1,38 @@
-"""The loss of a feed-forward network on given data, with its gradient.
+"""What is trained: a network on data, and the loss it is to lower.
 
-The square loss is ``1/2 ||y_n - H(x_n; w)||^2`` with real targets, the logistic loss
-``log(1 + exp(-y_n H(x_n; w)))`` with labels +1 and -1, an output each. They are summed over the samples, or
-averaged: the step sizes of the papers on early alignment fit the mean. A third "loss", ``-y_n^T H(x_n; w)``,
-is minus the neural correlation function of y: descent on it is ascent of the NCF, which is what training does
-as long as the outputs are small.
+A loss of :mod:`convexrelu.losses` is summed over the samples, or averaged: the step sizes of the papers on
+early alignment fit the mean. The "correlation" ``-y_n^T H(x_n; w)`` of a feed-forward network is minus the
+neural correlation function of y: descent on it is ascent of the NCF, which is what training does as long as
+the outputs are small.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_columns, as_labels, as_matrix
+from convexrelu._validation import as_columns, as_data, as_labels, as_matrix, check_range
 from convexrelu.errors import InvalidInputError
-from convexrelu.losses import get_loss
-from convexrelu.networks import FeedForward, Layers, forward
+from convexrelu.losses import CORRELATION, Loss, get_loss
+from convexrelu.networks import FeedForward, Layers, TwoLayerReLU, forward
 
 __all__ = [
-    "CORRELATION",
-    "LOGISTIC",
-    "SQUARE",
     "DeepProblem",
     "Evaluation",
+    "TwoLayerProblem",
     "check_deep_problem",
+    "check_problem",
+    "check_start",
+    "scale_of",
 ]
 
-SQUARE, LOGISTIC, CORRELATION = "square", "logistic", "correlation"
-_REDUCTIONS = ("mean", "sum")
+LARGEST_WEIGHT = 1e100
+"""Of a start, and over the root of the longest row's length: then squares of weights, outputs and their
+products with inputs stay within float64."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,8 +52,36 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TwoLayerProblem:
+    """Data, a loss and the two-layer ReLU network that training starts from.
+
+    Attributes
+    ----------
+    network : TwoLayerReLU
+        The start.
+    X, y : (n, d) and (n,) float arrays
+        The data, labels as +1 and -1.
+    rule : Loss
+        The loss of a sample.
+    reduction : str
+        "mean" or "sum" over the samples.
+    """
+
+    network: TwoLayerReLU
+    X: Float[np.ndarray, "n d"]
+    y: Float[np.ndarray, " n"]
+    rule: Loss
+    reduction: str
+
+    @property
+    def scale(self) -> float:
+        """What the summed loss is multiplied by: 1 or 1/n."""
+        return scale_of(self.reduction, len(self.X))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class DeepProblem:
-    """Data and a loss for networks of one shape.
+    """Data and a loss for feed-forward networks of one shape.
 
     Attributes
     ----------
@@ -61,9 +90,9 @@ class DeepProblem:
     X : (n, k_0) float array
         Samples.
     Y : (n, k_L) float array
-        Targets (square loss), labels +1 and -1 (logistic loss) or weights (correlation), a column an output.
-    loss : str
-        "square", "logistic" or "correlation".
+        Targets, or labels +1 and -1 if the loss takes labels, a column an output.
+    rule : Loss
+        The loss of a sample's output.
     reduction : str
         "mean" or "sum" over the samples.
     """
@@ -71,30 +100,22 @@ class DeepProblem:
     network: FeedForward
     X: Float[np.ndarray, "n d"]
     Y: Float[np.ndarray, "n k"]
-    loss: str
+    rule: Loss
     reduction: str
 
     @property
     def scale(self) -> float:
         """What the summed loss is multiplied by: 1 or 1/n."""
-        return 1.0 / len(self.X) if self.reduction == "mean" else 1.0
+        return scale_of(self.reduction, len(self.X))
 
     def residual(self, outputs: Float[np.ndarray, "*batch n k"]) -> Float[np.ndarray, "*batch n k"]:
         """Return minus the derivative of the loss in the outputs; at outputs 0 it is the NCF's z, scaled."""
-        if self.loss == CORRELATION:
-            return np.broadcast_to(self.scale * self.Y, outputs.shape)
-        if self.loss == SQUARE:
-            return np.asarray(self.scale * (self.Y - outputs))
-        return np.asarray(self.scale * self.Y * get_loss(LOGISTIC).slope(self.Y * outputs))
+        return np.asarray(self.scale * self.rule.slope(outputs, self.Y))
 
     def loss_of(self, outputs: Float[np.ndarray, "*batch n k"]) -> Float[np.ndarray, "*batch"]:
         """Return the loss of these outputs."""
-        if self.loss == CORRELATION:
-            return np.asarray(-self.scale * (self.Y * outputs).sum(axis=(-2, -1)))
         with np.errstate(over="ignore"):
-            if self.loss == SQUARE:
-                return np.asarray(0.5 * self.scale * np.square(self.Y - outputs).sum(axis=(-2, -1)))
-            return np.asarray(self.scale * get_loss(LOGISTIC).value(self.Y * outputs).sum(axis=(-2, -1)))
+            return np.asarray(self.scale * self.rule.value(outputs, self.Y).sum(axis=(-2, -1)))
 
     def evaluate(self, weights: Layers) -> Evaluation:
         """Return the loss and its gradient at some weights, or at a batch of them."""
@@ -105,24 +126,66 @@ class DeepProblem:
         return Evaluation(loss=self.loss_of(run.outputs), gradient=gradient)
 
 
+def scale_of(reduction: str, n: int) -> float:
+    """Return what the loss summed over n samples is multiplied by: 1 or 1/n."""
+    return 1.0 / n if reduction == "mean" else 1.0
+
+
+def check_problem(
+    X: ArrayLike, y: ArrayLike, network: TwoLayerReLU | FeedForward, *, loss: str, reduction: str
+) -> TwoLayerProblem | DeepProblem:
+    """Return the problem of training a network, its parts checked together, or raise InvalidInputError."""
+    if isinstance(network, FeedForward):
+        return check_deep_problem(network, X, y, loss=loss, reduction=reduction)
+    rule = _checked_rule(loss, reduction)
+    if rule.code == CORRELATION:
+        raise InvalidInputError(
+            "loss 'correlation' is for a FeedForward; a TwoLayerReLU is trained on a loss of its margins"
+        )
+    matrix, labels = as_data(X, y)
+    check_range(matrix)
+    check_start(network, matrix)
+    return TwoLayerProblem(network=network, X=matrix.copy(), y=labels.copy(), rule=rule, reduction=reduction)
+
+
+def check_start(network: TwoLayerReLU, X: Float[np.ndarray, "n d"]) -> None:
+    """Refuse what cannot be trained: no network, one without neurons, of other inputs, or of huge weights."""
+    n_inputs = X.shape[1]
+    if not isinstance(network, TwoLayerReLU):
+        raise InvalidInputError(
+            f"network must be a TwoLayerReLU or a FeedForward, got {type(network).__name__}"
+        )
+    if network.n_features != n_inputs:
+        raise InvalidInputError(
+            f"the network must take {n_inputs} inputs (the columns of X), got {network.n_features}"
+        )
+    if not network.n_neurons:
+        raise InvalidInputError("the network must have at least one neuron, got none")
+    largest = max(float(np.abs(network.W1).max()), float(np.abs(network.w2).max()))
+    bound = LARGEST_WEIGHT / max(1.0, math.sqrt(np.abs(X).max()))
+    if largest > bound:
+        raise InvalidInputError(
+            f"the network's weights must be at most {bound:.3g} in size on this data, got {largest:.3g}"
+        )
+
+
 def check_deep_problem(
     network: FeedForward, X: ArrayLike, y: ArrayLike, *, loss: str, reduction: str
 ) -> DeepProblem:
-    """Return the problem of training a network, its parts checked together, or raise InvalidInputError."""
+    """Return the problem of training a feed-forward network, or raise InvalidInputError."""
     if not isinstance(network, FeedForward):
         raise InvalidInputError(f"network must be a FeedForward, got {type(network).__name__}")
-    _check_name(loss, "loss", (SQUARE, LOGISTIC, CORRELATION))
-    _check_name(reduction, "reduction", _REDUCTIONS)
+    rule = _checked_rule(loss, reduction)
     matrix = np.array(as_matrix(X, columns=network.widths[0]))
     shape = (len(matrix), network.widths[-1])
-    Y = _labels(y, shape) if loss == LOGISTIC else as_columns(y, "y", rows=shape[0], columns=shape[1])
-    return DeepProblem(network=network, X=matrix, Y=np.array(Y), loss=loss, reduction=reduction)
+    Y = _labels(y, shape) if rule.takes_labels else as_columns(y, "y", rows=shape[0], columns=shape[1])
+    return DeepProblem(network=network, X=matrix, Y=np.array(Y), rule=rule, reduction=reduction)
 
 
-def _check_name(value: str, name: str, known: Sequence[str]) -> None:
-    if not isinstance(value, str) or value not in known:
-        names = " or ".join(repr(word) for word in known)
-        raise InvalidInputError(f"{name} must be {names}, got {value!r}")
+def _checked_rule(loss: str, reduction: str) -> Loss:
+    if reduction not in ("mean", "sum"):
+        raise InvalidInputError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+    return get_loss(loss)
 
 
 def _labels(y: ArrayLike, shape: tuple[int, int]) -> Float[np.ndarray, "n k"]:
@@ -131,5 +194,5 @@ def _labels(y: ArrayLike, shape: tuple[int, int]) -> Float[np.ndarray, "n k"]:
         return as_labels(y, length=shape[0])[:, None]
     Y = as_columns(y, "y", rows=shape[0], columns=shape[1])
     if not np.isin(Y, (-1.0, 1.0)).all():
-        raise InvalidInputError("y must hold labels +1 and -1 for the logistic loss of several outputs")
+        raise InvalidInputError("y must hold labels +1 and -1 for a loss of labels of several outputs")
     return Y

@@ -8,7 +8,6 @@ exponentially whatever the degree, and t is carried along.
 
 from __future__ import annotations
 
-import time
 import warnings
 from abc import ABC, abstractmethod
 
@@ -17,15 +16,18 @@ from jaxtyping import Float
 from scipy.integrate import DOP853, LSODA
 from scipy.optimize import brentq
 
+from convexrelu._clock import Clock
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_vector, check_count, check_positive, check_seconds
+from convexrelu._validation import as_vector, check_count, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, pack, unpack
 from convexrelu.networks.neurons import row_norms
-from convexrelu.training.deep_trajectory import DeepTrajectory
-from convexrelu.training.problem import SQUARE, DeepProblem, check_deep_problem
+from convexrelu.training.problem import DeepProblem
+from convexrelu.training.run import Process, follow
+from convexrelu.training.trajectory import DeepTrajectory
 
-__all__ = ["feed_forward_flow"]
+__all__ = ["smooth_flow"]
 
 _FLOOR = 1e-3
 """Absolute errors are kept below `rtol` times this part of the smallest neuron: entries that pass through 0
@@ -39,103 +41,42 @@ _METHODS = ("lsoda", "dop853")
 _Solver = LSODA | DOP853
 
 
-def feed_forward_flow(
-    network: FeedForward,
-    X: ArrayLike,
-    y: ArrayLike,
+def smooth_flow(
+    problem: DeepProblem,
     *,
     t_max: float,
-    loss: str = SQUARE,
-    reduction: str = "mean",
-    rtol: float = 1e-8,
-    method: str = "lsoda",
-    record: int | ArrayLike = 400,
-    stop_gradient: float | None = None,
-    time_limit: float | None = None,
+    rtol: float,
+    method: str,
+    record: int | ArrayLike,
+    stop_gradient: float | None,
+    clock: Clock,
+    progress: bool,
 ) -> DeepTrajectory:
-    """Return the trajectory of the gradient flow of the loss of a feed-forward network.
-
-    The activation must have a continuous derivative: a power of at least 2, alpha = 1, tanh or GELU.
-
-    Parameters
-    ----------
-    network : FeedForward
-        Where to start; frozen weights stay.
-    X : array_like
-        (n, k_0) samples.
-    y : array_like
-        (n,) or (n, k_L) targets; labels +1 and -1 for the logistic loss.
-    t_max : float
-        The true time at which to stop.
-    loss : str
-        "square" or "logistic".
-    reduction : str
-        "mean" or "sum" over the samples.
-    rtol : float
-        Relative error allowed in a step.
-    method : str
-        "lsoda" passes plateaus in few steps, since it turns implicit there; "dop853" is explicit and of
-        high order, an independent check.
-    record : int or array_like
-        At most about that many of the integrator's own steps, which crowd where the weights move; or the true
-        times wanted. The start and the end are always stored.
-    stop_gradient : float or None
-        Stop where the gradient norm has fallen to this part of its largest value so far.
-    time_limit : float or None
-        Seconds after which to stop.
-
-    Returns
-    -------
-    DeepTrajectory
-        With true times and the status "finished"; "converged" (see `stop_gradient`, or the start is
-        stationary); "time_limit"; "interrupted" (Ctrl-C; what there is is returned); or "stalled" when the
-        integrator could not meet `rtol`.
-
-    Raises
-    ------
-    InvalidInputError
-        If an argument is malformed, shapes do not agree, or the activation has a kink.
-
-    Examples
-    --------
-    The flow ``dw/dt = w (1 - w^2)`` of ``(1 - w^2)^2 / 4`` has ``w = 1/sqrt(1 + (1/w_0^2 - 1) e^{-2t})``:
-
-    >>> import convexrelu as cr
-    >>> start = cr.FeedForward([[[1e-3]], [[1.0]]], cr.PowerLeakyReLU(1.0, 2), trainable=[True, False])
-    >>> path = feed_forward_flow(start, [[0.5**0.25]], [0.5**0.5], t_max=7.0, rtol=1e-10)
-    >>> print(f"{path.network_at(-1).weights[0][0, 0]:.6f}")
-    0.738913
-    """
-    problem = check_deep_problem(network, X, y, loss=loss, reduction=reduction)
-    _check_smooth(network)
-    if method not in _METHODS:
-        raise InvalidInputError(f"method must be one of {', '.join(map(repr, _METHODS))}, got {method!r}")
-    t_max = check_positive(t_max, "t_max")
-    enough = 0.0 if stop_gradient is None else check_positive(stop_gradient, "stop_gradient")
-    seconds = check_seconds(time_limit)
-    flow, rtol = _Field(problem), check_positive(rtol, "rtol")
-    kept = (
-        _Thinned(flow.start, check_count(record, "record"))
-        if np.ndim(record) == 0
-        else (_Wanted(flow.start, _check_times(record, t_max)))
-    )
-    status = _follow(flow, flow.solver(method, rtol), kept, t_max, enough, time.perf_counter() + seconds)
-    return DeepTrajectory(
-        problem=problem,
-        times=np.array(kept.times),
-        weights=tuple(np.ascontiguousarray(W) for W in flow.layers(np.array(kept.states))),
-        status=status,
-        kind="flow",
-    )
-
-
-def _check_smooth(network: FeedForward) -> None:
-    activation = network.activation
+    """Return the trajectory of :func:`~convexrelu.gradient_flow` of a feed-forward network."""
+    activation = problem.network.activation
     if activation.kinked:
         raise InvalidInputError(
             "an accurate flow needs an activation without a kink (power >= 2 or alpha = 1), got "
-            f"{activation!r}: train_feed_forward with small steps follows the others"
+            f"{activation!r}: gradient_descent with small steps follows the others"
         )
+    if method not in _METHODS:
+        raise InvalidInputError(f"method must be one of {', '.join(map(repr, _METHODS))}, got {method!r}")
+    field = _Field(problem)
+    kept = (
+        _Thinned(field.start, check_count(record, "record"))
+        if np.ndim(record) == 0
+        else (_Wanted(field.start, _check_times(record, t_max)))
+    )
+    enough = 0.0 if stop_gradient is None else check_positive(stop_gradient, "stop_gradient")
+    run = _SmoothFlow(field, field.solver(method, rtol), kept, t_max, enough)
+    status = follow(run, [t_max], clock, progress=progress, what="flow")
+    return DeepTrajectory(
+        problem=problem,
+        times=np.array(kept.times),
+        weights=tuple(np.ascontiguousarray(W) for W in field.layers(np.array(kept.states))),
+        status=status,
+        kind="flow",
+    )
 
 
 def _check_times(record: ArrayLike, t_max: float) -> Float[np.ndarray, " t"]:
@@ -251,30 +192,31 @@ def _state_at(solver: _Solver, t: float) -> Float[np.ndarray, " f"]:
     return state
 
 
-def _follow(flow: _Field, solver: _Solver, kept: _Kept, t_max: float, enough: float, deadline: float) -> str:
-    """Step until the end and return the status."""
-    steepest = float(np.linalg.norm(flow.gradient(solver.y)))
-    if steepest == 0.0:  # exactly stationary: this is the state at all times
-        kept.add(np.append(solver.y[:-1], t_max))
-        return "converged"
-    status = ""
-    try:
-        while not status:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # LSODA warns where it fails, which its status tells too
-                solver.step()
-            if solver.status == "failed":
-                return "stalled"
-            kept.step(solver, t_max)
-            slope = float(np.linalg.norm(flow.gradient(solver.y)))
-            steepest = max(steepest, slope)
-            if solver.y[-1] >= t_max:
-                status = "finished"
-            elif slope <= enough * steepest:
-                status = "converged"
-            elif time.perf_counter() > deadline:
-                status = "time_limit"
-    except KeyboardInterrupt:
-        status = "interrupted"
-    kept.add(_state_at(solver, t_max) if solver.y[-1] > t_max else solver.y)
-    return status
+class _SmoothFlow(Process):
+    """One integration, a step of the solver at a time."""
+
+    def __init__(self, field: _Field, solver: _Solver, kept: _Kept, t_max: float, enough: float) -> None:
+        self.field, self.solver, self.kept, self.t_max, self.enough = field, solver, kept, t_max, enough
+        self.steepest = float(np.linalg.norm(field.gradient(solver.y)))
+
+    def advance(self, target: float) -> Status | None:
+        """Take a step."""
+        solver = self.solver
+        if self.steepest == 0.0:  # exactly stationary: this is the state at all times
+            solver.y = np.append(solver.y[:-1], target)
+            return Status.CONVERGED
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # LSODA warns where it fails, which its status tells too
+            solver.step()
+        if solver.status == "failed":
+            return Status.STALLED
+        self.kept.step(solver, target)
+        slope = float(np.linalg.norm(self.field.gradient(solver.y)))
+        self.steepest = max(self.steepest, slope)
+        self.reached = min(float(solver.y[-1]), target)
+        return Status.CONVERGED if slope <= self.enough * self.steepest and self.reached < target else None
+
+    def store(self) -> None:
+        """Keep the end."""
+        y = self.solver.y
+        self.kept.add(_state_at(self.solver, self.t_max) if y[-1] > self.t_max else y)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._status import Status
 from convexrelu._validation import check_nonnegative, check_positive
-from convexrelu.training.trajectory import Trajectory
+from convexrelu.training.trajectory import DeepTrajectory, Trajectory
 
 __all__ = ["CertifiedGap", "DirectionChange", "KKTResidual", "StoppingRule", "kkt_residual"]
 
@@ -23,13 +25,16 @@ class StoppingRule(ABC):
     name: str
     """The status of a run that ends by this rule."""
 
+    asks_for_margins = False
+    """Whether it can only judge a :class:`~convexrelu.Trajectory`, that of a TwoLayerReLU."""
+
     @abstractmethod
-    def holds(self, path: Trajectory) -> bool:
+    def holds(self, path: Any) -> bool:
         """Whether the rule holds at the last point of a path.
 
         Parameters
         ----------
-        path : Trajectory
+        path : Trajectory or DeepTrajectory
             The last two recorded points (or the first one alone).
 
         Returns
@@ -52,16 +57,16 @@ class DirectionChange(StoppingRule):
     """
 
     tol: float
-    name = "direction_change"
+    name = Status.DIRECTION_CHANGE
 
     def __post_init__(self) -> None:
         check_positive(self.tol, "tol")
 
-    def holds(self, path: Trajectory) -> bool:
+    def holds(self, path: Trajectory | DeepTrajectory) -> bool:
         """Whether the last two points have nearly the same direction."""
         if len(path) < 2:
             return False
-        before, after = (np.append(path.W1[k].ravel(), path.w2[k]) for k in (-2, -1))
+        before, after = path.vectors[-2:]
         sizes = np.linalg.norm(before), np.linalg.norm(after)
         return bool(min(sizes) > 0 and np.linalg.norm(before / sizes[0] - after / sizes[1]) <= self.tol)
 
@@ -79,7 +84,8 @@ class CertifiedGap(StoppingRule):
     """
 
     tol: float
-    name = "certified_gap"
+    name = Status.CERTIFIED_GAP
+    asks_for_margins = True
 
     def __post_init__(self) -> None:
         check_positive(self.tol, "tol")
@@ -104,7 +110,8 @@ class KKTResidual(StoppingRule):
 
     tol: float
     tie: float = 1e-6
-    name = "kkt_residual"
+    name = Status.KKT_RESIDUAL
+    asks_for_margins = True
 
     def __post_init__(self) -> None:
         check_positive(self.tol, "tol")

@@ -9,29 +9,22 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Real
 
-from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_data, check_range
-from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
-from convexrelu.networks import RELU, TwoLayerReLU, evaluate
+from convexrelu.networks import RELU, FeedForward, TwoLayerReLU, evaluate, pack
 from convexrelu.oracle import dual_norm
+from convexrelu.training.problem import DeepProblem, scale_of
 
 __all__ = [
+    "DeepTrajectory",
     "FlowEvent",
     "FlowTrajectory",
     "Trajectory",
-    "check_start",
-    "check_training_problem",
     "log_of_clock",
 ]
 
 NEGLIGIBLE_WEIGHT = 1e-15
 """Relative loss weights below it are left out of the certified bound. Any lam gives a valid bound, so
 this costs at most n * 1e-15 of it, and a sparser lam makes the oracle's work smaller."""
-
-LARGEST_WEIGHT = 1e100
-"""Of a start, and over the root of the longest row's length: then squares of weights, outputs and their
-products with inputs stay within float64."""
 
 _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 """Covers the roundings of dividing an exactly rounded sum by the bound on h."""
@@ -88,12 +81,13 @@ class Trajectory:
     rule : Loss
         The loss that was minimised.
     status : str
-        "finished", "converged", "time_limit", "interrupted", "diverged", "no_solution" or "stalled"; the
-        function that made it says when.
+        How the run ended: a :class:`~convexrelu._status.Status`, or the name of a stopping rule.
     kind : str
         "descent" or "flow".
     events : tuple of FlowEvent
         Changes of activation patterns (flow only).
+    reduction : str, default "sum"
+        "mean" or "sum" over the samples: what `loss`, `log_loss` and `lam` are.
 
     Examples
     --------
@@ -115,6 +109,7 @@ class Trajectory:
     status: str
     kind: str
     events: tuple[FlowEvent, ...]
+    reduction: str = "sum"
 
     def __post_init__(self) -> None:
         for array in (self.times, self.W1, self.w2):
@@ -166,21 +161,31 @@ class Trajectory:
         """Return the smallest margin ``min_n y_n f(x_n)``."""
         return np.asarray(self.margins.min(axis=1))
 
+    @property
+    def scale(self) -> float:
+        """What the summed loss is multiplied by: 1 or 1/n."""
+        return scale_of(self.reduction, len(self.X))
+
+    @cached_property
+    def vectors(self) -> Float[np.ndarray, "T w"]:
+        """All weights of each recorded point as one vector: W1 row by row, then w2."""
+        return np.concatenate([self.W1.reshape(len(self), -1), self.w2], axis=1)
+
     @cached_property
     def loss(self) -> Float[np.ndarray, " T"]:
-        """Return the loss summed over the samples; 0 where it underflows, see :attr:`log_loss`."""
+        """Return the loss; 0 where it underflows, see :attr:`log_loss`."""
         with np.errstate(over="ignore"):
-            return np.asarray(self.rule.value(self.margins).sum(axis=1))
+            return np.asarray(self.scale * self.rule.value(self.margins).sum(axis=1))
 
     @cached_property
     def log_loss(self) -> Float[np.ndarray, " T"]:
-        """Return the logarithm of the summed loss, which does not underflow."""
-        return self.rule.log_total(self.margins)
+        """Return the logarithm of the loss, which does not underflow."""
+        return self.rule.log_total(self.margins) + math.log(self.scale)
 
     @cached_property
     def lam(self) -> Float[np.ndarray, "T n"]:
         """The loss weights ``-y_n l'(q_n)`` (WP eq. (19)); they may underflow, see :attr:`relative_lam`."""
-        return np.asarray(self.y * self.rule.slope(self.margins))
+        return np.asarray(self.scale * self.y * self.rule.slope(self.margins))
 
     @cached_property
     def relative_lam(self) -> Float[np.ndarray, "T n"]:
@@ -280,36 +285,96 @@ class FlowTrajectory(Trajectory):
         return super().__str__().replace("t = inf", f"log t = {self.log_times[-1]:.6g}")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DeepTrajectory:
+    """The recorded points of a training run of a feed-forward network.
+
+    Everything but the recorded weights is computed from the problem and them, once, when first asked for.
+
+    Attributes
+    ----------
+    problem : DeepProblem
+        The data, the loss and the network that training started from.
+    times : (T,) array
+        Step indices (descent) or true times (flow) of the recorded points, increasing, the start first.
+    weights : tuple of (T, k_l, k_{l-1}) float arrays
+        The layers there.
+    status : str
+        How the run ended: a :class:`~convexrelu._status.Status`, or the name of a stopping rule.
+    kind : str
+        "descent" or "flow".
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> start = cr.FeedForward([[[0.1], [-0.1]], [[0.1, 0.2]]])
+    >>> path = cr.gradient_descent(
+    ...     [[1.0], [-1.0]], [1.0, 2.0], start, step_size=0.25, n_steps=200, loss="square"
+    ... )
+    >>> path.network_at(-1)([[1.0], [-1.0]])
+    array([1., 2.])
+    """
+
+    problem: DeepProblem
+    times: Real[np.ndarray, " T"]
+    weights: tuple[Float[np.ndarray, "T _ _"], ...]
+    status: str
+    kind: str
+
+    def __post_init__(self) -> None:
+        for array in (self.times, *self.weights):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def network_at(self, index: int = -1) -> FeedForward:
+        """Return the network at a recorded point, the last one unless said otherwise."""
+        return self.problem.network.with_weights([W[index] for W in self.weights])
+
+    @cached_property
+    def vectors(self) -> Float[np.ndarray, "T w"]:
+        """All weights of each recorded point as one vector, frozen ones included."""
+        return pack(self.weights)
+
+    @cached_property
+    def norm(self) -> Float[np.ndarray, " T"]:
+        """The Euclidean norm of the trainable weights."""
+        free = self.problem.network.free
+        return np.asarray(np.linalg.norm(self.vectors[:, free], axis=1))
+
+    @property
+    def loss(self) -> Float[np.ndarray, " T"]:
+        """Return the loss, summed or averaged over the samples as the problem says."""
+        return np.asarray(self._measured[0])
+
+    @property
+    def gradient_norm(self) -> Float[np.ndarray, " T"]:
+        """The Euclidean norm of the loss's gradient in the trainable weights."""
+        return np.asarray(self._measured[1])
+
+    @cached_property
+    def _measured(self) -> Float[np.ndarray, "2 T"]:
+        """Loss and gradient norm, point by point: all activities at once could fill the memory."""
+        values = np.empty((2, len(self)))
+        for index in range(len(self)):
+            at = self.problem.evaluate([W[index] for W in self.weights])
+            values[:, index] = at.loss, np.linalg.norm(pack(at.gradient))
+        return values
+
+    def __str__(self) -> str:
+        unit = "step" if self.kind == "descent" else "t ="
+        return (
+            f"gradient {self.kind} of {self.problem.network!r}, {self.problem.rule.name} loss: {self.status} "
+            f"at {unit} {self.times[-1]:.6g}; loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}, norm "
+            f"{self.norm[0]:.3g} -> {self.norm[-1]:.3g}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<DeepTrajectory of {len(self)} points: {self}>"
+
+
 def log_of_clock(clock: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
     """Return log t for ``log(1 + t)``, -inf for 0, without computing t."""
     with np.errstate(divide="ignore"):
         return np.asarray(clock + np.log(-np.expm1(-clock)))
-
-
-def check_training_problem(
-    X: ArrayLike, y: ArrayLike, network: TwoLayerReLU
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
-    """Return data and +-1 labels, checked together with the network that starts there."""
-    matrix, labels = as_data(X, y)
-    check_range(matrix)
-    check_start(network, matrix)
-    return matrix.copy(), labels.copy()
-
-
-def check_start(network: TwoLayerReLU, X: Float[np.ndarray, "n d"]) -> None:
-    """Refuse what cannot be trained: no network, one without neurons, of other inputs, or of huge weights."""
-    n_inputs = X.shape[1]
-    if not isinstance(network, TwoLayerReLU):
-        raise InvalidInputError(f"network must be a TwoLayerReLU, got {type(network).__name__}")
-    if network.n_features != n_inputs:
-        raise InvalidInputError(
-            f"the network must take {n_inputs} inputs (the columns of X), got {network.n_features}"
-        )
-    if not network.n_neurons:
-        raise InvalidInputError("the network must have at least one neuron, got none")
-    largest = max(float(np.abs(network.W1).max()), float(np.abs(network.w2).max()))
-    bound = LARGEST_WEIGHT / max(1.0, math.sqrt(np.abs(X).max()))
-    if largest > bound:
-        raise InvalidInputError(
-            f"the network's weights must be at most {bound:.3g} in size on this data, got {largest:.3g}"
-        )

@@ -1,13 +1,19 @@
+import itertools
+import signal
+import threading
+from dataclasses import replace
+
 import joblib
 import numpy as np
 import pytest
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import get_loss
-from convexrelu.networks import TwoLayerReLU
-from convexrelu.training import descent, gradient_descent, gradient_descents, scaled_start
+from convexrelu.networks import GELU, FeedForward, PowerLeakyReLU, Tanh, TwoLayerReLU, pack
+from convexrelu.training import descent, gradient_descent, scaled_start
+from convexrelu.training.problem import check_deep_problem
 from convexrelu.training.stopping import CertifiedGap, DirectionChange, KKTResidual, kkt_residual
-from tests.tolerances import ROUNDING
+from tests.tolerances import KERNEL, ROUNDING
 
 F1_X, F1_Y, F1_OPTIMUM = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1.0, -1.0]), 1.282432
 LOSSES = ["logistic", "exponential", "square"]
@@ -200,13 +206,13 @@ def test_interrupt_returns_what_there_is(monkeypatch):
     def interrupted(*args):
         calls.append(1)
         if len(calls) == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return original(*args)
 
     monkeypatch.setattr(_kernels, "run_steps", interrupted)
     path = gradient_descent(X, y, start, step_size=0.01, n_steps=100, record=[10, 20, 30, 40, 50])
     assert path.status == "interrupted"
-    assert path.times.tolist() == [0, 10, 20, 30, 40]
+    assert path.times.tolist() == [0, 10, 20, 30, 40, 50]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +226,8 @@ def test_interrupt_returns_what_there_is(monkeypatch):
         {"record": [0.5]},
         {"record": "all"},
         {"record": 0},
+        {"reduction": "max"},
+        {"loss": "correlation"},
         {"time_limit": -1.0},
         {"network": TwoLayerReLU([[1.0]], [1.0])},
         {"network": TwoLayerReLU(np.zeros((0, 2)), [])},
@@ -379,7 +387,7 @@ def test_many_runs_are_the_single_ones_for_any_number_of_workers(batch_size):
     runs = []
     for workers in (1, 2):
         with joblib.parallel_config(n_jobs=workers):
-            runs.append(gradient_descents(X, y, starts, rng=1, progress=workers == 2, **options))
+            runs.append(gradient_descent(X, y, starts, rng=1, progress=workers == 2, **options))
     for a, b in zip(*runs, strict=True):
         assert np.array_equal(a.W1, b.W1)
     seeds = np.random.default_rng(1).spawn(5)
@@ -387,7 +395,8 @@ def test_many_runs_are_the_single_ones_for_any_number_of_workers(batch_size):
         assert np.array_equal(path.W1, gradient_descent(X, y, start, rng=seed, **options).W1)
 
 
-def test_many_runs_keep_what_is_done_at_ctrl_c_and_at_the_time_limit(monkeypatch):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_runs_keep_what_is_done_at_ctrl_c_and_at_the_time_limit(workers, monkeypatch):
     X, y, start = random_problem(11)
     monkeypatch.setattr(descent, "_RUNS_A_ROUND", 2)
     original, rounds = descent.run_tasks, []
@@ -395,15 +404,16 @@ def test_many_runs_keep_what_is_done_at_ctrl_c_and_at_the_time_limit(monkeypatch
     def interrupted(function, tasks):
         rounds.append(len(tasks))
         if len(rounds) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return original(function, tasks)
 
-    monkeypatch.setattr(descent, "run_tasks", interrupted)
-    paths = gradient_descents(X, y, [start] * 5, step_size=0.01, n_steps=20)
+    with joblib.parallel_config(n_jobs=workers):
+        with monkeypatch.context() as patch:
+            patch.setattr(descent, "run_tasks", interrupted)
+            paths = gradient_descent(X, y, [start] * 5, step_size=0.01, n_steps=20)
+        late = gradient_descent(X, y, [start] * 3, step_size=1e-6, n_steps=10**9, time_limit=0.05)
     assert [path.status for path in paths] == ["finished"] * 2 + ["interrupted"] * 3
     assert len(paths[-1]) == 1
-    monkeypatch.undo()
-    late = gradient_descents(X, y, [start] * 3, step_size=1e-6, n_steps=10**9, time_limit=0.05)
     assert {path.status for path in late} == {"time_limit"}
 
 
@@ -416,6 +426,7 @@ def test_many_runs_keep_what_is_done_at_ctrl_c_and_at_the_time_limit(monkeypatch
         {"normalized": True, "batch_size": 2},
         {"batch_size": 0},
         {"batch_size": 4},
+        {"batch_size": 2, "stop_loss": 0.1},
         {"stop": ["gap"]},
     ],
 )
@@ -436,15 +447,243 @@ def test_what_is_no_stopping_rule(stop):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(
-    "networks", [[], None, TwoLayerReLU(np.eye(2), np.ones(2)), [3], [TwoLayerReLU(np.zeros((0, 2)), [])]]
-)
-def test_many_runs_need_a_sequence_of_networks(networks):
+@pytest.mark.parametrize("networks", [[], None, 3, [3], [TwoLayerReLU(np.zeros((0, 2)), [])]])
+def test_what_is_no_network(networks):
     with pytest.raises(InvalidInputError, match="network"):
-        gradient_descents(np.eye(2), [1, -1], networks, step_size=0.1, n_steps=9)
+        gradient_descent(np.eye(2), [1, -1], networks, step_size=0.1, n_steps=9)
 
 
 @pytest.mark.parametrize("rule", [DirectionChange, CertifiedGap, KKTResidual])
 def test_rules_need_a_positive_tolerance(rule):
     with pytest.raises(InvalidInputError, match="tol"):
         rule(tol=0.0)
+
+
+@pytest.mark.parametrize("kind", [{}, {"normalized": True}, {"growth": 1.1}])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_stop_loss_is_the_first_step_at_or_below_it(kind, reduction, name):
+    X, y, start = random_problem(14)
+    options = {"step_size": 0.01, "n_steps": 60, "loss": name, "reduction": reduction, **kind}
+    every = gradient_descent(X, y, start, record=range(61), **options)
+    target = 0.5 * (every.loss[0] + every.loss[-1])
+    path = gradient_descent(X, y, start, stop_loss=target, **options)
+    assert path.status == "stop_loss"
+    assert path.times[-1] == np.flatnonzero(every.loss <= target)[0]
+    assert gradient_descent(X, y, start, stop_loss=2 * every.loss[0], **options).times.tolist() == [0]
+
+
+@pytest.mark.parametrize("kind", [{}, {"growth": 1.1}, {"batch_size": 4, "rng": 0}])
+def test_the_mean_is_the_sum_with_shorter_steps(kind):
+    X, y, start = random_problem(15, n=8)  # a power of two: the steps are the same to the last bit
+    total = gradient_descent(X, y, start, step_size=0.01, n_steps=50, **kind)
+    mean = gradient_descent(X, y, start, step_size=0.08, n_steps=50, reduction="mean", **kind)
+    assert np.array_equal(mean.W1, total.W1)
+    np.testing.assert_allclose(mean.loss, total.loss / 8, rtol=ROUNDING)
+    np.testing.assert_allclose(mean.log_loss, np.log(mean.loss), rtol=ROUNDING, atol=ROUNDING)
+    np.testing.assert_allclose(mean.lam, total.lam / 8, rtol=ROUNDING)
+
+
+# feed-forward networks
+
+EPS = float(np.finfo(np.float64).eps)
+ACTIVATIONS = [PowerLeakyReLU(a, p) for a in (-0.5, 0.0, 0.1, 1.0) for p in (1, 2, 3)] + [Tanh(), GELU()]
+
+
+def random_network(widths, activation, seed=0, scale=0.5, trainable=None):
+    rng = np.random.default_rng(seed)
+    layers = [scale * rng.normal(size=(k, j)) for j, k in itertools.pairwise(widths)]
+    return FeedForward(layers, activation, trainable=trainable)
+
+
+def deep_problem(widths, activation, loss="square", reduction="mean", seed=0, n=9):
+    rng = np.random.default_rng(seed + 100)
+    X, y = 0.5 * rng.normal(size=(n, widths[0])), rng.normal(size=(n, widths[-1]))
+    y = np.where(y > 0, 1.0, -1.0) if get_loss(loss).takes_labels else y
+    return check_deep_problem(random_network(widths, activation, seed), X, y, loss=loss, reduction=reduction)
+
+
+def descend(problem, **options):
+    return gradient_descent(
+        problem.X, problem.Y, problem.network, loss=problem.rule.name, reduction=problem.reduction, **options
+    )
+
+
+def plain_steps(problem, step_size, n_steps):
+    """Descent written out, with the gradient by the network's own method."""
+    network = problem.network
+    for _ in range(n_steps):
+        outputs = network(problem.X).reshape(len(problem.X), -1)
+        ascent = network.gradient(problem.X, problem.residual(outputs))
+        network = network.with_weights(
+            [W + step_size * G for W, G in zip(network.weights, ascent, strict=True)]
+        )
+    return pack(network.weights)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, "correlation"])
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
+def test_descent_takes_steps_along_the_gradient(activation, loss):
+    problem = deep_problem((3, 5, 4, 2), activation, loss)
+    path = descend(problem, step_size=1e-3, n_steps=25)
+    assert path.status == "finished"
+    assert path.times[-1] == 25
+    moved, expected = path.vectors[-1] - path.vectors[0], plain_steps(problem, 1e-3, 25) - path.vectors[0]
+    assert np.abs(expected).max() > 1e-9
+    np.testing.assert_allclose(moved, expected, atol=KERNEL * np.abs(expected).max() + 10 * EPS)
+    at_end = problem.evaluate(path.network_at(-1).weights)
+    assert path.loss[-1] == pytest.approx(float(at_end.loss), rel=ROUNDING)
+    assert path.gradient_norm[-1] == pytest.approx(np.linalg.norm(pack(at_end.gradient)), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("depth_widths", [(4, 1), (4, 3), (1, 1, 1), (3, 4, 3, 4, 2)])
+def test_any_depth(depth_widths):
+    problem = deep_problem(depth_widths, PowerLeakyReLU(0.1), n=1 if depth_widths[0] == 1 else 6)
+    path = descend(problem, step_size=0.02, n_steps=10)
+    np.testing.assert_allclose(path.vectors[-1], plain_steps(problem, 0.02, 10), rtol=1e-10, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("loss", ["square", "logistic", "exponential"])
+def test_two_layers_of_relu_agree_with_the_two_layer_descent(loss):
+    # on labels +-1 the square loss of an output is that of its margin, (1 - q)^2 / 2
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(8, 3)), np.where(rng.random(8) < 0.5, 1.0, -1.0)
+    start = TwoLayerReLU(rng.normal(size=(4, 3)), rng.normal(size=4))
+    old = gradient_descent(X, y, start, step_size=0.01, n_steps=200, loss=loss)
+    new = gradient_descent(X, y, FeedForward.from_two_layer(start), step_size=0.01, n_steps=200, loss=loss)
+    np.testing.assert_allclose(new.weights[0][-1], old.W1[-1], rtol=1e-9)
+    np.testing.assert_allclose(new.loss[-1], old.loss[-1], rtol=1e-9)
+
+
+def test_frozen_weights_stay_and_the_rest_moves():
+    mask = np.eye(3)
+    network = random_network((3, 3, 2, 1), PowerLeakyReLU(1.0), trainable=[mask, False, True])
+    network = network.with_weights([network.weights[0] * mask, *network.weights[1:]])
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6, 3)), rng.normal(size=6)
+    path = gradient_descent(X, y, network, step_size=0.01, n_steps=30, loss="square")
+    end = path.network_at(-1)
+    np.testing.assert_array_equal(end.weights[0][mask == 0], 0.0)
+    np.testing.assert_array_equal(end.weights[1], network.weights[1])
+    assert (np.diag(end.weights[0]) != np.diag(network.weights[0])).all()
+    assert (end.weights[2] != network.weights[2]).all()
+
+
+def test_deep_linear_balance_is_conserved():
+    # W_{l+1}^T W_{l+1} - W_l W_l^T is conserved by the flow; a step of size h changes it by O(h^2)
+    problem = deep_problem((3, 4, 4, 1), PowerLeakyReLU(1.0))
+    drift = []
+    for n_steps in (200, 400):
+        path = descend(problem, step_size=2.0 / n_steps, n_steps=n_steps)
+        first, last = path.network_at(0).weights, path.network_at(-1).weights
+        changes = [W[1].T @ W[1] - W[0] @ W[0].T for W in (first, last)]
+        drift.append(np.abs(changes[1] - changes[0]).max())
+    assert drift[1] < 0.02
+    assert drift[0] / drift[1] == pytest.approx(2.0, rel=0.1)
+
+
+def test_stop_loss_of_a_deep_network_is_the_first_step_at_or_below_it():
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU(1.0))
+    every = descend(problem, step_size=0.05, n_steps=300, record=np.arange(301))
+    target = 0.5 * (every.loss[0] + every.loss[-1])
+    path = descend(problem, step_size=0.05, n_steps=300, stop_loss=target)
+    assert path.status == "stop_loss"
+    assert path.times[-1] == np.flatnonzero(every.loss <= target)[0]
+
+
+@pytest.mark.parametrize("activation", [PowerLeakyReLU(0.0, 2), Tanh()], ids=repr)
+def test_how_a_run_ends(activation):
+    problem = deep_problem((2, 3, 1), activation)
+    zero = replace(problem, network=problem.network.scaled_weights(0.0))
+    assert descend(zero, step_size=0.1, n_steps=9).status == "converged"
+    huge = replace(problem, network=problem.network.scaled_weights(4.0), Y=1e150 * problem.Y)
+    wild = descend(huge, step_size=1e10, n_steps=1000)
+    assert wild.status == "diverged"
+    assert np.isfinite(wild.vectors).all()
+    assert np.isfinite(wild.loss[-1])
+    cut = descend(problem, step_size=1e-9, n_steps=10**9, time_limit=0.2)
+    assert cut.status == "time_limit"
+    assert 0 < cut.times[-1] < 10**9
+
+
+def test_ctrl_c_leaves_a_whole_number_of_steps():
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU(0.0, 2))
+    descend(problem, step_size=1e-3, n_steps=5)  # compiled by now
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    path = descend(problem, step_size=1e-9, n_steps=10**9)
+    timer.join()
+    assert path.status == "interrupted"
+    again = descend(problem, step_size=1e-9, n_steps=int(path.times[-1]))
+    np.testing.assert_array_equal(again.vectors[-1], path.vectors[-1])
+
+
+def test_portions_and_recorded_steps_do_not_change_the_answer(monkeypatch):
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU(0.1))
+    whole = descend(problem, step_size=0.01, n_steps=500, record=[7])
+    np.testing.assert_array_equal(whole.times, [0, 7, 500])
+    monkeypatch.setattr(descent, "_WORK_BETWEEN_CHECKS", 1)
+    cut = descend(problem, step_size=0.01, n_steps=500)
+    np.testing.assert_array_equal(cut.vectors[-1], whole.vectors[-1])
+
+
+def test_many_deep_starts_give_the_runs_of_each():
+    starts = [random_network((3, 4, 1), PowerLeakyReLU(0.0, 2), seed) for seed in range(4)]
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(7, 3)), rng.normal(size=7)
+    options = {"step_size": 0.02, "n_steps": 100, "loss": "square", "reduction": "mean"}
+    together = gradient_descent(X, y, starts, **options)
+    for start, path in zip(starts, together, strict=True):
+        alone = gradient_descent(X, y, start, **options)
+        np.testing.assert_array_equal(path.vectors, alone.vectors)
+
+
+def test_the_printed_form_of_a_deep_run_says_how_it_ended():
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU(0.1))
+    path = descend(problem, step_size=0.01, n_steps=50)
+    assert "finished at step 50" in str(path)
+    assert "square loss" in str(path)
+    assert f"DeepTrajectory of {len(path)} points" in repr(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": [[1.0]]}, "2 columns"),
+        ({"X": [[np.nan, 1.0]]}, "finite"),
+        ({"y": [1.0, 2.0]}, "shape"),
+        ({"y": [[1.0, 2.0]]}, "shape"),
+        ({"loss": "hinge"}, "'square'"),
+        ({"loss": "logistic", "y": [0.3]}, "label"),
+        ({"reduction": "median"}, "'mean'"),
+        ({"step_size": 0.0}, "step_size"),
+        ({"n_steps": 0}, "n_steps"),
+        ({"record": [99]}, "record"),
+        ({"stop_loss": -1.0}, "stop_loss"),
+        ({"time_limit": 0.0}, "time_limit"),
+    ],
+)
+def test_bad_deep_input_is_refused(change, message):
+    given = {"network": random_network((2, 2, 1), PowerLeakyReLU()), "X": [[1.0, 2.0]], "y": [1.0]}
+    given |= {"step_size": 0.1, "n_steps": 5, "loss": "square"} | change
+    with pytest.raises(InvalidInputError, match=message):
+        gradient_descent(**given)
+
+
+@pytest.mark.parametrize(
+    "change", [{"growth": 1.1}, {"normalized": True}, {"batch_size": 1}, {"stop": CertifiedGap(tol=0.1)}]
+)
+def test_what_only_two_layer_networks_can(change):
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU())
+    with pytest.raises(InvalidInputError, match="a FeedForward"):
+        descend(problem, step_size=0.1, n_steps=5, **change)
+
+
+def test_the_direction_of_a_deep_network_can_stop_it():
+    problem = deep_problem((2, 3, 1), PowerLeakyReLU(1.0))
+    options = {"step_size": 0.05, "n_steps": 300, "record": 50}
+    path = descend(problem, stop=DirectionChange(tol=1e-2), **options)
+    whole = descend(problem, **options)
+    assert path.status == "direction_change"
+    units = whole.vectors / np.linalg.norm(whole.vectors, axis=1, keepdims=True)
+    assert len(path) == np.flatnonzero(np.linalg.norm(np.diff(units, axis=0), axis=1) <= 1e-2)[0] + 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import convexrelu as cr
-from convexrelu.training import descent
+from convexrelu.training import run
 from convexrelu.training.early_phase import alignment
 from convexrelu.training.flow import gradient_flow as flow
 
@@ -16,16 +16,16 @@ STARTS = np.random.default_rng(0).normal(size=(10_000, 2))
 
 WORK = {
     "descent": (
-        descent,
+        run,
         lambda **options: cr.gradient_descent(X, Y, START, step_size=0.1, n_steps=3000, **options).W1,
     ),
     "batches": (
-        descent,
+        run,
         lambda **options: (
             cr.gradient_descent(X, Y, START, step_size=0.1, n_steps=3000, batch_size=2, rng=0, **options).W1
         ),
     ),
-    "flow": (flow, lambda **options: cr.gradient_flow(X, Y, START, t_max=200.0, **options).W1),
+    "flow": (run, lambda **options: cr.gradient_flow(X, Y, START, t_max=200.0, **options).W1),
     "alignment": (alignment, lambda **options: cr.alignment_flow(X, Y, STARTS, **options).limits),
 }
 

@@ -18,6 +18,7 @@ from scipy.integrate import DOP853
 
 from convexrelu._box_least_norm import dot
 from convexrelu._typing import kernel
+from convexrelu.losses import EXPONENTIAL, LARGE_MARGIN, SQUARE
 
 __all__ = [
     "DEGREE",
@@ -41,9 +42,6 @@ RESOLVED = 1e-6
 
 STAGES = 12
 """Evaluations of the velocity a step, without the one at its start that the step before has made."""
-
-_EXPONENTIAL = 1  # the code of convexrelu.losses: 0 is the logistic loss, 2 the square loss
-_LARGE_MARGIN = 36.0  # see convexrelu.losses
 
 
 class Problem(NamedTuple):
@@ -132,7 +130,7 @@ def fill_weights(XT, y, mask, code, state, weights):
                 heights[row] += state[base + k] * XT[k, row]
         for row in range(n):
             weights[row] += scale * (mask[i, row] * heights[row])
-    if code > _EXPONENTIAL:
+    if code == SQUARE:
         for row in range(n):
             weights[row] = y[row] - weights[row]
         return 0.0
@@ -140,8 +138,8 @@ def fill_weights(XT, y, mask, code, state, weights):
     for row in range(n):
         weights[row] *= y[row]
         least = min(least, weights[row])
-    # beyond _LARGE_MARGIN the logistic loss is the exponential one, which is taken relative to its largest
-    tail, total = code == _EXPONENTIAL or least > _LARGE_MARGIN, 0.0
+    # beyond LARGE_MARGIN the logistic loss is the exponential one, which is taken relative to its largest
+    tail, total = code == EXPONENTIAL or least > LARGE_MARGIN, 0.0
     for row in range(n):
         q = weights[row]
         if tail:

@@ -12,11 +12,8 @@ from typing import no_type_check
 import numpy as np
 
 from convexrelu._typing import kernel
-
-RUNNING, CONVERGED, DIVERGED, REACHED = 0, 1, 2, 3
-"""What :func:`run_deep_steps` returns: on its way, nothing changed any more, not finite, loss low enough."""
-
-SQUARE_CODE, LOGISTIC_CODE, CORRELATION_CODE = 0, 1, 2
+from convexrelu.losses import CORRELATION, EXPONENTIAL, SQUARE
+from convexrelu.training.kernels import CONVERGED, DIVERGED, REACHED, RUNNING
 
 
 @kernel
@@ -82,12 +79,16 @@ def _residuals(H, YT, code, scale, G):
     loss = 0.0
     for i in range(H.shape[0]):
         for j in range(H.shape[1]):
-            if code == SQUARE_CODE:
+            if code == SQUARE:
                 G[i, j] = YT[i, j] - H[i, j]
                 loss += 0.5 * G[i, j] * G[i, j]
-            elif code == CORRELATION_CODE:
+            elif code == CORRELATION:
                 G[i, j] = YT[i, j]
                 loss -= YT[i, j] * H[i, j]
+            elif code == EXPONENTIAL:
+                one = math.exp(-YT[i, j] * H[i, j])
+                loss += one
+                G[i, j] = YT[i, j] * one
             else:
                 q = YT[i, j] * H[i, j]
                 small = math.exp(-abs(q))
@@ -130,10 +131,8 @@ def _layout(widths, free):
 
 @kernel
 @no_type_check
-def run_deep_steps(
-    w, free, widths, XT, YT, alpha, power, code, scale, step_size, stop_loss, n_steps, counter
-):
-    """Take up to `n_steps` steps in place, counting them in `counter`, and return why it ended.
+def run_deep_steps(w, free, widths, XT, YT, alpha, power, code, scale, step_size, stop_loss, n_steps):
+    """Take up to `n_steps` steps in place; return how many were taken, and the state.
 
     A step that leads to weights or a loss that are not finite is not taken.
     """
@@ -146,10 +145,10 @@ def run_deep_steps(
     H = _forward(w, offsets, widths, XT, alpha, power, sums, inputs)
     loss = _residuals(H, YT, code, scale, G)
     if not loss < np.inf:
-        return DIVERGED
-    for _ in range(n_steps):
+        return 0, DIVERGED
+    for step in range(n_steps):
         if loss <= stop_loss:
-            return REACHED
+            return step, REACHED
         _backward(w, offsets, widths, XT, alpha, power, moving, sums, inputs, back, ascent)
         moved = False
         for i in range(len(w)):
@@ -157,14 +156,13 @@ def run_deep_steps(
                 new[i] = w[i] + step_size * ascent[i]
                 moved = moved or new[i] != w[i]
         if not moved:
-            return CONVERGED
+            return step, CONVERGED
         H = _forward(new, offsets, widths, XT, alpha, power, sums, inputs)
         loss = _residuals(H, YT, code, scale, G)
         if not loss < np.inf:
-            return DIVERGED
+            return step, DIVERGED
         w[:] = new
-        counter[0] += 1
-    return REACHED if loss <= stop_loss else RUNNING
+    return n_steps, REACHED if loss <= stop_loss else RUNNING
 
 
 @kernel

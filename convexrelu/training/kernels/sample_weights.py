@@ -12,9 +12,9 @@ from typing import TypeVar, no_type_check
 
 import numpy as np
 
-__all__ = ["fused_kernel", "loop_kernel", "product_kernel", "weigh"]
+from convexrelu.losses import EXPONENTIAL, LOGISTIC
 
-_LOGISTIC, _EXPONENTIAL = 0, 1  # the codes of convexrelu.losses; any other code is the square loss
+__all__ = ["fused_kernel", "loop_kernel", "product_kernel", "weigh"]
 
 _FAR = 600.0
 """When every margin is beyond this, the logistic loss is e^{-q} to all digits, and is summed relative to its
@@ -201,13 +201,13 @@ def _square(y, n, q, weights):
 def weigh(y, n, q, code, with_loss, x, weights):
     """Turn outputs into margins, and write ``y_n slope(q_n)`` over a scale; return its log, and log L.
 
-    The logistic loss of plain steps, which need none, is given as 1; of margins that are not finite, as NaN.
+    Unless it is wanted, the logistic loss is given as 1; of margins that are not finite, as NaN.
     `x` is work space.
     """
     if math.isnan(_into_margins(y, q)):
         return 0.0, np.nan
-    if code == _LOGISTIC:
+    if code == LOGISTIC:
         return _logistic(y, n, q, x, weights, with_loss)
-    if code == _EXPONENTIAL:
+    if code == EXPONENTIAL:
         return _shifted(y, n, q, x, weights, _smallest(q, n))
     return _square(y, n, q, weights)

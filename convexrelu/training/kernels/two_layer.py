@@ -15,21 +15,17 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import kernel
+from convexrelu.training.kernels import CONVERGED, DIVERGED, REACHED, RUNNING
 from convexrelu.training.kernels.sample_weights import loop_kernel, product_kernel, weigh
 
 __all__ = [
-    "CONVERGED",
-    "DIVERGED",
     "GROWING",
     "NORMALIZED",
     "PLAIN",
-    "RUNNING",
     "Padded",
     "run_batches",
     "run_steps",
 ]
-
-RUNNING, CONVERGED, DIVERGED = 0, 1, 2
 
 BLOCK = 4
 """Columns, and neurons, handled in one pass over the samples."""
@@ -268,15 +264,20 @@ def _rate(kind, step_size, log_step, square, log_scale, log_loss):
 
 @loop_kernel
 @no_type_check
-def _take_steps(XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_step, n_steps, work):
+def _take_steps(
+    XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_stop, log_step, n_steps, work
+):
     """Do what :func:`run_steps` does; also return how often old and new weights changed places."""
     pre, q, x, weights, G = work
-    limit, with_loss, log_growth = np.inf if kind != PLAIN else _LOG_LARGEST, kind != PLAIN, math.log(growth)
+    limit, log_growth = np.inf if kind != PLAIN else _LOG_LARGEST, math.log(growth)
+    with_loss = kind != PLAIN or not math.isnan(log_stop)
     m = _neurons(W1, w2)
     _forward(XT, m, W1, w2, pre, q)
     log_scale, log_loss = weigh(y, n, q, code, with_loss, x, weights)
     if not log_loss < limit:
         return 0, DIVERGED, log_step, 0
+    if log_loss <= log_stop:
+        return 0, REACHED, log_step, 0
     square, kept = _square_norm(W1, w2), 0
     _pulls(XT, pre, weights, G)
     for step in range(n_steps):
@@ -295,23 +296,26 @@ def _take_steps(XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth,
         log_step += log_growth
         square, log_scale, log_loss = new_square, new_log_scale, new_log_loss
         W1, new_W1, w2, new_w2, kept = new_W1, W1, new_w2, w2, kept + 1
+        if log_loss <= log_stop:
+            return step + 1, REACHED, log_step, kept
         _pulls(XT, pre, weights, G)
     return n_steps, RUNNING, log_step, kept
 
 
 @kernel
 @no_type_check
-def run_steps(XT, y, n, W1, w2, code, kind, step_size, growth, log_step, n_steps):
+def run_steps(XT, y, n, W1, w2, code, kind, step_size, growth, log_stop, log_step, n_steps):
     """Take up to `n_steps` steps in place; return how many were taken, the state, and log_step.
 
     ``step_size`` of normalised steps is already divided by max_n ||x_n||^2. A step that leads to weights or a
-    loss that are not finite is not taken. A growing step that raises the loss is taken back, but counted.
+    loss that are not finite is not taken. A growing step that raises the loss is taken back, but counted. It
+    ends where the logarithm of the summed loss is at most ``log_stop``, which is NaN if that is no matter.
     """
     (m, d), samples = W1.shape, len(y)
     new_W1, new_w2, G, pre = np.empty((m, d)), np.empty(m), np.empty((m, d)), np.zeros((m, samples))
     work = pre, np.empty(samples), np.empty(samples), np.empty(samples), G
     taken, state, log_step, kept = _take_steps(
-        XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_step, n_steps, work
+        XT, y, n, W1, w2, new_W1, new_w2, code, kind, step_size, growth, log_stop, log_step, n_steps, work
     )
     if kept % 2:
         _copy(W1, w2, new_W1, new_w2)

@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -194,7 +196,7 @@ def test_what_is_not_refused_runs_without_a_warning(size, scale, form, loss):
 
 def test_runs_are_deterministic_and_records_do_not_change_them():
     X, y, start = balanced_problem(5)
-    runs = [gradient_flow(X, y, start, t_max=0.7, n_records=count) for count in (200, 200, 7)]
+    runs = [gradient_flow(X, y, start, t_max=0.7, record=count) for count in (200, 200, 7)]
     assert np.array_equal(runs[0].W1, runs[1].W1)
     assert np.array_equal(runs[0].W1[-1], runs[2].W1[-1])
     assert len(runs[2]) == 7
@@ -214,7 +216,7 @@ def test_interrupt_returns_what_there_is(monkeypatch):
     def interrupted(*args):
         calls.append(1)
         if len(calls) == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return original(*args)
 
     X, y, start = balanced_problem(7)
@@ -222,6 +224,7 @@ def test_interrupt_returns_what_there_is(monkeypatch):
     path = gradient_flow(X, y, start, t_max=1e3)
     assert path.status == "interrupted"
     assert len(path) > 1
+    assert len(calls) == 5
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,10 @@ def test_interrupt_returns_what_there_is(monkeypatch):
         {"loss": "hinge"},
         {"rtol": 2.0},
         {"rtol": 1e-15},
-        {"n_records": 0},
+        {"record": 0},
+        {"record": [1.0]},
+        {"method": "dop853"},
+        {"stop_gradient": 0.1},
         {"time_limit": 0.0},
         {"network": TwoLayerReLU([[1.0]], [1.0])},
         {"network": TwoLayerReLU(np.zeros((0, 2)), [])},
