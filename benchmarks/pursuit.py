@@ -14,7 +14,7 @@ import record
 import convexrelu as cr
 from convexrelu.datasets import Task, modular_addition, pointer_value_retrieval, sparse_function
 from convexrelu.pursuit import LimitedMemoryBFGS, PursuitResult
-from convexrelu.training import train_feed_forward
+from convexrelu.training import gradient_descent
 
 RELU, LEAKY, SQUARE = cr.PowerLeakyReLU(), cr.PowerLeakyReLU(0.5), cr.PowerLeakyReLU(1.0, 2)
 FUNCTIONS = [("fig5", 500, 3, 10), ("f1", 800, 3, 10), ("h1", 1600, 4, 4), ("g1", 3000, 3, 2)]  # n, L, seeds
@@ -82,7 +82,9 @@ def descent(task: Task, fresh: Task, seed: int) -> record.Row:
     weights = [rng.normal(size=shape) for shape in [(50, d), (50, 50), (1, 50)]]
     network = cr.FeedForward(weights).normalized().scaled_weights(0.01)
     start = time.process_time()
-    path = train_feed_forward(network, *task, step_size=0.05, n_steps=DESCENT_STEPS, record=2)
+    path = gradient_descent(
+        *task, network, step_size=0.05, n_steps=DESCENT_STEPS, record=2, loss="square", reduction="mean"
+    )
     end = path.network_at(-1)
     return {
         "steps": DESCENT_STEPS,

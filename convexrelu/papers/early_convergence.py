@@ -26,7 +26,7 @@ from convexrelu.plotting import (
     weights_figure,
 )
 from convexrelu.saddles import ncf_cosines
-from convexrelu.training import DeepTrajectory, ncf_flow, train_feed_forward
+from convexrelu.training import DeepTrajectory, gradient_descent, ncf_flow
 
 __all__ = ["figures"]
 
@@ -82,12 +82,22 @@ def _planar_run(
     X: Float[np.ndarray, "n 2"], y: Float[np.ndarray, " n"], start: FeedForward, stop_loss: float
 ) -> DeepTrajectory:
     """Train in steps ten times the paper's until the loss has fallen a little; steps are recorded evenly."""
-    first = train_feed_forward(
-        start, X, y, step_size=STEP_SIZE, n_steps=MOST_STEPS, record=1, stop_loss=stop_loss
+    first = gradient_descent(
+        X,
+        y,
+        start,
+        step_size=STEP_SIZE,
+        n_steps=MOST_STEPS,
+        record=1,
+        stop_loss=stop_loss,
+        loss="square",
+        reduction="mean",
     )
     end = int(first.times[-1])
     record = np.linspace(0, end, N_RECORDS).round()
-    return train_feed_forward(start, X, y, step_size=STEP_SIZE, n_steps=end, record=record)
+    return gradient_descent(
+        X, y, start, step_size=STEP_SIZE, n_steps=end, record=record, loss="square", reduction="mean"
+    )
 
 
 def _angles_at_end(path: DeepTrajectory, first: int = 0) -> Float[np.ndarray, " m"]:
@@ -215,10 +225,22 @@ def _early_run(
     """Train from delta times the start until the loss has fallen a little; steps are ``pace / delta``."""
     stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
     small, step = start.scaled_weights(delta), pace / delta
-    first = train_feed_forward(small, X, y, step_size=step, n_steps=MOST_STEPS, record=1, stop_loss=stop)
+    first = gradient_descent(
+        X,
+        y,
+        small,
+        step_size=step,
+        n_steps=MOST_STEPS,
+        record=1,
+        stop_loss=stop,
+        loss="square",
+        reduction="mean",
+    )
     end = int(first.times[-1])
     record = np.linspace(0, end, N_RECORDS).round()
-    return train_feed_forward(small, X, y, step_size=step, n_steps=end, record=record)
+    return gradient_descent(
+        X, y, small, step_size=step, n_steps=end, record=record, loss="square", reduction="mean"
+    )
 
 
 def _second_over_first(values: Float[np.ndarray, " k"]) -> float:

@@ -26,7 +26,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
 from convexrelu.pursuit.inner import InnerSolver, inner_solver
 from convexrelu.pursuit.pursuit import neuron_pursuit
-from convexrelu.training import train_feed_forward
+from convexrelu.training import gradient_descent
 
 __all__ = ["ComparedRun", "Comparison", "SmallDescent", "compare_with_descent"]
 
@@ -373,14 +373,17 @@ def _pursued(plan: _Plan, train: Task, seed: int, seconds: float) -> tuple[FeedF
 
 
 def _descended(plan: _Plan, train: Task, seed: int, seconds: float) -> tuple[FeedForward, str, int]:
-    path = train_feed_forward(
+    path = gradient_descent(
+        train.X,
+        train.y,
         plan.descent.start(train.X.shape[1], plan.depth, plan.activation, seed),
-        *train,
         step_size=check_positive(plan.descent.step_size, "step_size"),
         n_steps=check_count(plan.descent.n_steps, "n_steps"),
         record=1,
         stop_loss=0.5 * plan.tol**2 * float(np.mean(train.y**2)),
         time_limit=seconds,
+        loss="square",
+        reduction="mean",
     )
     names = {"finished": "n_steps", "stop_loss": "tolerance"}
     return path.network_at(-1), names.get(path.status, path.status), int(path.times[-1])

@@ -19,7 +19,7 @@ from convexrelu.datasets import load
 from convexrelu.ncf import maximize_ncf
 from convexrelu.networks import GELU, RELU, Activation, FeedForward, PowerLeakyReLU, Tanh
 from convexrelu.saddles import SaddleApproach, approach_of, limiting_path
-from convexrelu.training import DeepTrajectory, feed_forward_flow, train_feed_forward
+from convexrelu.training import DeepTrajectory, gradient_descent, gradient_flow
 
 __all__ = ["EXAMPLE_1_TARGETS", "RUNS", "SQUARES", "Run", "example_1", "near_saddle", "sphere"]
 
@@ -91,12 +91,23 @@ class Run:
         start = _gaussian(self.widths, self.activation, rng)
         start = start.scaled_weights(self.norm / start.norm)
         if not self.step_size:
-            return feed_forward_flow(
-                start, X, y, t_max=self.length, rtol=1e-6, stop_gradient=self.stop_gradient or None
+            return gradient_flow(
+                X,
+                y,
+                start,
+                t_max=self.length,
+                rtol=1e-6,
+                stop_gradient=self.stop_gradient or None,
+                loss="square",
+                reduction="mean",
+                record=400,
+                time_limit=None,
             )
         steps = int(self.length)
         grid = np.arange(0, steps + 1, max(1, steps // _RECORDED))
-        return train_feed_forward(start, X, y, step_size=self.step_size, n_steps=steps, record=grid)
+        return gradient_descent(
+            X, y, start, step_size=self.step_size, n_steps=steps, record=grid, loss="square", reduction="mean"
+        )
 
     def _data(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
         if not self.teacher:
@@ -201,8 +212,30 @@ def near_saddle(activation: PowerLeakyReLU, *, delta: float, seed: int = 0) -> S
     size = delta * saddle.norm
     start = saddle.with_weights([W + size * V for W, V in zip(saddle.weights, Z.weights, strict=True)])
     if activation.power > 1:
-        return approach_of(feed_forward_flow(start, X, y, t_max=70.0 / delta, rtol=1e-7), saddle)
-    run = train_feed_forward(start, X, y, step_size=0.05, n_steps=24_000, record=np.arange(0, 24_001, 80))
+        return approach_of(
+            gradient_flow(
+                X,
+                y,
+                start,
+                t_max=70.0 / delta,
+                rtol=1e-7,
+                loss="square",
+                reduction="mean",
+                record=400,
+                time_limit=None,
+            ),
+            saddle,
+        )
+    run = gradient_descent(
+        X,
+        y,
+        start,
+        step_size=0.05,
+        n_steps=24_000,
+        record=np.arange(0, 24_001, 80),
+        loss="square",
+        reduction="mean",
+    )
     return approach_of(run, saddle, tie_tol=TIES_OF_DESCENT)
 
 
@@ -221,7 +254,9 @@ def _narrow_saddle(
     if activation.power > 1:
         narrow = limiting_path(kkt, X, y, scale=0.05).saddle
     else:
-        narrow = train_feed_forward(kkt, X, y, step_size=0.1, n_steps=100_000, record=1).network_at(-1)
+        narrow = gradient_descent(
+            X, y, kkt, step_size=0.1, n_steps=100_000, record=1, loss="square", reduction="mean"
+        ).network_at(-1)
     layers = [np.zeros((k, j)) for j, k in pairwise((20, 10, 10, 1))]
     for wide, W in zip(layers, narrow.weights, strict=True):
         wide[: W.shape[0], : W.shape[1]] = W

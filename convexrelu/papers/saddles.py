@@ -26,7 +26,7 @@ from convexrelu.papers.saddle_settings import (
 from convexrelu.plotting import approach_figure, example_1_figure, ladder_figure, sparsity_figure
 from convexrelu.saddles import SaddleApproach, escape_ladder, first_escape, relative_size, track_saddles
 from convexrelu.saddles.plateaus import neuron_sizes
-from convexrelu.training import feed_forward_flow
+from convexrelu.training import gradient_flow
 
 __all__ = ["figures"]
 
@@ -74,14 +74,16 @@ def figures() -> Iterator[ReproducedFigure]:
 def _example_1() -> ReproducedFigure:
     scales, times = (0.1, 0.05, 0.001), np.linspace(0.0, 3.0, 601)
     runs = [
-        feed_forward_flow(
-            example_1([delta / math.sqrt(2.0)] * 2),
+        gradient_flow(
             np.eye(2),
             EXAMPLE_1_TARGETS,
+            example_1([delta / math.sqrt(2.0)] * 2),
             t_max=3.0,
             reduction="sum",
             rtol=1e-11,
             record=times,
+            loss="square",
+            time_limit=None,
         )
         for delta in scales
     ]

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from convexrelu._validation import check_count, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.pursuit.square_loss import SquareLoss, Watch
-from convexrelu.training import train_feed_forward
+from convexrelu.training import gradient_descent
 
 __all__ = [
     "Descent",
@@ -201,15 +201,17 @@ class GradientDescent(InnerSolver):
         left = watch.deadline - time.monotonic()
         if left <= 0:
             return Descent(w=w, n_steps=0)
-        path = train_feed_forward(
-            loss.network_of(w),
+        path = gradient_descent(
             loss.X,
             loss.Y,
+            loss.network_of(w),
             step_size=check_positive(self.step_size, "step_size"),
             n_steps=check_count(self.n_steps, "n_steps"),
             record=1,
             stop_loss=watch.goal * loss.size**2 / len(loss.X),
             time_limit=left if np.isfinite(left) else None,
+            loss="square",
+            reduction="mean",
         )
         watch.interrupted = watch.interrupted or path.status == "interrupted"
         end = path.vectors[-1][loss.free]

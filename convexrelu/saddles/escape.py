@@ -28,9 +28,9 @@ from convexrelu._validation import as_vector, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
 from convexrelu.saddles.plateaus import Plateau, neuron_sizes, relative_size, track_saddles
-from convexrelu.training.deep_trajectory import DeepTrajectory
-from convexrelu.training.problem import SQUARE, check_deep_problem
-from convexrelu.training.smooth_flow import feed_forward_flow
+from convexrelu.training.flow.gradient_flow import gradient_flow
+from convexrelu.training.problem import check_deep_problem
+from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = [
     "Escape",
@@ -162,7 +162,7 @@ def limiting_path(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    loss: str = SQUARE,
+    loss: str = "square",
     reduction: str = "mean",
     scale: float = 1e-3,
     rtol: float = 1e-9,
@@ -223,10 +223,18 @@ def limiting_path(
     _check_resolved(start.degree, check_positive(scale, "scale"))
     predicted = predicted_escape_time(value, start.degree, scale)
     small, t_max = start.scaled_weights(scale), _LONG * max(predicted, 1.0 / value)
-    path = feed_forward_flow(
-        small, X, y, t_max=t_max, loss=loss, reduction=reduction,
-        rtol=rtol, stop_gradient=_ARRIVED, time_limit=time_limit,
-    )  # fmt: skip
+    path = gradient_flow(
+        X,
+        y,
+        small,
+        t_max=t_max,
+        loss=loss,
+        reduction=reduction,
+        rtol=rtol,
+        stop_gradient=_ARRIVED,
+        time_limit=time_limit,
+        record=400,
+    )
     return LimitingPath(trajectory=path, value=value, scale=scale)
 
 
@@ -282,7 +290,7 @@ def escape_ladder(
     y: ArrayLike,
     *,
     scales: Sequence[float] | ArrayLike = (1e-1, 1e-2, 1e-3),
-    loss: str = SQUARE,
+    loss: str = "square",
     reduction: str = "mean",
     rtol: float = 1e-12,
 ) -> EscapeLadder:
@@ -413,7 +421,7 @@ def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
     >>> import convexrelu as cr
     >>> squares = cr.PowerLeakyReLU(1.0, 2)
     >>> start = cr.FeedForward([0.001 * np.eye(2), [[1.0, 1.0]]], squares, trainable=[np.eye(2), False])
-    >>> path = feed_forward_flow(start, np.eye(2), [4.0, 1.0], t_max=20.0, reduction="sum", rtol=1e-9)
+    >>> path = cr.gradient_flow(np.eye(2), [4.0, 1.0], start, t_max=20.0, loss="square")
     >>> escape = first_escape(path)
     >>> print(f"{escape.saddle.loss:.1f}", escape.small, escape.size_at_saddle < 0.02)
     0.5 (array([1]),) True
@@ -449,10 +457,17 @@ def _check_resolved(degree: int, scale: float) -> None:
 def _at_escape(path: LimitingPath, rtol: float) -> Float[np.ndarray, " w"]:
     """Return the weights at the predicted time exactly."""
     problem = path.trajectory.problem
-    run = feed_forward_flow(
-        problem.network, problem.X, problem.Y, t_max=path.escape_time, loss=problem.loss,
-        reduction=problem.reduction, rtol=rtol, record=1,
-    )  # fmt: skip
+    run = gradient_flow(
+        problem.X,
+        problem.Y,
+        problem.network,
+        t_max=path.escape_time,
+        loss=problem.rule.name,
+        reduction=problem.reduction,
+        rtol=rtol,
+        record=1,
+        time_limit=None,
+    )
     return np.asarray(run.vectors[-1])
 
 

@@ -32,7 +32,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.conditions import TIE_TOL, ncf_stationarity
 from convexrelu.networks import FeedForward, Layers, Pass, evaluate, forward, homogeneous, pack
 from convexrelu.networks.neurons import row_norms
-from convexrelu.training.deep_trajectory import DeepTrajectory
+from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = ["SaddleApproach", "SaddleSplit", "approach_of", "split_near_saddle"]
 
@@ -360,18 +360,18 @@ def approach_of(
 
     Examples
     --------
-    >>> from convexrelu.training import train_feed_forward
+    >>> from convexrelu.training import gradient_descent
     >>> saddle = FeedForward([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 0.0]]])
     >>> start = FeedForward([[[1.0, 0.0], [1e-3, 3e-3]], [[1.0, 1e-3]]])
-    >>> path = train_feed_forward(start, np.eye(2), [1.0, 1.0], step_size=0.1, n_steps=50)
+    >>> path = gradient_descent(np.eye(2), [1.0, 1.0], start, step_size=0.05, n_steps=50, loss="square")
     >>> cosines = approach_of(path, saddle).alignment
     >>> print(f"{cosines[0]:.3f} {cosines[-1]:.3f}")
     0.572 1.000
     """
     problem = trajectory.problem
-    if problem.loss != "square" or saddle.widths != problem.network.widths:
+    if problem.rule.name != "square" or saddle.widths != problem.network.widths:
         raise InvalidInputError(
-            f"a run on the square loss of widths {saddle.widths} is needed, got {problem.loss} loss and "
+            f"a run on the square loss of widths {saddle.widths} is needed, got {problem.rule.name} loss and "
             f"widths {problem.network.widths}"
         )
     small = saddle.zero_preserving_set(0.0)

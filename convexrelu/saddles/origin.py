@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_count, check_positive
 from convexrelu.errors import InvalidInputError, SolverError
@@ -26,11 +27,11 @@ from convexrelu.ncf.conditions import TIE_TOL, ncf_stationarity
 from convexrelu.networks import FeedForward, forward, pack
 from convexrelu.networks.activations import homogeneous
 from convexrelu.networks.neurons import row_norms
-from convexrelu.training.deep_descent import train_feed_forward
-from convexrelu.training.deep_trajectory import DeepTrajectory
+from convexrelu.training.descent import gradient_descent
+from convexrelu.training.flow.gradient_flow import gradient_flow
 from convexrelu.training.ncf_flow import NCFFlow, ncf_flow
-from convexrelu.training.problem import CORRELATION, SQUARE, check_deep_problem
-from convexrelu.training.smooth_flow import feed_forward_flow
+from convexrelu.training.problem import check_deep_problem
+from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = [
     "EarlyAlignment",
@@ -135,7 +136,7 @@ def compare_with_ncf_flow(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    loss: str = SQUARE,
+    loss: str = "square",
     deltas: ArrayLike | None = None,
     epsilon: float = 1e-2,
     n_times: int = 50,
@@ -191,14 +192,14 @@ def compare_with_ncf_flow(
     start, n_steps = problem.network, check_count(n_steps, "n_steps")
     z = problem.residual(np.zeros_like(problem.Y))
     flow = ncf_flow(start, problem.X, z)
-    if flow.status != "KKT point":
+    if flow.status != Status.KKT_POINT:
         raise InvalidInputError(
             f"the comparison needs an NCF flow that settles at a KKT point with a positive value, got {flow}"
         )
     end = _settling_time(flow, epsilon)
     times = np.linspace(0.0, end, count + 1)
     scales = _ladder(deltas, flow, end)
-    reference = _scaled_path(start, problem.X, z, CORRELATION, 1.0, times, n_steps)
+    reference = _scaled_path(start, problem.X, z, "correlation", 1.0, times, n_steps)
     scaled = [_scaled_path(start, problem.X, problem.Y, loss, delta, times, n_steps) for delta in scales]
     return EarlyAlignment(
         flow=flow,
@@ -242,10 +243,10 @@ def _scaled_path(
     """Return ``w(t / delta^(L-2)) / delta`` at the times, by gradient steps where the gradient jumps."""
     small, pace = start.scaled_weights(delta), delta ** -(start.degree - 2)
     if start.activation.kinked:
-        path = train_feed_forward(
-            small,
+        path = gradient_descent(
             X,
             y,
+            small,
             step_size=times[-1] / n_steps * pace,
             n_steps=n_steps,
             loss=loss,
@@ -253,16 +254,17 @@ def _scaled_path(
             record=np.rint(np.linspace(0, n_steps, len(times))),
         )
     else:
-        path = feed_forward_flow(
-            small,
+        path = gradient_flow(
             X,
             y,
+            small,
             t_max=times[-1] * pace,
             loss=loss,
             reduction="sum",
             rtol=_RTOL,
             method="dop853",
             record=times * pace,
+            time_limit=None,
         )
     if len(path) != len(times):
         raise SolverError(f"training from delta = {delta:.3g} could not be followed to its end: {path}")

@@ -18,7 +18,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, Layers
-from convexrelu.training.deep_trajectory import DeepTrajectory
+from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = ["Plateau", "SaddleTrack", "neuron_sizes", "relative_size", "track_saddles"]
 
@@ -143,10 +143,9 @@ def track_saddles(
     The loss ``((w_1^2 - 4)^2 + (w_2^2 - 1)^2) / 2`` from ``w = (0.01, 0.01)``: first w_1 grows, then w_2.
 
     >>> import convexrelu as cr
-    >>> from convexrelu.training import feed_forward_flow
     >>> squares = cr.PowerLeakyReLU(1.0, 2)
     >>> start = cr.FeedForward([0.01 * np.eye(2), [[1.0, 1.0]]], squares, trainable=[np.eye(2), False])
-    >>> path = feed_forward_flow(start, np.eye(2), [4.0, 1.0], t_max=20.0, reduction="sum", rtol=1e-9)
+    >>> path = cr.gradient_flow(np.eye(2), [4.0, 1.0], start, t_max=20.0, loss="square")
     >>> for plateau in track_saddles(path).plateaus:
     ...     print(f"loss {plateau.loss:.1f}, active neurons {plateau.active[0]}")
     loss 8.5, active neurons []

@@ -35,8 +35,8 @@ from convexrelu.certificates import MultiClassCertificate
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MultiClassSolution, solve_max_margin
+from convexrelu.training.problem import check_start
 from convexrelu.training.start import ScaledStart, scaled_start
-from convexrelu.training.trajectory import check_start
 from convexrelu.verify.checkpoint import Checkpoint
 from convexrelu.verify.judging import Target, judged
 from convexrelu.verify.report import LimitReport

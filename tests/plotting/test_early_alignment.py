@@ -12,7 +12,7 @@ from convexrelu.plotting import (
     planar_run_figure,
     weights_figure,
 )
-from convexrelu.training import ncf_flow, train_feed_forward
+from convexrelu.training import gradient_descent, ncf_flow
 
 SQUARED = PowerLeakyReLU(0.0, 2)
 
@@ -23,7 +23,9 @@ def planar_run():
     X = rng.normal(size=(10, 2))
     y = np.abs(rng.normal(size=10))
     start = FeedForward([1e-3 * rng.normal(size=(4, 2)), np.ones((1, 4))], SQUARED, trainable=[True, False])
-    return train_feed_forward(start, X, y, step_size=0.02, n_steps=150, record=20)
+    return gradient_descent(
+        X, y, start, step_size=0.02, n_steps=150, record=20, loss="square", reduction="mean"
+    )
 
 
 def test_panels_show_the_run(planar_run):

@@ -6,7 +6,7 @@ from convexrelu.networks import FeedForward
 from convexrelu.papers import EXAMPLE_1_TARGETS, example_1
 from convexrelu.plotting import ladder_figure, sparsity_figure
 from convexrelu.saddles import escape_ladder
-from convexrelu.training import train_feed_forward
+from convexrelu.training import gradient_descent
 
 
 def test_ladder_figure_shows_every_start():
@@ -21,7 +21,9 @@ def test_ladder_figure_shows_every_start():
 
 def test_sparsity_figure_draws_the_marked_weights():
     start = FeedForward([[[0.1, 0.0], [0.0, 0.2]], [[0.1, 0.2]]])
-    run = train_feed_forward(start, np.eye(2), [1.0, 1.0], step_size=0.1, n_steps=20, record=5)
+    run = gradient_descent(
+        np.eye(2), [1.0, 1.0], start, step_size=0.1, n_steps=20, record=5, loss="square", reduction="mean"
+    )
     figure = sparsity_figure(run, [0, len(run) - 1])
     pictures = [ax.images[0].get_array() for ax in figure.subfigs[1].axes]
     assert np.array_equal(pictures[0], np.abs(run.weights[0][0]))

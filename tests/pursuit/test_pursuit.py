@@ -140,13 +140,15 @@ def test_f1_is_learned_from_800_samples():
 @pytest.mark.slow
 def test_descent_does_not_learn_f1_from_800_samples():
     """The paper's contrast: 50 neurons a layer from small weights (NP C.1.1), 25 000 steps."""
-    from convexrelu.training import train_feed_forward
+    from convexrelu.training import gradient_descent
 
     train, test = sparse_function("f1", 800, rng=0), sparse_function("f1", 5000, rng=100)
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=shape) for shape in [(50, 50), (50, 50), (1, 50)]]
     start = FeedForward(weights).normalized().scaled_weights(0.01)
-    path = train_feed_forward(start, *train, step_size=0.05, n_steps=25_000, record=2)
+    path = gradient_descent(
+        *train, start, step_size=0.05, n_steps=25_000, record=2, loss="square", reduction="mean"
+    )
     network = path.network_at(-1)
     assert train.relative_error(network(train.X)) < 0.5  # it has left the origin
     assert test.relative_error(network(test.X)) > 0.1

@@ -17,7 +17,7 @@ from convexrelu.saddles import (
     predicted_escape_time,
     relative_size,
 )
-from convexrelu.training import feed_forward_flow, train_feed_forward
+from convexrelu.training import gradient_descent, gradient_flow
 
 SQUARES = PowerLeakyReLU(1.0, 2)
 ROOT_2 = np.sqrt(2.0)
@@ -59,11 +59,17 @@ def random_network(widths, activation, rng):
 def test_example_1_is_the_closed_form(delta, method):
     """KH-beyond Example 1: psi(t, delta w_0)."""
     times = np.linspace(0.0, 3.0, 31)
-    path = feed_forward_flow(
-        example_1(np.full(2, delta / ROOT_2)), np.eye(2), TARGETS, t_max=3.0, reduction="sum", rtol=1e-11,
+    path = gradient_flow(
+        np.eye(2),
+        TARGETS,
+        example_1(np.full(2, delta / ROOT_2)),
+        t_max=3.0,
+        reduction="sum",
+        rtol=1e-11,
         record=times,
         method=method,
-    )  # fmt: skip
+        loss="square",
+    )
     assert path.status == "finished"
     assert np.array_equal(path.times, times)
     w = path.weights[0][:, [0, 1], [0, 1]]
@@ -116,7 +122,16 @@ def test_escape_from_the_stable_set_follows_the_limiting_path():
     """KH-beyond Corollary 5: from a random direction the flow passes near the saddle where p(t) ends."""
     X, y, rng = sphere_data((20, 2, 1), SQUARES, seed=0)
     start = random_network((20, 50, 1), SQUARES, rng).normalized()
-    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
+    run = gradient_flow(
+        X,
+        y,
+        start.scaled_weights(1e-3),
+        t_max=1e9,
+        rtol=1e-7,
+        stop_gradient=1e-4,
+        loss="square",
+        reduction="mean",
+    )
     escape = first_escape(run)
     before = run.network_at(escape.before)
     kept = np.flatnonzero(np.abs(before.weights[1][0]) == np.abs(before.weights[1][0]).max())
@@ -136,7 +151,16 @@ def test_zero_set_is_preserved(seed):
     kkt = ncf_flow(start, X, y, time_limit=20.0).limit
     zero = kkt.zero_preserving_set(1e-3)
     assert len(zero[0]) == 49
-    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e9, rtol=1e-7, stop_gradient=1e-4)
+    run = gradient_flow(
+        X,
+        y,
+        start.scaled_weights(1e-3),
+        t_max=1e9,
+        rtol=1e-7,
+        stop_gradient=1e-4,
+        loss="square",
+        reduction="mean",
+    )
     escape = first_escape(run)
     assert relative_size(run.network_at(escape.saddle.index), zero) < 0.01
     assert set(zero[0]) == set(escape.small[0])
@@ -153,7 +177,7 @@ def test_zero_preserving_set_stays_exactly_zero():
         for layer, j in ((0, 1), (0, 4), (1, 2)):
             layers[layer][j] = 0.0
             layers[layer + 1][:, j] = 0.0
-        run = feed_forward_flow(network.with_weights(layers), X, y, t_max=5.0)
+        run = gradient_flow(X, y, network.with_weights(layers), t_max=5.0, loss="square", reduction="mean")
         last = run.network_at(-1)
         assert [list(s) for s in last.zero_preserving_set(0.0)] == [[1, 4], [2]]
         assert run.loss[-1] < run.loss[0]
@@ -163,7 +187,14 @@ def test_dead_neuron_never_escapes():
     """KH-beyond Lemma 33: a squared ReLU that is inactive on all data does not move."""
     squared_relu = PowerLeakyReLU(0.0, 2)
     dead = FeedForward([[[-1.0, -1.0]], [[1.0]]], squared_relu)
-    run = feed_forward_flow(dead.scaled_weights(1e-2), [[1.0, 0.0], [0.0, 2.0]], [1.0, 3.0], t_max=1e3)
+    run = gradient_flow(
+        [[1.0, 0.0], [0.0, 2.0]],
+        [1.0, 3.0],
+        dead.scaled_weights(1e-2),
+        t_max=1e3,
+        loss="square",
+        reduction="mean",
+    )
     assert run.status == "converged"
     assert run.times[-1] == 1e3
     assert np.array_equal(run.vectors[0], run.vectors[-1])
@@ -175,10 +206,12 @@ def test_flow_agrees_with_small_steps_of_descent():
     """Euler's method converges to the flow linearly in its step."""
     X, y, rng = sphere_data((4, 2, 1), SQUARES, seed=5, n=12)
     start = random_network((4, 3, 1), SQUARES, rng).normalized()
-    flow = feed_forward_flow(start, X, y, t_max=2.0, rtol=1e-10).vectors[-1]
+    flow = gradient_flow(X, y, start, t_max=2.0, rtol=1e-10, loss="square", reduction="mean").vectors[-1]
     gaps = []
     for steps in (1000, 4000):
-        run = train_feed_forward(start, X, y, step_size=2.0 / steps, n_steps=steps, record=[steps])
+        run = gradient_descent(
+            X, y, start, step_size=2.0 / steps, n_steps=steps, record=[steps], loss="square", reduction="mean"
+        )
         gaps.append(np.linalg.norm(run.vectors[-1] - flow))
     assert gaps[0] / gaps[1] == pytest.approx(4.0, rel=0.05)
 
@@ -196,14 +229,18 @@ def test_logistic_flow_escapes_too():
 
 def test_recorded_steps_are_thinned_and_end_where_told():
     start = example_1([0.1, 0.1])
-    path = feed_forward_flow(start, np.eye(2), TARGETS, t_max=2.0, reduction="sum", record=20)
+    path = gradient_flow(np.eye(2), TARGETS, start, t_max=2.0, reduction="sum", record=20, loss="square")
     assert len(path) <= 21
     assert path.times[0] == 0.0
     assert path.times[-1] == 2.0
-    whole = feed_forward_flow(start, np.eye(2), TARGETS, t_max=50.0, reduction="sum", stop_gradient=1e-6)
+    whole = gradient_flow(
+        np.eye(2), TARGETS, start, t_max=50.0, reduction="sum", stop_gradient=1e-6, loss="square"
+    )
     assert whole.status == "converged"
     assert whole.gradient_norm[-1] <= 1e-6 * whole.gradient_norm.max()
-    stopped = feed_forward_flow(start, np.eye(2), TARGETS, t_max=1e9, reduction="sum", time_limit=1e-9)
+    stopped = gradient_flow(
+        np.eye(2), TARGETS, start, t_max=1e9, reduction="sum", time_limit=1e-9, loss="square"
+    )
     assert stopped.status == "time_limit"
 
 
@@ -211,14 +248,23 @@ def test_degree_seven_is_followed_from_1e_3():
     """t passes 1e20 there: only the rescaled time resolves the escape."""
     X, y, rng = sphere_data((6, 2, 2, 1), SQUARES, seed=1, n=30)
     start = random_network((6, 4, 4, 1), SQUARES, rng).normalized()
-    run = feed_forward_flow(start.scaled_weights(1e-3), X, y, t_max=1e30, rtol=1e-6, stop_gradient=1e-3)
+    run = gradient_flow(
+        X,
+        y,
+        start.scaled_weights(1e-3),
+        t_max=1e30,
+        rtol=1e-6,
+        stop_gradient=1e-3,
+        loss="square",
+        reduction="mean",
+    )
     assert run.times[-1] > 1e15
     assert run.loss[-1] < 0.99 * run.loss[0]
     assert first_escape(run).saddle.n_active == (1, 1)
 
 
 def test_zero_weights_rest():
-    run = feed_forward_flow(example_1([0.0, 0.0]), np.eye(2), TARGETS, t_max=1.0)
+    run = gradient_flow(np.eye(2), TARGETS, example_1([0.0, 0.0]), t_max=1.0, loss="square")
     assert run.status == "converged"
     assert not run.weights[0].any()
 
@@ -226,18 +272,32 @@ def test_zero_weights_rest():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda net, X, y: feed_forward_flow(FeedForward([[[1.0, 1.0]], [[1.0]]]), X, y, t_max=1.0), "kink"),
-        (lambda net, X, y: feed_forward_flow(net, X, y, t_max=0.0), "t_max"),
-        (lambda net, X, y: feed_forward_flow(net, X, y, t_max=1.0, method="euler"), "method"),
-        (lambda net, X, y: feed_forward_flow(net, X, y, t_max=1.0, record=[2.0]), "record"),
-        (lambda net, X, y: feed_forward_flow(net, X, [1.0], t_max=1.0), "y must have shape"),
-        (lambda net, X, y: feed_forward_flow(net, [[np.nan, 1.0], [0.0, 1.0]], y, t_max=1.0), "finite"),
+        (
+            lambda net, X, y: gradient_flow(
+                X, y, FeedForward([[[1.0, 1.0]], [[1.0]]]), t_max=1.0, loss="square"
+            ),
+            "kink",
+        ),
+        (lambda net, X, y: gradient_flow(X, y, net, t_max=0.0, loss="square"), "t_max"),
+        (lambda net, X, y: gradient_flow(X, y, net, t_max=1.0, method="euler", loss="square"), "method"),
+        (lambda net, X, y: gradient_flow(X, y, net, t_max=1.0, record=[2.0], loss="square"), "record"),
+        (
+            lambda net, X, y: gradient_flow(X, [1.0], net, t_max=1.0, loss="square"),
+            "y must have shape",
+        ),
+        (
+            lambda net, X, y: gradient_flow([[np.nan, 1.0], [0.0, 1.0]], y, net, t_max=1.0, loss="square"),
+            "finite",
+        ),
         (lambda net, X, y: escape_ladder(net, X, y, scales=[0.1]), "two numbers"),
         (lambda net, X, y: limiting_path(net, X, -y), "positive NCF"),
         (lambda net, X, y: predicted_escape_time(1.0, 1, 0.1), "at least 2"),
         (lambda net, X, y: predicted_escape_time(-1.0, 2, 0.1), "value"),
         (lambda net, X, y: relative_size(net, []), "each of 1 hidden layers"),
-        (lambda net, X, y: first_escape(feed_forward_flow(net, X, y, t_max=1e-3)), "passed a peak"),
+        (
+            lambda net, X, y: first_escape(gradient_flow(X, y, net, t_max=1e-3, loss="square")),
+            "passed a peak",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -8,7 +8,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.ncf import ncf_stationarity
 from convexrelu.networks import FeedForward, PowerLeakyReLU, pack
 from convexrelu.saddles import compare_with_ncf_flow, non_branching_set
-from convexrelu.training import alignment_flow, ncf_flow, train_feed_forward
+from convexrelu.training import alignment_flow, gradient_descent, ncf_flow
 
 LINEAR = PowerLeakyReLU(1.0)
 
@@ -91,14 +91,15 @@ def test_the_time_scale_of_training_is_delta_to_the_minus_degree_plus_two(depth,
     goal = flow.limit
     steps = []
     for delta in (1e-3, 1e-4):
-        path = train_feed_forward(
-            start.scaled_weights(delta),
+        path = gradient_descent(
             X,
             y,
+            start.scaled_weights(delta),
             step_size=2e-3 * delta ** (2 - depth),
             n_steps=40_000,
             reduction="sum",
             record=np.arange(0, 40_001, 10),
+            loss="square",
         )
         cosines = path.vectors @ pack(goal.weights) / path.norm
         near = np.flatnonzero(cosines > 0.98)

@@ -13,7 +13,7 @@ from convexrelu.ncf import maximize_added_neuron, with_neuron
 from convexrelu.networks import FeedForward, PowerLeakyReLU, pack
 from convexrelu.saddles import approach_of, limiting_path, relative_size, split_near_saddle, track_saddles
 from convexrelu.saddles.plateaus import _turning_points, neuron_sizes
-from convexrelu.training import feed_forward_flow, ncf_flow, train_feed_forward
+from convexrelu.training import gradient_descent, gradient_flow, ncf_flow
 
 SQUARES = PowerLeakyReLU(1.0, 2)
 
@@ -38,8 +38,8 @@ def diagonal_squares(w):
 def test_saddles_of_separate_squares():
     """The flow of sum_i (w_i^2 - y_i)^2 / 2 learns the largest y first: saddle k has the rest's loss."""
     y = np.array([1.0, 9.0, 3.0])
-    run = feed_forward_flow(
-        diagonal_squares([1e-6] * 3), np.eye(3), y, t_max=60.0, reduction="sum", rtol=1e-9
+    run = gradient_flow(
+        np.eye(3), y, diagonal_squares([1e-6] * 3), t_max=60.0, reduction="sum", rtol=1e-9, loss="square"
     )
     track = track_saddles(run)
     assert [list(plateau.active[0]) for plateau in track.plateaus] == [[], [1], [1, 2], [0, 1, 2]]
@@ -56,8 +56,14 @@ def test_saddles_of_separate_squares():
 
 def test_ties_leave_together():
     """Two equal targets are learned at the same time: one saddle less."""
-    run = feed_forward_flow(
-        diagonal_squares([1e-4] * 3), np.eye(3), [4.0, 4.0, 1.0], t_max=40.0, reduction="sum", rtol=1e-9
+    run = gradient_flow(
+        np.eye(3),
+        [4.0, 4.0, 1.0],
+        diagonal_squares([1e-4] * 3),
+        t_max=40.0,
+        reduction="sum",
+        rtol=1e-9,
+        loss="square",
     )
     assert [p.n_active for p in track_saddles(run).plateaus] == [(0,), (2,), (3,)]
 
@@ -240,7 +246,9 @@ def test_near_a_saddle():
     best, moved = [], []
     for delta in (0.05, 0.01):
         layers = [W + delta / size * Z for W, Z in zip(saddle.weights, noise, strict=True)]
-        run = feed_forward_flow(saddle.with_weights(layers), X, y, t_max=110.0 / delta, rtol=1e-7)
+        run = gradient_flow(
+            X, y, saddle.with_weights(layers), t_max=110.0 / delta, rtol=1e-7, loss="square", reduction="mean"
+        )
         approach = approach_of(run, saddle)
         near = approach.relative_loss > 0.999
         best.append(approach.alignment[near].max())
@@ -285,14 +293,15 @@ def test_earliest_blow_up_wins():
 def test_orthogonal_relu_saddles():
     """KH2 section 5.2 on two-layer ReLU: two orthogonal rows are learned one after the other."""
     start = FeedForward([1e-5 * np.eye(2), [[1e-5, 1e-5]]])
-    run = train_feed_forward(
-        start,
+    run = gradient_descent(
         np.eye(2),
         [3.0, 1.0],
+        start,
         step_size=0.02,
         n_steps=2000,
         reduction="sum",
         record=np.arange(0, 2001, 5),
+        loss="square",
     )
     track = track_saddles(run)
     assert [p.n_active for p in track.plateaus] == [(0,), (1,), (2,)]
@@ -317,12 +326,16 @@ def test_orthogonal_relu_saddles():
             "homogeneous",
         ),
         (
-            lambda net, X: approach_of(train_feed_forward(net, X, [1.0], step_size=1e-3, n_steps=1), net),
+            lambda net, X: approach_of(
+                gradient_descent(X, [1.0], net, step_size=1e-3, n_steps=1, loss="square", reduction="mean"),
+                net,
+            ),
             "zero",
         ),
         (
             lambda net, X: track_saddles(
-                train_feed_forward(net, X, [1.0], step_size=1e-3, n_steps=1), prominence=1.0
+                gradient_descent(X, [1.0], net, step_size=1e-3, n_steps=1, loss="square", reduction="mean"),
+                prominence=1.0,
             ),
             "above 1",
         ),
