@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -33,46 +33,49 @@ class Interruption:
     def listening(self) -> Iterator[None]:
         """Turn the first Ctrl-C into an early end with what there is so far.
 
-        Whoever listens further out hears it, too. A second one raises KeyboardInterrupt as usual.
+        Signals reach the main thread only: whoever listens there tells those who listen further out and in
+        other threads. A second Ctrl-C raises KeyboardInterrupt as usual.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals reach the main thread only
-            return
-
-        def note(_number: int, _frame: FrameType | None) -> None:
-            for listener in _LISTENERS:
-                listener.pressed = True
-            signal.signal(signal.SIGINT, before)
-
-        before = signal.getsignal(signal.SIGINT)
         _LISTENERS.append(self)
-        if len(_LISTENERS) == 1:
-            signal.signal(signal.SIGINT, note)
         try:
-            yield
+            with _handling(self._note):
+                yield
         finally:
-            _LISTENERS.pop()
-            if not _LISTENERS:
-                signal.signal(signal.SIGINT, before)
+            _LISTENERS.remove(self)
+
+    def _note(self, number: int, frame: FrameType | None, before: Any) -> None:
+        if self.pressed and callable(before):
+            before(number, frame)
+        for listener in (self, *_LISTENERS):
+            listener.pressed = True
 
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Let the first Ctrl-C end the block on the spot: for work of one piece, of which nothing is kept."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            yield
+            with _handling(lambda number, frame, _before: signal.default_int_handler(number, frame)):
+                yield
         except KeyboardInterrupt:
-            self.pressed = True
-        finally:
-            signal.signal(signal.SIGINT, before)
+            for listener in (self, *_LISTENERS):
+                listener.pressed = True
 
 
 _LISTENERS: list[Interruption] = []
-"""Those in the main thread, the outermost first."""
+"""Those of all threads."""
+
+
+@contextmanager
+def _handling(handle: Callable[[int, FrameType | None, Any], None]) -> Iterator[None]:
+    """In the main thread, let a function handle Ctrl-C meanwhile; it is also given the handler before it."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield  # None: the program around Python handles it, and could not be given back
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: handle(number, frame, before))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(kw_only=True, eq=False)

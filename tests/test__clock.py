@@ -1,0 +1,82 @@
+"""Time that is left, also elsewhere, and Ctrl-C heard by all that listen."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+
+import pytest
+
+from convexrelu._clock import Clock, Interruption
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_the_first_ctrl_c_is_noted_and_the_second_raises():
+    heard, before = Interruption(), signal.getsignal(signal.SIGINT)
+    with heard.listening():
+        assert not heard.pressed
+        press_ctrl_c()
+        assert heard.pressed
+        with pytest.raises(KeyboardInterrupt):
+            press_ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_whoever_listens_further_out_hears_it_too():
+    inner, outer, other = Interruption(), Interruption(), Interruption()
+    with outer.listening():
+        with inner.listening():
+            press_ctrl_c()
+            with pytest.raises(KeyboardInterrupt):
+                press_ctrl_c()
+        assert inner.pressed
+        assert outer.pressed
+        with pytest.raises(KeyboardInterrupt):
+            press_ctrl_c()
+    assert not other.pressed
+
+
+def test_whoever_listens_in_another_thread_hears_it_too():
+    theirs, mine = Interruption(), Interruption()
+    listening, leave = threading.Event(), threading.Event()
+
+    def work():
+        with theirs.listening():
+            listening.set()
+            leave.wait()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    listening.wait()
+    with mine.listening():
+        press_ctrl_c()
+    leave.set()
+    thread.join()
+    assert theirs.pressed
+    assert mine.pressed
+
+
+def test_work_of_one_piece_ends_on_the_spot_and_whoever_listens_knows():
+    heard, outer, steps = Interruption(), Interruption(), []
+    with outer.listening():
+        with heard.ending():
+            press_ctrl_c()
+            steps.append("after it")
+        assert heard.pressed
+        assert outer.pressed
+    assert not steps
+
+
+def test_a_clock_takes_along_what_is_left_of_it():
+    clock = Clock(limit=1e6)
+    clock.started -= 4e5
+    there = pickle.loads(pickle.dumps(clock))
+    assert there.limit == pytest.approx(6e5, abs=1e4)
+    assert there.left == pytest.approx(6e5, abs=1e4)
+    assert not there.expired()
+    assert Clock(limit=0.0).expired()
+    assert clock.within(10.0).left <= 10.0
