@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_columns, as_generator, as_matrix, as_vector, check_count, check_positive
+from convexrelu._validation import as_columns, as_generator, as_matrix, check_count
 from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, find_maxima
 from convexrelu.networks import FeedForward, Pass, forward, homogeneous
@@ -215,10 +215,8 @@ def added_outputs(network: FeedForward, X: ArrayLike, neuron: AddedNeuron) -> Fl
     """
     activation = homogeneous(network.activation)
     run = forward(network.weights, activation, as_matrix(X, columns=network.widths[0]))
-    (layer,) = _check_layers(network, [neuron.layer])
-    a = as_vector(neuron.incoming, "incoming", length=network.widths[layer - 1])
-    b = as_vector(neuron.outgoing, "outgoing", length=network.widths[layer + 1])
-    tangent = activation(run.inputs[layer - 1] @ a)[:, None] * b
+    layer = _check_fit(network, neuron)
+    tangent = activation(run.inputs[layer - 1] @ neuron.incoming)[:, None] * neuron.outgoing
     for above in range(layer + 1, network.depth):
         tangent = (tangent * activation.slope(run.sums[above - 1])) @ network.weights[above].T
     return np.asarray(tangent)
@@ -246,14 +244,25 @@ def with_neuron(network: FeedForward, neuron: AddedNeuron, delta: float) -> Feed
     InvalidInputError
         If delta is not positive, or the neuron does not fit the network.
     """
-    factor = check_positive(delta, "delta")
-    (layer,) = _check_layers(network, [neuron.layer])
-    weights = list(network.weights)
-    a = as_vector(neuron.incoming, "incoming", length=network.widths[layer - 1])
-    b = as_vector(neuron.outgoing, "outgoing", length=network.widths[layer + 1])
-    weights[layer - 1] = np.vstack([weights[layer - 1], factor * a])
-    weights[layer] = np.column_stack([weights[layer], factor * b])
+    if not delta > 0:
+        raise InvalidInputError(f"delta must be positive, got {delta!r}")
+    layer, weights = _check_fit(network, neuron), list(network.weights)
+    weights[layer - 1] = np.vstack([weights[layer - 1], delta * neuron.incoming])
+    weights[layer] = np.column_stack([weights[layer], delta * neuron.outgoing])
     return FeedForward(weights, network.activation)
+
+
+def _check_fit(network: FeedForward, neuron: AddedNeuron) -> int:
+    """Return the hidden layer that the neuron joins, or raise InvalidInputError if it does not fit there."""
+    (layer,) = _check_layers(network, [neuron.layer])
+    needed = network.widths[layer - 1], network.widths[layer + 1]
+    given = len(neuron.incoming), len(neuron.outgoing)
+    if given != needed:
+        raise InvalidInputError(
+            f"a neuron of layer {layer} must have {needed[0]} incoming and {needed[1]} outgoing weights, got "
+            f"{given[0]} and {given[1]}"
+        )
+    return layer
 
 
 def _check_layers(network: FeedForward, layers: Sequence[int] | None) -> list[int]:

@@ -7,7 +7,6 @@ are independent of each other, work in parallel, and can be continued from a fil
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -16,9 +15,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._finished import FinishedRuns
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._progress import progress_bar
+from convexrelu._status import Status
 from convexrelu._typing import RNGLike
 from convexrelu._validation import as_generator, check_count, check_positive, check_seconds
 from convexrelu.datasets import Task, sparse_function
@@ -34,7 +35,7 @@ PURSUIT, DESCENT = "pursuit", "descent"
 
 _FORMAT = "convexrelu comparison of pursuit and descent"
 
-_CUT_SHORT = ("time_limit", "interrupted")
+_CUT_SHORT = (Status.TIME_LIMIT, Status.INTERRUPTED)
 """The status of a run that would have gone on: it says nothing about its method and is not kept."""
 
 
@@ -290,37 +291,32 @@ def compare_with_descent(
         descent=SmallDescent() if descent is None else descent,
         seeds=as_generator(rng).integers(2**62, size=(len(counts) * repeats, 4)),
     )
-    seconds = check_seconds(time_limit)
-    return _compare(plan, checkpoint, time.monotonic() + float(seconds), progress=progress)
+    return _compare(plan, checkpoint, Clock(limit=check_seconds(time_limit)), progress=progress)
 
 
 def _compare(
-    plan: _Plan, checkpoint: str | os.PathLike[str] | None, deadline: float, *, progress: bool
+    plan: _Plan, checkpoint: str | os.PathLike[str] | None, clock: Clock, *, progress: bool
 ) -> Comparison:
     """Do the runs that are not stored yet, as many at a time as there are workers."""
     kept = FinishedRuns(checkpoint, kind=_FORMAT, settings=plan.settings())
     left = [number for number in range(len(plan.runs)) if number not in kept.values]
-    workers, status = count_workers(), "finished"
-    try:
-        with progress_bar(progress, "runs", len(left)) as advance:
-            while left and status == "finished":
-                batch, left = left[:workers], left[workers:]
-                done = run_tasks(_run, [(plan, number, deadline) for number in batch])
-                for number, run in zip(batch, done, strict=True):
-                    if run.status in _CUT_SHORT:
-                        status = run.status
-                        continue
+    workers = count_workers()
+    with clock.interruption.listening(), progress_bar(progress, "runs", len(left)) as advance:
+        while left and not clock.expired():
+            batch, left = left[:workers], left[workers:]
+            done = run_tasks(_run, [(plan, number, clock) for number in batch])
+            for number, run in zip(batch, done, strict=True):
+                if run.status not in _CUT_SHORT:
                     kept.add(number, asdict(run))
                     advance(text=f"{run.n} samples, {run.method}")
-    except KeyboardInterrupt:
-        status = "interrupted"
+    cut = Status.INTERRUPTED if clock.interrupted else Status.TIME_LIMIT
     return Comparison(
         function=plan.function,
         sizes=plan.sizes,
         descent=plan.descent,
         runs=tuple(_restored(kept, number) for number in sorted(kept.values)),
         n_planned=len(plan.runs),
-        status=status,
+        status=Status.FINISHED if len(kept.values) == len(plan.runs) else cut,
     )
 
 
@@ -332,7 +328,7 @@ def _restored(kept: FinishedRuns, number: int) -> ComparedRun:
         raise kept.damaged(error) from error
 
 
-def _run(plan: _Plan, number: int, deadline: float) -> ComparedRun:
+def _run(plan: _Plan, number: int, clock: Clock) -> ComparedRun:
     """Do one run: the training set, the fresh samples and the start are told by its seeds."""
     n, repeat, method = plan.runs[number]
     seeds = plan.seeds[number // 2]
@@ -340,8 +336,7 @@ def _run(plan: _Plan, number: int, deadline: float) -> ComparedRun:
     fresh = sparse_function(plan.function, plan.test_size, rng=int(seeds[1]))
     if not (train.y.any() and fresh.y.any()):
         raise InvalidInputError(f"{plan.function} is zero on all of {n} samples: a larger size is needed")
-    began = time.monotonic()
-    left = max(deadline - began, np.finfo(float).tiny)
+    began, left = clock.elapsed, max(clock.left, np.finfo(float).tiny)
     follow = _pursued if method == PURSUIT else _descended
     network, status, steps = follow(plan, train, int(seeds[2 if method == PURSUIT else 3]), left)
     return ComparedRun(
@@ -353,7 +348,7 @@ def _run(plan: _Plan, number: int, deadline: float) -> ComparedRun:
         test_error=fresh.relative_error(network(fresh.X)),
         steps=steps,
         n_neurons=network.widths[1:-1],
-        seconds=time.monotonic() - began,
+        seconds=clock.elapsed - began,
     )
 
 

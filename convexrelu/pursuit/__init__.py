@@ -1,10 +1,8 @@
 """Neuron Pursuit: train a deep network by growing it neuron by neuron."""
 
 from convexrelu.pursuit.diagonal import diagonal_pursuit
-from convexrelu.pursuit.greedy import margin_objectives
 from convexrelu.pursuit.inner import GradientDescent, InnerSolver, LevenbergMarquardt, LimitedMemoryBFGS
-from convexrelu.pursuit.pursuit import neuron_pursuit
-from convexrelu.pursuit.result import PursuitResult, PursuitStep
+from convexrelu.pursuit.pursuit import PursuitResult, PursuitStep, margin_objectives, neuron_pursuit
 
 __all__ = [
     "GradientDescent",

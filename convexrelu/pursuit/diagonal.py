@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from convexrelu._clock import Clock
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_count, check_nonnegative, check_positive
 from convexrelu.networks import FeedForward, PowerLeakyReLU
-from convexrelu.pursuit.inner import InnerSolver, inner_solver
-from convexrelu.pursuit.refit import refit
-from convexrelu.pursuit.square_loss import SquareLoss, Watch
+from convexrelu.pursuit.inner import InnerSolver, inner_solver, refit
+from convexrelu.pursuit.square_loss import SquareLoss
 
 __all__ = ["DiagonalPursuit", "diagonal_pursuit"]
 
@@ -103,7 +103,6 @@ def diagonal_pursuit(
     most = min(check_count(max_iterations, "max_iterations"), matrix.shape[1])
     goal, solver = check_nonnegative(tol, "tol"), inner_solver(inner)
     small = check_positive(delta, "delta") / np.sqrt(2)
-    watch = Watch(goal=0.5 * _LEAST_ERROR**2, deadline=np.inf)
     u, v = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
     order: list[int] = []
     values, coefficients = [], []
@@ -122,7 +121,7 @@ def diagonal_pursuit(
         values.append(0.5 * abs(float(correlation[j])))
         u[j], v[j] = small * np.sign(correlation[j]), small
         loss = SquareLoss(network=_diagonal(u, v), activation=LINEAR, X=matrix, Y=targets[:, None])
-        fit = refit(loss, solver, watch).network
+        fit = refit(loss, solver, 0.5 * _LEAST_ERROR**2, Clock()).network
         u, v = np.diag(fit.weights[0]).copy(), fit.weights[1][0].copy()
         coefficients.append(u * v)
     return DiagonalPursuit(

@@ -1,22 +1,28 @@
-"""The methods that lower the loss of a network between two added neurons.
+"""Lowering the loss of a grown network to a stationary point: the methods, and what is done about kinks.
 
-All start at the same point, the old network with a small new neuron. Gradient descent is what the algorithm
-was stated with (NP Algorithm 1, lines 12 to 15); the others reach a stationary point in a hundredth of its
-steps.
+All methods start at the same point, the old network with a small new neuron. Gradient descent is what the
+algorithm was stated with (NP Algorithm 1, lines 12 to 15); the others reach a stationary point in a hundredth
+of its steps.
+
+The loss of a network with kinks can have minimisers at which the inputs of neurons are zero on many samples
+at once: always on data with discrete values, such as a hypercube's corners. There the derivative jumps, and a
+method for smooth functions stops short, although the loss still falls along the kink. A second descent, on
+the loss with its kinks rounded off a little, follows such valleys; a third one removes the rounding.
 """
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._validation import check_count, check_positive
 from convexrelu.errors import InvalidInputError
-from convexrelu.pursuit.square_loss import SquareLoss, Watch
+from convexrelu.networks import FeedForward
+from convexrelu.pursuit.square_loss import SquareLoss
 from convexrelu.training import gradient_descent
 
 __all__ = [
@@ -25,8 +31,14 @@ __all__ = [
     "InnerSolver",
     "LevenbergMarquardt",
     "LimitedMemoryBFGS",
+    "Refit",
     "inner_solver",
+    "refit",
 ]
+
+ROUNDING = 1e-5
+"""Width of the rounded kinks as a share of the mean input of a neuron: well below a new neuron's, which is a
+hundredth of the others; ten times more would drown it."""
 
 _NO_GAIN = 1e-9
 """A Gauss-Newton step that lowers the loss by less than this part has converged."""
@@ -64,8 +76,8 @@ class InnerSolver(ABC):
     rounds_kinks_off: bool = True
 
     @abstractmethod
-    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], watch: Watch) -> Descent:
-        """Return the end of a descent from w; Ctrl-C ends it early and is noted on the watch."""
+    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], goal: float, clock: Clock) -> Descent:
+        """Return the end of a descent from w: at a loss of `goal`, or where the clock stops it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +106,7 @@ class LimitedMemoryBFGS(InnerSolver):
     gain: float = 1e-4
     memory: int = 30
 
-    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], watch: Watch) -> Descent:
+    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], goal: float, clock: Clock) -> Descent:
         """Return the end of a descent from w."""
         from scipy.optimize import OptimizeResult, minimize
 
@@ -105,21 +117,18 @@ class LimitedMemoryBFGS(InnerSolver):
             values.append(value)
             points[0] = np.array(intermediate_result.x)
             before = values[max(len(values) - 1 - self.patience, 0)]
-            if watch.over(value) or before - value < self.gain * value:
+            if value <= goal or clock.expired() or before - value < self.gain * value:
                 raise StopIteration
 
         most, memory = self.max_steps, self.memory
-        try:
-            minimize(
-                loss.value_and_gradient,
-                w,
-                jac=True,
-                method="L-BFGS-B",
-                callback=note,
-                options={"maxiter": most, "maxfun": 2 * most, "maxcor": memory, "ftol": 0, "gtol": 0},
-            )
-        except KeyboardInterrupt:
-            watch.interrupted = True
+        minimize(
+            loss.value_and_gradient,
+            w,
+            jac=True,
+            method="L-BFGS-B",
+            callback=note,
+            options={"maxiter": most, "maxfun": 2 * most, "maxcor": memory, "ftol": 0, "gtol": 0},
+        )
         return Descent(w=points[0], n_steps=len(values) - 1)
 
 
@@ -143,7 +152,7 @@ class LevenbergMarquardt(InnerSolver):
     max_steps: int = 300
     max_weights: int = 2000
 
-    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], watch: Watch) -> Descent:
+    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], goal: float, clock: Clock) -> Descent:
         """Return the end of a descent from w."""
         if len(w) > self.max_weights:
             raise InvalidInputError(
@@ -151,27 +160,24 @@ class LevenbergMarquardt(InnerSolver):
                 "'lbfgs'"
             )
         steps = 0
-        try:
+        value, gradient, matrix = loss.normal_equations(w)
+        damping, growth = 1e-3, 2.0
+        while steps < self.max_steps and damping < _LARGEST_DAMPING and value > goal and not clock.expired():
+            steps += 1
+            step = _damped_step(gradient, matrix, damping)
+            reached = loss.value(w + step)
+            gain = value - reached
+            foreseen = -float(gradient @ step) - 0.5 * float(step @ matrix @ step)
+            if not gain > 0:
+                damping, growth = damping * growth, 2 * growth
+                continue
+            w = w + step
+            converged = gain <= _NO_GAIN * value and damping <= 1.0
+            damping *= max(1 / 3, 1 - (2 * gain / foreseen - 1) ** 3) if foreseen > 0 else 1.0
+            growth = 2.0
             value, gradient, matrix = loss.normal_equations(w)
-            damping, growth = 1e-3, 2.0
-            while steps < self.max_steps and damping < _LARGEST_DAMPING and not watch.over(value):
-                steps += 1
-                step = _damped_step(gradient, matrix, damping)
-                reached = loss.value(w + step)
-                gain = value - reached
-                foreseen = -float(gradient @ step) - 0.5 * float(step @ matrix @ step)
-                if not gain > 0:
-                    damping, growth = damping * growth, 2 * growth
-                    continue
-                w = w + step
-                converged = gain <= _NO_GAIN * value and damping <= 1.0
-                damping *= max(1 / 3, 1 - (2 * gain / foreseen - 1) ** 3) if foreseen > 0 else 1.0
-                growth = 2.0
-                value, gradient, matrix = loss.normal_equations(w)
-                if converged:
-                    break
-        except KeyboardInterrupt:
-            watch.interrupted = True
+            if converged:
+                break
         return Descent(w=w, n_steps=steps)
 
 
@@ -196,10 +202,9 @@ class GradientDescent(InnerSolver):
     step_size: float = 0.005
     n_steps: int = 70_000
 
-    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], watch: Watch) -> Descent:
+    def lower(self, loss: SquareLoss, w: Float[np.ndarray, " t"], goal: float, clock: Clock) -> Descent:
         """Return the end of a descent from w."""
-        left = watch.deadline - time.monotonic()
-        if left <= 0:
+        if clock.expired():
             return Descent(w=w, n_steps=0)
         path = gradient_descent(
             loss.X,
@@ -208,12 +213,11 @@ class GradientDescent(InnerSolver):
             step_size=check_positive(self.step_size, "step_size"),
             n_steps=check_count(self.n_steps, "n_steps"),
             record=1,
-            stop_loss=watch.goal * loss.size**2 / len(loss.X),
-            time_limit=left if np.isfinite(left) else None,
             loss="square",
             reduction="mean",
+            stop_loss=goal * loss.size**2 / len(loss.X),
+            time_limit=max(clock.left, np.finfo(float).tiny),
         )
-        watch.interrupted = watch.interrupted or path.status == "interrupted"
         end = path.vectors[-1][loss.free]
         better = loss.value(end) <= loss.value(w)
         return Descent(w=end if better else w, n_steps=int(path.times[-1]))
@@ -234,6 +238,44 @@ def inner_solver(inner: str | InnerSolver) -> InnerSolver:
         names = ", ".join(map(repr, _SOLVERS))
         raise InvalidInputError(f"inner must be one of {names}, or an InnerSolver, got {inner!r}")
     return _SOLVERS[inner]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refit:
+    """A network after the descent.
+
+    Attributes
+    ----------
+    network : FeedForward
+        Its loss is not above that of the start.
+    loss : float
+        ``||Y - H(X)||^2 / 2``.
+    n_steps : int
+        Steps of the inner solver, of all descents together.
+    """
+
+    network: FeedForward
+    loss: float
+    n_steps: int
+
+
+def refit(loss: SquareLoss, inner: InnerSolver, goal: float, clock: Clock) -> Refit:
+    """Return the network of the loss after descents from its weights, to `goal` or where the clock stops."""
+    first = inner.lower(loss, loss.start, goal, clock)
+    w, n_steps = first.w, first.n_steps
+    value = loss.value(w)
+    if inner.rounds_kinks_off and _on_kinks(loss) and value > goal and not clock.expired():
+        along = inner.lower(loss.smoothed(loss.start, ROUNDING), loss.start, goal, clock)
+        last = inner.lower(loss, along.w, goal, clock)
+        n_steps += along.n_steps + last.n_steps
+        reached = loss.value(last.w)
+        if reached < value:
+            w, value = last.w, reached
+    return Refit(network=loss.network_of(w), loss=value * loss.size**2, n_steps=n_steps)
+
+
+def _on_kinks(loss: SquareLoss) -> bool:
+    return loss.activation.kinked and loss.network.depth > 1 and bool(np.any(loss.X))
 
 
 def _damped_step(

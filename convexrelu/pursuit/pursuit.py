@@ -8,18 +8,20 @@ and lowers the loss of the whole network.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._parallel import one_blas_thread
 from convexrelu._progress import Advance, progress_bar
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
     as_columns,
+    as_data,
     as_generator,
     as_matrix,
     check_count,
@@ -28,20 +30,13 @@ from convexrelu._validation import (
     check_seconds,
 )
 from convexrelu.errors import InvalidInputError
-from convexrelu.ncf.added_neuron import (
-    ZERO_NCF,
-    AddedNeuron,
-    maximize_added_neuron,
-    with_neuron,
-)
+from convexrelu.ncf.added_neuron import ZERO_NCF, AddedNeuron, maximize_added_neuron, with_neuron
 from convexrelu.ncf.one_neuron import ChainMaximum, maximize_chain
-from convexrelu.networks import RELU, Activation, FeedForward, PowerLeakyReLU, homogeneous
-from convexrelu.pursuit.inner import InnerSolver, inner_solver
-from convexrelu.pursuit.refit import refit
-from convexrelu.pursuit.result import PursuitResult, PursuitStep
-from convexrelu.pursuit.square_loss import SquareLoss, Watch
+from convexrelu.networks import RELU, Activation, FeedForward, homogeneous
+from convexrelu.pursuit.inner import InnerSolver, inner_solver, refit
+from convexrelu.pursuit.square_loss import SquareLoss
 
-__all__ = ["neuron_pursuit"]
+__all__ = ["PursuitResult", "PursuitStep", "margin_objectives", "neuron_pursuit"]
 
 SPARE = 0.01
 """A refit ends when the relative error is this share of the tolerance: enough that the iteration's error does
@@ -56,53 +51,107 @@ _SHRINK, _TRIES = 0.8, 60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Plan:
-    """The checked arguments."""
+class PursuitStep:
+    """One iteration: a neuron was added, and the network refitted.
 
-    X: Float[np.ndarray, "n d"]
-    Y: Float[np.ndarray, "n k"]
-    depth: int
-    activation: PowerLeakyReLU
-    n_starts: int
-    max_iterations: int
-    tol: float
-    inner: InnerSolver
+    Attributes
+    ----------
+    iteration : int
+        1 for the network of one neuron in each hidden layer.
+    layer : int
+        The hidden layer that grew, 1..L-1; 0 in iteration 1, which makes all of them.
+    ncf_value : float
+        NCF of what was added: a KKT value of the residual before, weights of unit norm. In iteration 1 that
+        of the targets, ``y^T H(X; w)``.
+    kkt_residual : float
+        First-order residual there, in Clarke's sense at kinks.
+    proven : bool
+        Whether the exact oracle proved that value the global maximum (of its layer).
+    delta : float
+        Norm of the weights that were added.
+    start : FeedForward
+        The network with the small new neuron, where the refit started.
+    start_loss : float
+        Its loss: below that of the iteration before (NP Lemmas 12 and 13, checked).
+    network : FeedForward
+        The network after the refit, balanced for power 1.
+    loss : float
+        ``||y - H(X)||^2 / 2`` of it.
+    relative_error : float
+        ``||y - H(X)|| / ||y||`` of it.
+    inner_steps : int
+        Steps of the inner solver.
+    seconds : float
+        Wall time from the start of the pursuit to the end of the iteration.
+    """
+
+    iteration: int
+    layer: int
+    ncf_value: float
+    kkt_residual: float
+    proven: bool
     delta: float
-    stop: Callable[[FeedForward], bool]
-    rng: np.random.Generator
-
-    @property
-    def zero_network(self) -> FeedForward:
-        """One neuron in each hidden layer, all weights zero."""
-        widths = [self.X.shape[1], *([1] * (self.depth - 1)), self.Y.shape[1]]
-        pairs = zip(widths[1:], widths[:-1], strict=True)
-        return FeedForward([np.zeros(shape) for shape in pairs], self.activation)
-
-    def residual(self, network: FeedForward) -> Float[np.ndarray, "n k"]:
-        """What the network leaves of the targets."""
-        return self.Y - np.reshape(network(self.X), self.Y.shape)
-
-    def loss_at(self, network: FeedForward) -> float:
-        """``||y - H(X)||^2 / 2``."""
-        return 0.5 * float(np.sum(self.residual(network) ** 2))
-
-    def loss_of(self, network: FeedForward) -> SquareLoss:
-        """The loss as a function of the network's weights."""
-        return SquareLoss(network=network, activation=self.activation, X=self.X, Y=self.Y)
-
-
-@dataclass(kw_only=True, eq=False)
-class _Run:
-    """The pursuit so far."""
-
+    start: FeedForward
+    start_loss: float
     network: FeedForward
     loss: float
-    watch: Watch
-    began: float = field(default_factory=time.monotonic)
-    history: list[PursuitStep] = field(default_factory=list)
+    relative_error: float
+    inner_steps: int
+    seconds: float
 
-    def result(self, status: str) -> PursuitResult:
-        return PursuitResult(network=self.network, history=tuple(self.history), status=status)
+    @property
+    def n_neurons(self) -> tuple[int, ...]:
+        """The widths of the hidden layers after the iteration."""
+        return self.network.widths[1:-1]
+
+    def __str__(self) -> str:
+        grown = "one neuron a layer" if self.layer == 0 else f"layer {self.layer} grows"
+        return (
+            f"{self.iteration:3d}  {grown:<18}  NCF {self.ncf_value:<10.4g}  KKT {self.kkt_residual:.0e}  "
+            f"error {self.relative_error:.3e}  neurons {self.n_neurons}  {self.inner_steps} steps, "
+            f"{self.seconds:.1f} s"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PursuitResult:
+    """A network grown by Neuron Pursuit.
+
+    Attributes
+    ----------
+    network : FeedForward
+        That of the last iteration: the loss falls from each iteration to the next. Zero if there was none.
+    history : tuple of PursuitStep
+        One entry an iteration.
+    status : str
+        Why it ended: "tolerance" (the relative error is small enough), "stopped" (the caller's own test),
+        "max_iterations", "zero_ncf" (no neuron correlates with the residual in any layer, to first order),
+        "no_descent" (one does, but adding it lowered the loss at no scale tried), "time_limit" or
+        "interrupted" (Ctrl-C).
+    """
+
+    network: FeedForward
+    history: tuple[PursuitStep, ...]
+    status: str
+
+    @property
+    def loss(self) -> float:
+        """The loss after the last iteration; NaN if there was none."""
+        return self.history[-1].loss if self.history else float("nan")
+
+    @property
+    def relative_error(self) -> float:
+        """The relative error after the last iteration; NaN if there was none."""
+        return self.history[-1].relative_error if self.history else float("nan")
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *map(str, self.history)])
+
+    def __repr__(self) -> str:
+        return (
+            f"PursuitResult({self.status}: {len(self.history)} iterations, hidden neurons "
+            f"{self.network.widths[1:-1]}, relative error {self.relative_error:.3e})"
+        )
 
 
 def neuron_pursuit(
@@ -176,154 +225,217 @@ def neuron_pursuit(
     >>> result.network([[-3.0], [5.0]]).round(3)
     array([3., 5.])
     """
-    plan = _check_plan(X, y, depth, activation, n_starts, max_iterations, tol, inner, delta, stop, rng)
-    seconds = check_seconds(time_limit)
-    run = _Run(
-        network=plan.zero_network,
-        loss=0.5 * float(np.sum(plan.Y**2)),
-        watch=Watch(goal=0.5 * (SPARE * plan.tol) ** 2, deadline=time.monotonic() + float(seconds)),
-    )
-    if run.loss == 0:
-        return run.result("tolerance")
-    with one_blas_thread(), progress_bar(progress, "growing", plan.max_iterations) as advance:
-        try:
-            return run.result(_pursue(plan, run, advance))
-        except KeyboardInterrupt:
-            return run.result("interrupted")
-
-
-def _pursue(plan: _Plan, run: _Run, advance: Advance) -> str:
-    """Iterate until something says stop; return what did."""
-    for iteration in range(1, plan.max_iterations + 1):
-        added = _first(plan) if iteration == 1 else _next(plan, run)
-        if isinstance(added, str):
-            return added
-        _refitted(plan, run, added)
-        step = run.history[-1]
-        advance(text=f"error {step.relative_error:.2e}, neurons {step.n_neurons}")
-        if step.relative_error <= plan.tol:
-            return "tolerance"
-        if plan.stop(step.network):
-            return "stopped"
-        if run.watch.interrupted:
-            return "interrupted"
-        if run.watch.late:
-            return "time_limit"
-    return "max_iterations"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Added:
-    """A network with small new weights whose loss is below that of the one before."""
-
-    layer: int
-    point: ChainMaximum | AddedNeuron
-    delta: float
-    network: FeedForward
-    loss: float
-
-
-def _first(plan: _Plan) -> _Added | str:
-    """Return a small multiple of the best network of one neuron in each hidden layer.
-
-    The loss along the KKT point w falls until ``delta^degree = N / ||H(X; w)||^2``, where it is least.
-    """
-    maxima = maximize_chain(
-        plan.X,
-        plan.Y,
-        depth=plan.depth,
-        activation=plan.activation,
-        n_starts=plan.n_starts,
-        rng=plan.rng,
-    )
-    if not maxima:
-        return "zero_ncf"
-    best = maxima[0]
-    outputs = best.network(plan.X)
-    size = float(np.linalg.norm(outputs))
-    if best.value <= ZERO_NCF * size * float(np.linalg.norm(plan.Y)):
-        return "zero_ncf"
-    delta = FIRST_SHARE * (best.value / size**2) ** (1 / best.network.degree)
-    network = best.network.scaled_weights(delta)
-    loss = plan.loss_at(network)
-    return _Added(layer=0, point=best, delta=delta, network=network, loss=loss)
-
-
-def _next(plan: _Plan, run: _Run) -> _Added | str:
-    """Return the network with the dominant neuron of all layers, made small until the loss falls.
-
-    Where no size of it does (at kinks H_1 is the change of the outputs from one side only), the next best
-    neuron is tried.
-    """
-    residual = plan.residual(run.network)
-    found = maximize_added_neuron(run.network, plan.X, residual, n_starts=plan.n_starts, rng=plan.rng)
-    for point in found.points:
-        delta = plan.delta * run.network.norm
-        for _ in range(_TRIES):
-            network = with_neuron(run.network, point, delta)
-            loss = plan.loss_at(network)
-            if loss < run.loss:
-                return _Added(layer=point.layer, point=point, delta=delta, network=network, loss=loss)
-            delta *= _SHRINK
-    return "no_descent" if found.points else "zero_ncf"
-
-
-def _refitted(plan: _Plan, run: _Run, added: _Added) -> None:
-    """Lower the loss from the network with the new neuron, balance, and record the iteration."""
-    fit = refit(plan.loss_of(added.network), plan.inner, run.watch)
-    network = fit.network.balanced() if plan.activation.power == 1 else fit.network
-    run.network, run.loss = network, plan.loss_at(network)
-    run.history.append(
-        PursuitStep(
-            iteration=len(run.history) + 1,
-            layer=added.layer,
-            ncf_value=added.point.value,
-            kkt_residual=added.point.stationarity,
-            proven=added.point.proven,
-            delta=added.delta,
-            start=added.network,
-            start_loss=added.loss,
-            network=network,
-            loss=run.loss,
-            relative_error=float(np.sqrt(2 * run.loss) / np.linalg.norm(plan.Y)),
-            inner_steps=fit.n_steps,
-            seconds=time.monotonic() - run.began,
-        )
-    )
-
-
-def _never(_network: FeedForward) -> bool:
-    return False
-
-
-def _check_plan(
-    X: ArrayLike,
-    y: ArrayLike,
-    depth: int,
-    activation: Activation,
-    n_starts: int,
-    max_iterations: int,
-    tol: float,
-    inner: str | InnerSolver,
-    delta: float,
-    stop: Callable[[FeedForward], bool] | None,
-    rng: RNGLike,
-) -> _Plan:
     matrix = as_matrix(X)
     targets = as_columns(y, "y", rows=len(matrix))
     layers = check_count(depth, "depth")
     if layers < 2:
         raise InvalidInputError(f"depth must be at least 2, for there to be neurons to add, got {layers}")
-    return _Plan(
-        X=matrix,
-        Y=targets,
-        depth=layers,
-        activation=homogeneous(activation),
+    most = check_count(max_iterations, "max_iterations")
+    plan = _Plan(
         n_starts=check_count(n_starts, "n_starts"),
-        max_iterations=check_count(max_iterations, "max_iterations"),
         tol=check_nonnegative(tol, "tol"),
         inner=inner_solver(inner),
         delta=check_positive(delta, "delta"),
-        stop=_never if stop is None else stop,
+        stop=stop or (lambda _network: False),
         rng=as_generator(rng),
+        clock=Clock(limit=check_seconds(time_limit)),
     )
+    widths = [matrix.shape[1], *([1] * (layers - 1)), targets.shape[1]]
+    zero = [np.zeros(shape) for shape in zip(widths[1:], widths[:-1], strict=True)]
+    network, history = FeedForward(zero, homogeneous(activation)), list[PursuitStep]()
+    with (
+        one_blas_thread(),
+        plan.clock.interruption.listening(),
+        progress_bar(progress, "growing", most) as advance,
+    ):
+        status = _grow(matrix, targets, network, plan, history, most, advance)
+    return PursuitResult(
+        network=history[-1].network if history else network, history=tuple(history), status=status
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """How to grow, and when to stop: the checked arguments."""
+
+    n_starts: int
+    tol: float
+    inner: InnerSolver
+    delta: float
+    stop: Callable[[FeedForward], bool]
+    rng: np.random.Generator
+    clock: Clock
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Start:
+    """A network with small new weights.
+
+    Attributes
+    ----------
+    layer : int
+        The hidden layer that they joined; 0 for the first network.
+    point : ChainMaximum or AddedNeuron
+        What was added, at unit norm.
+    delta : float
+        Its norm now.
+    network : FeedForward
+        The network.
+    """
+
+    layer: int
+    point: ChainMaximum | AddedNeuron
+    delta: float
+    network: FeedForward
+
+
+def _grow(
+    X: Float[np.ndarray, "n d"],
+    Y: Float[np.ndarray, "n k"],
+    network: FeedForward,
+    plan: _Plan,
+    history: list[PursuitStep],
+    max_iterations: int,
+    advance: Advance,
+) -> Status:
+    """Iterate until something says stop; return what did."""
+    loss, interruption = _loss(X, Y, network), plan.clock.interruption
+    if loss == 0:
+        return Status.TOLERANCE
+    for _ in range(max_iterations):
+        status, start_loss = Status.ZERO_NCF, loss
+        with interruption.ending():
+            for start in _starts(X, Y, network, plan, first=not history):
+                status, start_loss = Status.NO_DESCENT, _loss(X, Y, start.network)
+                if start_loss < loss:
+                    break
+        if interruption.pressed:
+            return Status.INTERRUPTED
+        if not start_loss < loss:
+            return status
+        step = _refitted(X, Y, start, plan, start_loss, iteration=len(history) + 1)
+        history.append(step)
+        network, loss = step.network, step.loss
+        advance(text=f"error {step.relative_error:.2e}, neurons {step.n_neurons}")
+        if step.relative_error <= plan.tol:
+            return Status.TOLERANCE
+        if plan.stop(network):
+            return Status.STOPPED
+        if plan.clock.expired():
+            return Status.INTERRUPTED if interruption.pressed else Status.TIME_LIMIT
+    return Status.MAX_ITERATIONS
+
+
+def _loss(X: Float[np.ndarray, "n d"], Y: Float[np.ndarray, "n k"], network: FeedForward) -> float:
+    """``||y - H(X)||^2 / 2``."""
+    return 0.5 * float(np.sum((Y - np.reshape(network(X), Y.shape)) ** 2))
+
+
+def _starts(
+    X: Float[np.ndarray, "n d"],
+    Y: Float[np.ndarray, "n k"],
+    network: FeedForward,
+    plan: _Plan,
+    *,
+    first: bool,
+) -> Iterator[_Start]:
+    """Yield networks to lower the loss from, that of the dominant neuron first.
+
+    The first network is a small multiple of the best one of one neuron in each hidden layer: the loss along a
+    KKT point w falls until ``delta^degree = N / ||H(X; w)||^2``, where it is least. Later ones are the
+    network so far and a new neuron, smaller and smaller, then the next best neuron: where H_1 is the change
+    of the outputs from one side of a kink only, the loss may fall at no size.
+    """
+    activation, depth, n_starts = homogeneous(network.activation), network.depth, plan.n_starts
+    if first:
+        maxima = maximize_chain(X, Y, depth=depth, activation=activation, n_starts=n_starts, rng=plan.rng)
+        for best in maxima[:1]:
+            size = float(np.linalg.norm(best.network(X)))
+            if best.value > ZERO_NCF * size * float(np.linalg.norm(Y)):
+                delta = FIRST_SHARE * (best.value / size**2) ** (1 / best.network.degree)
+                yield _Start(layer=0, point=best, delta=delta, network=best.network.scaled_weights(delta))
+        return
+    residual = Y - np.reshape(network(X), Y.shape)
+    for point in maximize_added_neuron(network, X, residual, n_starts=n_starts, rng=plan.rng).points:
+        delta = plan.delta * network.norm
+        for _ in range(_TRIES):
+            yield _Start(
+                layer=point.layer, point=point, delta=delta, network=with_neuron(network, point, delta)
+            )
+            delta *= _SHRINK
+
+
+def _refitted(
+    X: Float[np.ndarray, "n d"],
+    Y: Float[np.ndarray, "n k"],
+    start: _Start,
+    plan: _Plan,
+    start_loss: float,
+    *,
+    iteration: int,
+) -> PursuitStep:
+    """Lower the loss from a start, balance the network, and say what happened."""
+    activation = homogeneous(start.network.activation)
+    square = SquareLoss(network=start.network, activation=activation, X=X, Y=Y)
+    fit = refit(square, plan.inner, 0.5 * (SPARE * plan.tol) ** 2, plan.clock)
+    network = fit.network.balanced() if activation.power == 1 else fit.network
+    loss = _loss(X, Y, network)
+    return PursuitStep(
+        iteration=iteration,
+        layer=start.layer,
+        ncf_value=start.point.value,
+        kkt_residual=start.point.stationarity,
+        proven=start.point.proven,
+        delta=start.delta,
+        start=start.network,
+        start_loss=start_loss,
+        network=network,
+        loss=loss,
+        relative_error=float(np.sqrt(2 * loss) / np.linalg.norm(Y)),
+        inner_steps=fit.n_steps,
+        seconds=plan.clock.elapsed,
+    )
+
+
+def margin_objectives(result: PursuitResult, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " t"]:
+    """Return the max-margin objective of the network after each iteration, scaled to margin 1.
+
+    Each is an upper bound on P* of WP eq. (13): the balanced network's ``(||W1||^2 + ||w2||^2) / 2`` at
+    margin 1. The neuron that pursuit adds to a residual r maximises ``|r^T (X u)_+|``: it is the column that
+    column generation prices at ``lam = r``. What is done with the columns differs: pursuit fits the labels
+    ``+1`` and ``-1`` themselves, the program asks for margins of at least 1 at the least norm.
+
+    Parameters
+    ----------
+    result : PursuitResult
+        A pursuit of two layers of ReLU with one output.
+    X : (n, d) array_like
+        Samples.
+    y : (n,) array_like
+        Two labels, the larger stands for +1.
+
+    Returns
+    -------
+    (t,) float array
+        One an iteration; infinite while the network does not fit every label.
+
+    Raises
+    ------
+    InvalidInputError
+        If the networks are not of that kind, or the data is malformed.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = [[-2.0], [-1.0], [1.0]], [-1.0, -1.0, 1.0]
+    >>> result = cr.neuron_pursuit(X, y, depth=2, rng=0)
+    >>> bool(margin_objectives(result, X, y)[-1] >= cr.solve_max_margin(X, y).lower_bound)
+    True
+    """
+    matrix, labels = as_data(X, y)
+    values = np.full(len(result.history), np.inf)
+    for at, step in enumerate(result.history):
+        network = step.network.as_two_layer()
+        if network.margin(matrix, labels) > 0:
+            values[at] = network.rescaled_to_margin(matrix, labels).balanced().objective()
+    return values

@@ -1,9 +1,8 @@
-"""The loss that a grown network is refitted on, as a function of one vector, and when to stop lowering it."""
+"""The loss that a grown network is refitted on, as a function of one vector."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +19,7 @@ from convexrelu.networks import (
     unpack,
 )
 
-__all__ = ["SquareLoss", "Watch"]
+__all__ = ["SquareLoss"]
 
 _BLOCK = 2_000_000  # entries of a Jacobian held at once: 16 megabytes
 
@@ -125,31 +124,3 @@ def _jacobian(run: Pass, output: int) -> Float[np.ndarray, "n w"]:
     chosen[:, output] = 1.0
     pairs = zip(run.worth(chosen), run.inputs, strict=True)
     return np.concatenate([(G[:, :, None] * A[:, None, :]).reshape(len(G), -1) for G, A in pairs], axis=1)
-
-
-@dataclass(kw_only=True, eq=False)
-class Watch:
-    """When to stop lowering the loss.
-
-    Attributes
-    ----------
-    goal : float
-        A loss that is low enough.
-    deadline : float
-        On :func:`time.monotonic`'s clock, inf for none.
-    interrupted : bool
-        Whether Ctrl-C was pressed.
-    """
-
-    goal: float
-    deadline: float
-    interrupted: bool = field(default=False)
-
-    @property
-    def late(self) -> bool:
-        """Whether the deadline has passed."""
-        return time.monotonic() >= self.deadline
-
-    def over(self, loss: float) -> bool:
-        """Whether to stop at this loss."""
-        return loss <= self.goal or self.interrupted or self.late

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import joblib
 import numpy as np
@@ -94,10 +95,10 @@ def test_ctrl_c_returns_what_has_finished(monkeypatch):
 
     run = comparison._run
 
-    def interrupted(plan, number, deadline):
-        if number == 2:
-            raise KeyboardInterrupt
-        return run(plan, number, deadline)
+    def interrupted(plan, number, clock):
+        if number == 1:
+            signal.raise_signal(signal.SIGINT)
+        return run(plan, number, clock)
 
     monkeypatch.setattr(comparison, "_run", interrupted)
     with joblib.parallel_config(n_jobs=1):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU
+from convexrelu._clock import Clock, Interruption
 from convexrelu.networks import RELU, SmoothedLeakyReLU, pack
 from convexrelu.pursuit import GradientDescent, LevenbergMarquardt, LimitedMemoryBFGS
-from convexrelu.pursuit.inner import inner_solver
-from convexrelu.pursuit.refit import refit
-from convexrelu.pursuit.square_loss import SquareLoss, Watch
+from convexrelu.pursuit.inner import inner_solver, refit
+from convexrelu.pursuit.square_loss import SquareLoss
 
 SOLVERS = [LimitedMemoryBFGS(), LevenbergMarquardt(), GradientDescent(step_size=0.05, n_steps=20_000)]
 
@@ -21,10 +21,6 @@ def random_loss(seed, activation, trainable=None):
     network = FeedForward([rng.normal(size=shape) for shape in shapes], activation, trainable=trainable)
     X, Y = rng.normal(size=(7, 4)), rng.normal(size=(7, 2))
     return SquareLoss(network=network, activation=activation, X=X, Y=Y)
-
-
-def forever(goal=0.0):
-    return Watch(goal=goal, deadline=np.inf)
 
 
 @pytest.mark.parametrize("activation", [RELU, PowerLeakyReLU(0.3, 2), SmoothedLeakyReLU(0.3, 0.2)], ids=str)
@@ -55,7 +51,7 @@ def test_a_linear_network_reaches_least_squares(solver):
     X, y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
     network = FeedForward([0.1 * rng.normal(size=(1, 3)), [[0.2]]], PowerLeakyReLU(1.0))
     loss = SquareLoss(network=network, activation=network.activation, X=X, Y=y)
-    fit = refit(loss, solver, forever())
+    fit = refit(loss, solver, 0.0, Clock())
     best = 0.5 * float(np.linalg.lstsq(X, y, rcond=None)[1][0])
     assert fit.loss == pytest.approx(best, rel=1e-4)
     assert fit.loss >= best * (1 - 1e-12)
@@ -64,7 +60,7 @@ def test_a_linear_network_reaches_least_squares(solver):
 @pytest.mark.parametrize("solver", SOLVERS, ids=str)
 def test_no_solver_ends_above_its_start(solver):
     loss = random_loss(3, RELU)
-    fit = refit(loss, solver, forever())
+    fit = refit(loss, solver, 0.0, Clock())
     assert fit.loss <= loss.value(loss.start) * loss.size**2
     residual = loss.Y - fit.network(loss.X)
     assert fit.loss == pytest.approx(0.5 * np.sum(residual**2), rel=1e-10)
@@ -73,7 +69,7 @@ def test_no_solver_ends_above_its_start(solver):
 def test_a_step_that_is_too_long_returns_the_start():
     loss = random_loss(4, PowerLeakyReLU(1.0))
     w = loss.start
-    end = GradientDescent(step_size=1e3, n_steps=50).lower(loss, w, forever())
+    end = GradientDescent(step_size=1e3, n_steps=50).lower(loss, w, 0.0, Clock())
     np.testing.assert_array_equal(end.w, w)
 
 
@@ -83,7 +79,7 @@ def test_the_rounded_descent_follows_a_kink():
     y = np.array([[1.0], [0.0], [0.0], [0.0]])
     network = FeedForward([[[0.3, 0.1]], [[0.2]]])
     loss = SquareLoss(network=network, activation=RELU, X=X, Y=y)
-    fit = refit(loss, LimitedMemoryBFGS(), forever(goal=1e-14))
+    fit = refit(loss, LimitedMemoryBFGS(), 1e-14, Clock())
     assert fit.loss < 1e-6
 
 
@@ -91,29 +87,21 @@ def test_goals_deadlines_and_interrupts_end_a_descent():
     loss = random_loss(5, PowerLeakyReLU(0.5))
     w = loss.start
     start = loss.value(w)
-    early = LimitedMemoryBFGS().lower(loss, w, forever(goal=0.9 * start))
-    late = LimitedMemoryBFGS().lower(loss, w, Watch(goal=0.0, deadline=-np.inf))
-    assert early.n_steps < LimitedMemoryBFGS().lower(loss, w, forever()).n_steps
+    early = LimitedMemoryBFGS().lower(loss, w, 0.9 * start, Clock())
+    late = LimitedMemoryBFGS().lower(loss, w, 0.0, Clock(limit=0.0))
+    assert early.n_steps < LimitedMemoryBFGS().lower(loss, w, 0.0, Clock()).n_steps
     assert late.n_steps == 1
-    assert LevenbergMarquardt().lower(loss, w, Watch(goal=0.0, deadline=-np.inf)).n_steps == 0
-    assert GradientDescent().lower(loss, w, Watch(goal=0.0, deadline=-np.inf)).n_steps == 0
-
-
-class _Interrupted(SquareLoss):
-    def value_and_gradient(self, _w):
-        raise KeyboardInterrupt
-
-    def normal_equations(self, _w):
-        raise KeyboardInterrupt
+    assert LevenbergMarquardt().lower(loss, w, 0.0, Clock(limit=0.0)).n_steps == 0
+    assert GradientDescent().lower(loss, w, 0.0, Clock(limit=0.0)).n_steps == 0
 
 
 @pytest.mark.parametrize("solver", SOLVERS[:2], ids=str)
-def test_ctrl_c_returns_the_point_so_far(solver):
+def test_an_interrupted_clock_ends_a_descent_at_the_point_so_far(solver):
     loss = random_loss(6, RELU)
-    broken = _Interrupted(network=loss.network, activation=RELU, X=loss.X, Y=loss.Y)
-    watch = forever()
-    np.testing.assert_array_equal(solver.lower(broken, loss.start, watch).w, loss.start)
-    assert watch.interrupted
+    clock = Clock(interruption=Interruption(pressed=True))
+    end = solver.lower(loss, loss.start, 0.0, clock)
+    assert end.n_steps <= 1
+    assert loss.value(end.w) <= loss.value(loss.start)
 
 
 def test_solvers_by_name_and_refusals():
@@ -123,4 +111,4 @@ def test_solvers_by_name_and_refusals():
         inner_solver("newton")
     loss = random_loss(7, RELU)
     with pytest.raises(InvalidInputError, match="at most 5 weights, got 22"):
-        LevenbergMarquardt(max_weights=5).lower(loss, pack(loss.network.weights), forever())
+        LevenbergMarquardt(max_weights=5).lower(loss, pack(loss.network.weights), 0.0, Clock())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import time
 
 import numpy as np
@@ -312,15 +314,15 @@ def test_time_limit_returns_what_there_is():
 
 
 class _InterruptingSolver(LimitedMemoryBFGS):
-    """Raises Ctrl-C in the third refit."""
+    """Presses Ctrl-C in the second refit."""
 
     calls = 0
 
-    def lower(self, loss, w, watch):
+    def lower(self, loss, w, goal, clock):
         type(self).calls += 1
-        if type(self).calls == 3:
-            raise KeyboardInterrupt
-        return super().lower(loss, w, watch)
+        if type(self).calls == 2:
+            signal.raise_signal(signal.SIGINT)
+        return super().lower(loss, w, goal, clock)
 
 
 def test_an_interrupt_returns_the_best_network_so_far():
@@ -330,7 +332,20 @@ def test_an_interrupt_returns_the_best_network_so_far():
     result = neuron_pursuit(*task, depth=3, activation=LEAKY, inner=inner, tol=0.0, rng=0)
     assert result.status == "interrupted"
     assert len(result.history) == 2
+    assert result.history[-1].inner_steps == 1
     assert task.relative_error(result.network(task.X)) == pytest.approx(result.relative_error)
+
+
+def test_an_interrupt_ends_a_search_on_the_spot(monkeypatch):
+    module = sys.modules["convexrelu.pursuit.pursuit"]
+
+    def pressed(*_arguments, **_options):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(module, "maximize_added_neuron", pressed)
+    result = neuron_pursuit(*fig5(0, n=50), depth=3, tol=0.0, rng=0)
+    assert result.status == "interrupted"
+    assert len(result.history) == 1
 
 
 def test_the_caller_can_stop_it():
