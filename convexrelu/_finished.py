@@ -38,6 +38,8 @@ class FinishedRuns:
         What the file is, for its field ``format``.
     settings : dict
         What the runs depend on, as JSON values: a file of other settings is refused.
+    n_runs : int
+        How many runs there are to be.
 
     Attributes
     ----------
@@ -50,24 +52,26 @@ class FinishedRuns:
         If the file cannot be read or written, or is that of other runs.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, *, kind: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None, *, kind: str, settings: dict[str, Any], n_runs: int
+    ) -> None:
         self._path, self._kind, self._settings = _as_path(path), kind, settings
         self.values: dict[int, Any] = {}
         if self._path is not None and self._path.exists():
-            self.values = self._read(self._path)
-        else:
-            self.write()  # what cannot be written is said before the first run
+            self.values = self._read(self._path, n_runs)
+        if len(self.values) < n_runs:
+            self._write()  # what cannot be written is said before the first run
 
     def add(self, number: int, value: Any) -> None:
         """Keep what one finished run left; the file is replaced in one step."""
         self.values[number] = value
-        self.write()
+        self._write()
 
     def damaged(self, error: Exception) -> InvalidInputError:
         """Return the error to raise where a kept value is not what it must be."""
         return InvalidInputError(f"{self._path} is damaged: {type(error).__name__}: {error}")
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Write what there is, or raise InvalidInputError."""
         if self._path is None:
             return
@@ -75,7 +79,7 @@ class FinishedRuns:
         document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
         write_json(self._path, document)
 
-    def _read(self, path: Path) -> dict[int, Any]:
+    def _read(self, path: Path, n_runs: int) -> dict[int, Any]:
         document = read_json(path, kind=self._kind, version=_VERSION)
         settings = document.get("settings")
         if settings != self._settings and document.get("runs") == {}:
@@ -88,9 +92,14 @@ class FinishedRuns:
                 "the data and settings it was started with, or another file"
             )
         try:
-            return {int(number): value for number, value in dict(document["runs"]).items()}
+            values = {int(number): value for number, value in dict(document["runs"]).items()}
         except (KeyError, TypeError, ValueError) as error:
             raise self.damaged(error) from error
+        if beyond := [number for number in values if not 0 <= number < n_runs]:
+            raise InvalidInputError(
+                f"{path} is damaged: it holds run {beyond[0]}, but there are only runs 0 to {n_runs - 1}"
+            )
+        return values
 
 
 def _as_path(path: str | os.PathLike[str] | None) -> Path | None:

@@ -298,7 +298,7 @@ def _compare(
     plan: _Plan, checkpoint: str | os.PathLike[str] | None, clock: Clock, *, progress: bool
 ) -> Comparison:
     """Do the runs that are not stored yet, as many at a time as there are workers."""
-    kept = FinishedRuns(checkpoint, kind=_FORMAT, settings=plan.settings())
+    kept = FinishedRuns(checkpoint, kind=_FORMAT, settings=plan.settings(), n_runs=len(plan.runs))
     left = [number for number in range(len(plan.runs)) if number not in kept.values]
     workers = count_workers()
     with clock.interruption.listening(), progress_bar(progress, "runs", len(left)) as advance:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_data, as_generator, check_count, check_positive
 from convexrelu.networks import TwoLayerReLU
 
-__all__ = ["ScaledStart", "scaled_start"]
+__all__ = ["ScaledStart", "draw_start", "scaled_start"]
 
 MAX_DRAWS = 100
 """How many starts are drawn before going on with the last: beyond that the data is in the way, not chance."""
@@ -80,10 +81,22 @@ def scaled_start(X: ArrayLike, y: ArrayLike, *, width: int, scale: float, rng: R
     X, y = as_data(X, y)
     width = check_count(width, "width")
     scale = check_positive(scale, "scale")
-    generator = as_generator(rng)
+    return draw_start(X, y, width=width, scale=scale, generator=as_generator(rng), clock=Clock())
+
+
+def draw_start(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    *,
+    width: int,
+    scale: float,
+    generator: np.random.Generator,
+    clock: Clock,
+) -> ScaledStart:
+    """The same, of checked arguments; the first start drawn after the clock has expired is the last."""
     signs = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
     draw, satisfied = 0, False
-    while draw < MAX_DRAWS and not satisfied:
+    while not draw or not (satisfied or draw == MAX_DRAWS or clock.expired()):
         draw += 1
         directions = generator.normal(size=(width, X.shape[1]))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)

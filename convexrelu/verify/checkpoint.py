@@ -14,6 +14,7 @@ from convexrelu.certificates import Certificate
 from convexrelu.errors import CertificateError
 from convexrelu.losses import get_loss
 from convexrelu.training import Trajectory
+from convexrelu.verify.plan import Plan
 from convexrelu.verify.verdicts import VERDICTS, LimitPart
 
 __all__ = ["Checkpoint"]
@@ -31,14 +32,8 @@ class Checkpoint:
     ----------
     path : path or None
         The file; without one nothing is kept.
-    settings : dict
-        What the runs depend on, as JSON values: a file of other settings is refused.
-    X : (n, d) float array
-        The data.
-    Y : (K, n) float array
-        The labels +1 and -1 of each binary problem.
-    n_runs : int
-        How many runs there are to be.
+    plan : Plan
+        The runs there are to be: a file of other settings is refused.
 
     Raises
     ------
@@ -46,40 +41,21 @@ class Checkpoint:
         If the file cannot be read, cannot take the runs still to come, is that of other runs, or is damaged.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | None,
-        settings: dict[str, Any],
-        *,
-        X: Float[np.ndarray, "n d"],
-        Y: Float[np.ndarray, "K n"],
-        n_runs: int,
-    ) -> None:
-        self._kept = FinishedRuns(path, kind=FORMAT, settings=settings)
+    def __init__(self, path: str | os.PathLike[str] | None, plan: Plan) -> None:
+        settings, n_runs = plan.settings, len(plan.starts)
+        self._kept = FinishedRuns(path, kind=FORMAT, settings=settings, n_runs=n_runs)
         try:
-            _check_numbers(self._kept.values, n_runs)
-            self.runs = {number: _parts(kept, X, Y) for number, kept in self._kept.values.items()}
+            self.runs = {
+                number: tuple(_decoded(part, plan.X, y) for part, y in zip(kept, plan.encoded.Y, strict=True))
+                for number, kept in self._kept.values.items()
+            }
         except (AttributeError, CertificateError, KeyError, TypeError, ValueError) as error:
             raise self._kept.damaged(error) from error
-        if 0 < len(self.runs) < n_runs:
-            self._kept.write()  # that the file is read-only is said before the work, not after the next run
 
     def add(self, number: int, parts: tuple[LimitPart, ...]) -> None:
         """Keep one finished run; the file is replaced in one step."""
         self.runs[number] = parts
         self._kept.add(number, [_encoded(part) for part in parts])
-
-
-def _check_numbers(values: dict[int, Any], n_runs: int) -> None:
-    beyond = [number for number in values if not 0 <= number < n_runs]
-    if beyond:
-        raise ValueError(f"it holds run {beyond[0]}, but there are only runs 0 to {n_runs - 1}")
-
-
-def _parts(
-    kept: list[dict[str, Any]], X: Float[np.ndarray, "n d"], Y: Float[np.ndarray, "K n"]
-) -> tuple[LimitPart, ...]:
-    return tuple(_decoded(part, X, y) for part, y in zip(kept, Y, strict=True))
 
 
 def _encoded(part: LimitPart) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,26 +10,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._status import Status
 from convexrelu._validation import one_vs_rest
 from convexrelu.errors import InvalidInputError
 from convexrelu.solvers import MaxMarginSolution, MultiClassSolution
 from convexrelu.training import AlignmentResult, alignment_flow
 from convexrelu.verify.cells import AlignedShare, LimitCell, Share
-from convexrelu.verify.printing import (
-    cell_document,
-    cell_table,
-    finite,
-    listed,
-    run_document,
-    run_table,
-    vector,
-)
-from convexrelu.verify.verdicts import GLOBAL, VERDICTS, LimitRun, problem_names
+from convexrelu.verify.verdicts import GLOBAL, NOT_CONVERGED, VERDICTS, LimitRun, problem_names
 
 __all__ = ["LimitReport"]
 
 _MOST_ROWS = 30  # runs printed one by one; beyond that only the cells are
 _MOST_POINTS = 12  # extreme points printed
+_RUN_COLUMNS = (4, 11, 8, 11, 8, 8, 9)
+_CELL_COLUMNS = (7, 7, 24)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,13 +164,13 @@ class LimitReport:
         solution = self.solution
         lines = [
             f"Gradient descent against the convex optimum: n = {n}, d = {d}, "
-            f"{listed(self.widths)} neurons, initial scale {listed(self.init_scales)}",
+            f"{_listed(self.widths)} neurons, initial scale {_listed(self.init_scales)}",
             f"  certified optimum  {solution.lower_bound:.7g} <= P* <= {solution.objective:.7g}  "
             f"(gap {max(solution.gap, 0):.1e})",
             *self._table(),
         ]
-        if self.status != "finished":
-            why = "the time limit" if self.status == "time_limit" else "Ctrl-C"
+        if self.status != Status.FINISHED:
+            why = "the time limit" if self.status == Status.TIME_LIMIT else "Ctrl-C"
             lines.append(f"  stopped by {why}: {len(self.runs)} of {self.n_planned} runs have finished")
         if self.runs:
             lines += [f"  {text}" for text in [self._verdicts(), *self._correspondences()]]
@@ -191,8 +186,8 @@ class LimitReport:
     def _table(self) -> list[str]:
         """One line a run, or one a cell if there are several."""
         if len(self.cells) > 1 or len(self.runs) > _MOST_ROWS:
-            return cell_table(self.cells)
-        return run_table(self.runs)
+            return _cell_table(self.cells)
+        return _run_table(self.runs)
 
     def _verdicts(self) -> str:
         """How many runs got each verdict, and how sure the share of global optima is."""
@@ -222,7 +217,7 @@ class LimitReport:
             where = f"{item.problem}: " if item.problem else ""
             lines.append(
                 f"    {where}{item.share} of sign {item.sign:+d}: y^T (X u)_+ = {item.value:.6g} "
-                f"at {vector(item.direction)}"
+                f"at {_vector(item.direction)}"
             )
         left = len(self.aligned) - _MOST_POINTS
         return [*lines, f"    and {left} more extreme points"] if left > 0 else lines
@@ -236,11 +231,11 @@ class LimitReport:
             "init_scale": list(self.init_scales),
             "status": self.status,
             "n_planned": self.n_planned,
-            "objective": finite(self.solution.objective),
+            "objective": _finite(self.solution.objective),
             "lower_bound": self.solution.lower_bound,
-            "gap": finite(self.solution.gap),
+            "gap": _finite(self.solution.gap),
             "counts": self.counts,
-            "cells": [cell_document(cell) for cell in self.cells],
+            "cells": [_cell_document(cell) for cell in self.cells],
             "extreme_points": [
                 {
                     "problem": item.problem,
@@ -251,5 +246,114 @@ class LimitReport:
                 }
                 for item in (self.aligned if self.runs else ())
             ],
-            "runs": [run_document(run) for run in self.runs],
+            "runs": [_run_document(run) for run in self.runs],
         }
+
+
+def _run_table(runs: Sequence[LimitRun]) -> list[str]:
+    """Return one line a run, and what is to be said about it, below a line of titles."""
+    titles = ("run", "descent", "gap", "its limit", "gap", "KKT res.", "h(lam)", "verdict")
+    lines = [_row(_RUN_COLUMNS, *titles)]
+    for number, run in enumerate(runs, start=1):
+        lines += _run_lines(number, run)
+    return lines
+
+
+def _cell_table(cells: Sequence[LimitCell]) -> list[str]:
+    """Return one line a cell below a line of titles."""
+    titles = ("scale", "width", "global optimum", "limits (objective: runs)")
+    return [_row(_CELL_COLUMNS, *titles), *(_cell_line(cell) for cell in cells)]
+
+
+def _run_lines(number: int, run: LimitRun) -> list[str]:
+    """A run's line in the table, and what is to be said about it."""
+    lines = [
+        _row(
+            _RUN_COLUMNS,
+            str(number),
+            f"{run.objective:.7g}",
+            f"{max(run.gap, 0):.1e}",
+            f"{run.polished_objective:.7g}",
+            f"{max(run.polished_gap, 0):.1e}",
+            f"{run.stationarity:.1e}",
+            f"{run.dual_feasibility:.6f}",
+            run.verdict_by_class,
+        )
+    ]
+    for name, part in zip(run.problems, run.parts, strict=True):
+        if part.standstill:
+            lines.append("        " + (f"{name}: " if name else "") + part.standstill)
+    if run.verdict == NOT_CONVERGED:
+        lines.append(
+            f"        after {run.n_steps} steps descent is still {run.gap - run.polished_gap:.1e} "
+            "(relatively) from the limit of its activities"
+        )
+    return [*lines, f"        proof: {run.proof}"] if run.proof else lines
+
+
+def _cell_line(cell: LimitCell) -> str:
+    limits = ", ".join(f"{limit.objective:.7g}: {limit.share.count}" for limit in cell.limits[:4])
+    more = ", ..." if len(cell.limits) > 4 else ""
+    return _row(_CELL_COLUMNS, f"{cell.init_scale:g}", str(cell.width), str(cell.success), limits + more)
+
+
+def _row(widths: Sequence[int], *cells: str) -> str:
+    """One line of a table; the last cell is flush left."""
+    padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+    return "  " + "  ".join([*padded, cells[-1]])
+
+
+def _cell_document(cell: LimitCell) -> dict[str, Any]:
+    """Return a cell as JSON values."""
+    return {
+        "width": cell.width,
+        "init_scale": cell.init_scale,
+        "success": cell.success.to_document(),
+        "inactive": cell.inactive,
+        "limits": [
+            {
+                "objective": _finite(limit.objective),
+                "verdict": limit.verdict,
+                "runs": limit.share.to_document(),
+            }
+            for limit in cell.limits
+        ],
+    }
+
+
+def _run_document(run: LimitRun) -> dict[str, Any]:
+    """Return a run as JSON values, without its trajectories."""
+    return {
+        "width": run.width,
+        "init_scale": run.init_scale,
+        "verdict": run.verdict,
+        "objective": _finite(run.objective),
+        "gap": _finite(run.gap),
+        "polished_objective": _finite(run.polished_objective),
+        "polished_gap": _finite(run.polished_gap),
+        "stationarity": _finite(run.stationarity),
+        "dual_feasibility": _finite(run.dual_feasibility),
+        "verdicts": [part.verdict for part in run.parts],
+        "proof": run.proof,
+        "better_objective": [_finite(part.certificate.better_objective) for part in run.parts],
+        "better_by": [part.better_by for part in run.parts],
+        "correspondence": [part.correspondence for part in run.parts],
+        "steps": [part.n_steps for part in run.parts],
+        "standstill": [part.standstill for part in run.parts],
+        "inactive": [part.inactive for part in run.parts],
+    }
+
+
+def _finite(value: float) -> float | str:
+    """Return a number as JSON can hold it: infinity is the string "inf"."""
+    return float(value) if np.isfinite(value) else "inf"
+
+
+def _listed(values: Sequence[int] | Sequence[float]) -> str:
+    """Return numbers with commas between them."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _vector(u: Float[np.ndarray, " d"], most: int = 6) -> str:
+    """Return a vector to four digits, its first entries if it is long."""
+    return "(" + ", ".join(f"{entry:.4f}" for entry in u[:most] + 0.0) + (", ...)" if len(u) > most else ")")

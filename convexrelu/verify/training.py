@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._clock import Clock
+from convexrelu._status import Status
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.training import Trajectory, gradient_descent
-from convexrelu.verify.heading import Heading, headings, largest_correlation
+from convexrelu.verify.limits import Heading, headings, largest_correlation
 
 __all__ = ["End", "Run", "train"]
 
@@ -48,8 +49,7 @@ FAR = 0.05
 """A run whose own loss weights have always left a gap above this, relatively, is not close to any point yet.
 With large steps the weights of a single step flicker about the multipliers, so that one look may be wrong."""
 
-_AN_INSTANT = 1e-9
-"""Seconds that are left when none are: a time limit must be positive."""
+_CUT_SHORT = (Status.TIME_LIMIT, Status.INTERRUPTED)
 
 _FIRST_RECORDS, _RECORDS = 80, 25  # the early phase is what figures show most of
 
@@ -82,7 +82,7 @@ class Run:
     ) -> Trajectory:
         """Return normalised descent from a network; a trajectory of data in other units is the same one.
 
-        It ends with the status "time_limit" when the clock runs out. ``f`` is unchanged if rows are divided
+        It ends early when the clock runs out, and at Ctrl-C. ``f`` is unchanged if rows are divided
         by a number and all weights multiplied by its square root.
         """
         root = np.sqrt(self.unit)
@@ -94,7 +94,7 @@ class Run:
             n_steps=n_steps,
             normalized=True,
             record=record,
-            time_limit=max(clock.left, _AN_INSTANT),
+            time_limit=max(clock.left, np.finfo(float).tiny),
         )
         return replace(path, X=self.X, W1=path.W1 / root, w2=path.w2 / root)
 
@@ -124,16 +124,16 @@ class End:
 def train(run: Run, clock: Clock) -> End:
     """Return descent from a start, stage by stage until it is close to the KKT point it is heading for.
 
-    The clock's limit ends descent within a stage, Ctrl-C between stages.
+    The clock's limit and Ctrl-C end descent within a stage.
     """
     size, length = STEP_SIZE, FIRST_STEPS
     path = run.descend(run.start, clock, step_size=size, n_steps=length, record=_FIRST_RECORDS)
     near = False
     for stage in range(1, MOST_STAGES + 1):
-        if path.status == "time_limit":
+        if path.status in _CUT_SHORT:
             return _cut(path)
         lost = stage > STAGES_TO_FIT and not path.margin[-1] > 0
-        final = lost or path.status != "finished"
+        final = lost or path.status != Status.FINISHED
         near = near or final or _own_gap(path) <= FAR
         end = _end(path, near=near)
         if end.close or final:
@@ -148,7 +148,7 @@ def train(run: Run, clock: Clock) -> End:
             more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
         path = _joined(path, more)
         length = round(STAGE_GROWTH * length)
-    return _cut(path) if path.status == "time_limit" else _end(path, near=True)
+    return _cut(path) if path.status in _CUT_SHORT else _end(path, near=True)
 
 
 def _cut(path: Trajectory) -> End:
@@ -158,7 +158,7 @@ def _cut(path: Trajectory) -> End:
 
 def _rose(path: Trajectory) -> bool:
     """Whether the loss rose, or left float64's range, during a stage."""
-    return path.status == "diverged" or bool((np.diff(path.log_loss) > 0).any())
+    return path.status == Status.DIVERGED or bool((np.diff(path.log_loss) > 0).any())
 
 
 def _joined(path: Trajectory, more: Trajectory) -> Trajectory:

@@ -1,16 +1,27 @@
-"""What is said about one run of gradient descent, and what proves it."""
+"""What is said about one run of gradient descent, what proves it, and how it is found out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
+from convexrelu._clock import Clock
+from convexrelu._status import Status
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.certificates.bounds import relative_gap
+from convexrelu.certificates.certificate import assess
+from convexrelu.certificates.kkt import OPTIMALITY_TOL, KKTReport, kkt_report
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle.relaxation import relaxed_norm
+from convexrelu.solvers import MaxMarginSolution
 from convexrelu.training import Trajectory
+from convexrelu.verify.limits import Heading, enlarged
+from convexrelu.verify.plan import Start
+from convexrelu.verify.training import CLOSE, End, Run, train
 
 __all__ = [
     "ADDED_NEURON",
@@ -23,6 +34,8 @@ __all__ = [
     "VERDICTS",
     "LimitPart",
     "LimitRun",
+    "Target",
+    "judged",
     "problem_names",
 ]
 
@@ -96,9 +109,9 @@ class LimitPart:
     def standstill(self) -> str:
         """Why descent ended before its last stage without fitting the data; empty if it did not."""
         path = self.trajectory
-        if self.verdict != NOT_FITTED or path.status == "finished":
+        if self.verdict != NOT_FITTED or path.status == Status.FINISHED:
             return ""
-        if path.status == "diverged":
+        if path.status == Status.DIVERGED:
             return f"after {self.n_steps} steps descent left the range of float64"
         sees = bool((path.X @ path.W1[-1].T > 0).any())
         why = "its steps are below the rounding of the weights" if sees else "no neuron sees a sample"
@@ -125,6 +138,19 @@ class LimitRun:
     init_scale: float
     parts: tuple[LimitPart, ...]
     certificate: Certificate | MultiClassCertificate
+
+    @classmethod
+    def of(cls, start: Start, parts: tuple[LimitPart, ...], classes: np.ndarray) -> LimitRun:
+        """The run of all its binary problems."""
+        certificates = tuple(part.certificate for part in parts)
+        return cls(
+            width=start.width,
+            init_scale=start.scale,
+            parts=parts,
+            certificate=certificates[0]
+            if len(parts) == 1
+            else MultiClassCertificate(classes=classes, certificates=certificates),
+        )
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
@@ -234,3 +260,135 @@ class LimitRun:
 def problem_names(classes: Iterable[object]) -> tuple[str, ...]:
     """Return the names of one-against-the-rest problems: whole numbers without a point."""
     return tuple(f"class {name:g}" if isinstance(name, float) else f"class {name}" for name in classes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """A binary problem and its certified optimum, against which all its runs are judged.
+
+    Attributes
+    ----------
+    X : (n, d) float array
+        The data.
+    y : (n,) float array
+        Labels +1 and -1.
+    optimum : MaxMarginSolution
+        The certified optimum.
+    norm : DualNorm
+        Dual norm of the optimum's dual variable, as its certificate proves it.
+    """
+
+    X: Float[np.ndarray, "n d"]
+    y: Float[np.ndarray, " n"]
+    optimum: MaxMarginSolution
+    norm: DualNorm
+
+    @classmethod
+    def of(
+        cls, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], optimum: MaxMarginSolution
+    ) -> Target:
+        """Return the target of a solved problem."""
+        relaxation = optimum.certificate.relaxation
+        norm = dual_norm(X, optimum.lam) if relaxation is None else relaxed_norm(X, optimum.lam, relaxation)
+        return cls(X=X, y=y, optimum=optimum, norm=norm)
+
+    @property
+    def searchable(self) -> bool:
+        """Whether dual norms can be found by search, as the optimum's was."""
+        return self.optimum.certificate.relaxation is None and self.norm.exact
+
+
+def judged(targets: tuple[Target, ...], start: Start, clock: Clock) -> tuple[LimitPart, ...]:
+    """Return one run in all its binary problems, trained to its limits and judged; nothing if it was cut."""
+    parts: list[LimitPart] = []
+    for target in targets:
+        drawn = start.draw(target.X, target.y, clock)
+        if clock.expired():
+            return ()
+        end = train(Run(X=target.X, y=target.y, start=drawn.network), clock)
+        if end.cut:
+            return ()
+        parts.append(_judged(target, end, favourable=drawn.satisfied))
+    return tuple(parts)
+
+
+def _judged(target: Target, end: End, *, favourable: bool) -> LimitPart:
+    """What is known about the end of a run, and about the KKT point that it was heading for."""
+    last, objective = end.trajectory.network_at(-1), float(end.trajectory.objective[-1])
+    part = LimitPart(
+        trajectory=end.trajectory,
+        limit=last,
+        certificate=_certificate(target, last, _empty(target)),
+        better_by="",
+        objective=objective,
+        lower_bound=target.optimum.lower_bound,
+        stationarity=float("inf"),
+        dual_feasibility=float("inf"),
+        correspondence="",
+        favourable=favourable,
+        verdict=NOT_CONVERGED if np.isfinite(objective) else NOT_FITTED,
+    )
+    return _at_limit(target, end, end.headings[0], part) if end.headings else part
+
+
+def _at_limit(target: Target, end: End, heading: Heading, part: LimitPart) -> LimitPart:
+    """The part with what is known about the KKT point that the run was heading for."""
+    norm = dual_norm(target.X, heading.lam, search=target.searchable)
+    kkt = kkt_report(target.X, target.y, heading.network, heading.lam, norm)
+    better, better_by = _better(target, heading, norm)
+    certificate = _certificate(target, heading.network, better)
+    return replace(
+        part,
+        limit=heading.network,
+        certificate=certificate,
+        better_by=better_by,
+        stationarity=kkt.stationarity,
+        dual_feasibility=kkt.dual_feasibility,
+        correspondence=kkt.correspondence,
+        verdict=_verdict(end, kkt, certificate, target),
+    )
+
+
+def _verdict(end: End, kkt: KKTReport, certificate: Certificate, target: Target) -> str:
+    if not end.close or kkt.stationarity > CLOSE:
+        return NOT_CONVERGED
+    if relative_gap(certificate.objective, target.optimum.lower_bound) <= OPTIMALITY_TOL:
+        return GLOBAL
+    return LOCAL if certificate.not_optimal else OPEN
+
+
+def _better(target: Target, heading: Heading, norm: DualNorm) -> tuple[TwoLayerReLU, str]:
+    """Return a network better than a KKT point that is not global, and how it was reached; or no neurons.
+
+    A neuron along a direction u with ``|lam^T (X u)_+| > 1`` improves the point unless its multiplier is one
+    of several; if it does not, the optimum itself is the proof.
+    """
+    objective = heading.network.objective()
+    if relative_gap(objective, target.optimum.lower_bound) <= OPTIMALITY_TOL:
+        return _empty(target), ""
+    stop_below = objective * (1 - OPTIMALITY_TOL)
+    if norm.value > 1 + OPTIMALITY_TOL:
+        grown = enlarged(target.X, target.y, heading, norm.direction[None, :], np.array([norm.sign]))
+        if grown.network.objective() < stop_below:
+            return grown.network, ADDED_NEURON
+    if target.optimum.objective < stop_below:
+        return target.optimum.network, CERTIFIED_OPTIMUM
+    return _empty(target), ""
+
+
+def _certificate(target: Target, network: TwoLayerReLU, better: TwoLayerReLU) -> Certificate:
+    optimum = target.optimum
+    return assess(
+        target.X,
+        target.y,
+        network,
+        optimum.lam,
+        norm=target.norm,
+        C=np.inf,
+        better=better,
+        relaxation=optimum.certificate.relaxation,
+    )
+
+
+def _empty(target: Target) -> TwoLayerReLU:
+    return TwoLayerReLU(np.zeros((0, target.X.shape[1])), np.zeros(0))

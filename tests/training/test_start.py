@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from convexrelu._clock import Clock
 from convexrelu.errors import InvalidInputError
 from convexrelu.training import scaled_start
+from convexrelu.training.start import draw_start
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -41,3 +43,16 @@ def test_bad_input(change):
 def test_a_source_of_randomness_that_is_none():
     with pytest.raises(InvalidInputError, match="rng"):
         scaled_start([[1.0, 2.0]], [1], width=2, scale=1.0, rng="x")
+
+
+def test_an_expired_clock_ends_the_draws():
+    drawn = draw_start(
+        np.eye(2),
+        np.array([1.0, -1.0]),
+        width=1,
+        scale=1.0,
+        generator=np.random.default_rng(0),
+        clock=Clock(limit=0.0),
+    )
+    assert not drawn.satisfied
+    assert drawn.draws == 1

@@ -6,8 +6,7 @@ import pytest
 import convexrelu as cr
 from convexrelu._clock import Clock
 from convexrelu.verify import multi_class_counterexample
-from convexrelu.verify.heading import enlarged, headings
-from convexrelu.verify.limits import Limit
+from convexrelu.verify.limits import Limit, enlarged, headings
 from convexrelu.verify.training import CLOSE, Run, train
 
 EXAMPLE = multi_class_counterexample()
