@@ -24,8 +24,8 @@ from convexrelu._validation import (
 )
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.training.problem import check_start
 from convexrelu.training.start import ScaledStart, draw_start
-from convexrelu.training.trajectory import check_start
 
 __all__ = ["Plan", "Start", "plan_of"]
 
