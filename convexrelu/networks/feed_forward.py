@@ -22,8 +22,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU, Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.convert import feed_forward_module, feed_forward_weights
 from convexrelu.networks.layers import Layers, evaluate, forward, pack
-from convexrelu.networks.neurons import row_norms
-from convexrelu.networks.rescaling import balanced_layers
+from convexrelu.networks.neurons import balanced_layers, row_norms
 from convexrelu.networks.storage import read_layers, write_layers
 from convexrelu.networks.two_layer import TwoLayerReLU
 
