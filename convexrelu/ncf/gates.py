@@ -31,7 +31,7 @@ _MOST_STEPS = 100
 _FIRST_DAMPING = 1e-2
 """Of the norm of the gradient: steps stay within the range where products of gates are nearly linear."""
 
-_ENOUGH = 1e-14
+_ROUNDING = 1e-14
 """A residual below this share of the gradient is rounding."""
 
 
@@ -114,7 +114,7 @@ def least_residual_gates(
         candidates = [gates + lowest]
         if ties.layer.min() < ties.layer.max():
             for start in (gates + lowest, gates):
-                if min(search.size(found) for found in candidates) > _ENOUGH * search.largest:
+                if min(search.size(found) for found in candidates) > _ROUNDING * search.largest:
                     candidates.append(search.descend(start))
         gates = min(candidates, key=search.size)
     return gates, search.columns(gates)
@@ -176,7 +176,7 @@ class _GateSearch:
                 gates, size, damping = trial, reached, 0.2 * damping
             else:
                 damping *= 5.0
-            if size <= _ENOUGH * self.largest or damping > self.largest:
+            if size <= _ROUNDING * self.largest or damping > self.largest:
                 break
         return gates
 

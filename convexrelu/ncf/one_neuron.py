@@ -263,7 +263,7 @@ def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generat
 def climb(
     problem: NeuronProblem, u: Float[np.ndarray, " g"], b: Float[np.ndarray, " k"] | None = None
 ) -> NeuronMaximum:
-    """Return the end of the exact ascent from u, which lands on kinks (power 1 only).
+    """Return the end of the exact ascent from a unit vector u, which lands on kinks (power 1 only).
 
     The outgoing weights are along b; the best ones are taken in each round unless they are given. The value
     is not positive if the start leads to none.

@@ -35,7 +35,7 @@ _FIRST_STEP, _LONGEST_STEP, _SHORTEST_STEP = 0.3, 30.0, 1e-10
 _WIDEST_ANGLE = 0.5
 """No step turns the weights further (radians): the flow's path is left otherwise."""
 
-_ENOUGH = 0.1
+_ARMIJO = 0.1
 """A step is taken if it gains this share of what the gradient promises (Armijo's rule)."""
 
 _MOST_NEWTON_STEPS, _MOST_PRODUCTS = 60, 200
@@ -147,7 +147,7 @@ def follow(
         angle = np.minimum(step[on] * share[on], _WIDEST_ANGLE)
         trial = _turned(w[on], tangent[on] / slope[:, None], angle)
         reached, uphill = problem.value_and_gradient(trial)
-        good = reached >= value[on] + _ENOUGH * angle * slope
+        good = reached >= value[on] + _ARMIJO * angle * slope
         taken = on[good]
         w[taken], value[taken], gradient[taken] = trial[good], reached[good], uphill[good]
         step[on] = np.where(good, np.minimum(1.5 * step[on], _LONGEST_STEP), 0.5 * step[on])
@@ -202,7 +202,7 @@ def _stepped(problem: SphereProblem, here: _Place, step: Float[np.ndarray, " w"]
         gain = there.value - here.value
         # near the end gains are below the rounding of N, but the gradient still tells
         nearer = there.share <= 0.5 * here.share and gain >= -_ROUNDING * abs(here.value)
-        if nearer or gain >= _ENOUGH * angle * promise:
+        if nearer or gain >= _ARMIJO * angle * promise:
             return there
         angle *= 0.5
     return here

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pytest
 import tolerances
 from scipy.optimize import minimize
 
-from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU, maximize_ncf
+from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU
 from convexrelu.ncf import AddedNeuron, added_outputs, maximize_added_neuron, with_neuron
-from convexrelu.ncf.one_neuron import TwoSidedPower, maximize_chain
 from convexrelu.networks import RELU, forward
 from convexrelu.oracle import dual_norm
 
@@ -197,44 +194,6 @@ def test_no_residual_and_no_samples_of_value_give_no_neuron():
     network = FeedForward([[[1.0, 0.0]], [[1.0]]])
     assert maximize_added_neuron(network, np.eye(2), np.zeros(2), rng=0).points == ()
     assert maximize_added_neuron(network, np.zeros((2, 2)), np.ones(2), rng=0).points == ()
-
-
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, PowerLeakyReLU(1.0, 1)], ids=str)
-@pytest.mark.parametrize("depth", [2, 3, 4])
-def test_a_chain_is_balanced_and_worth_its_value(activation, depth):
-    """One neuron a layer: N = z^T H at unit norm, and NP Lemma 3."""
-    rng = np.random.default_rng(7)
-    X, z = rng.normal(size=(30, 3)), rng.normal(size=(30, 1))
-    best = maximize_chain(X, z, depth=depth, activation=activation, n_starts=10, rng=rng)[0]
-    assert best.network.norm == pytest.approx(1.0, rel=tolerances.ROUNDING)
-    assert best.value == pytest.approx(float(z[:, 0] @ best.network(X)), rel=tolerances.KERNEL)
-    for W, V in zip(best.network.weights, best.network.weights[1:], strict=False):
-        assert np.sum(W**2) == pytest.approx(activation.power * np.sum(V**2), rel=tolerances.KERNEL)
-    assert best.stationarity <= KKT
-
-
-@pytest.mark.parametrize("activation", [RELU, PowerLeakyReLU(0.5), PowerLeakyReLU(0.2, 2)], ids=str)
-def test_the_general_search_finds_no_better_chain(activation):
-    """Three layers of one neuron, searched as a network by `maximize_ncf`."""
-    rng = np.random.default_rng(8)
-    X, z = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
-    best = maximize_chain(X, z, depth=3, activation=activation, n_starts=10, rng=rng)[0]
-    general = maximize_ncf(X, z, widths=(2, 1, 1, 1), activation=activation, n_starts=3, rng=0).points[0]
-    assert best.value >= general.value * (1 - 1e-6)
-    assert general.value >= 0.3 * best.value  # the same function, if not always the best point
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS, ids=str)
-def test_composed_activations_are_two_sided_powers(activation):
-    t = np.linspace(-2, 2, 9)
-    for signs in product((1.0, -1.0), repeat=2):
-        shape = TwoSidedPower.of(activation, signs)
-        direct = activation(signs[1] * activation(signs[0] * activation(t)))
-        np.testing.assert_allclose(shape(t), direct, rtol=tolerances.ROUNDING, atol=tolerances.ROUNDING)
-        step = 1e-6
-        away = t[t != 0]
-        slope = (shape(away + step) - shape(away - step)) / (2 * step)
-        np.testing.assert_allclose(shape.slope(away), slope, rtol=1e-6, atol=1e-6)
 
 
 def test_bad_input_is_refused():

@@ -100,6 +100,12 @@ def test_free_entries_for_power_one():
     assert report.stationarity <= RESIDUAL
 
 
+def test_many_samples_are_resolved_to_the_last_digit():
+    X, z = sphere_data(n=2500)
+    network = rank_one_kkt_point(X, z, widths=(4, 3, 1), activation=PowerLeakyReLU(0.1), rng=0)
+    assert ncf_stationarity(network, X, z) <= RESIDUAL
+
+
 @pytest.mark.parametrize("power", [1, 2])
 def test_one_sign_only_gives_the_other_sign_of_n(power):
     """With z > 0 and ReLU no direction is negative: q = -1 gives a KKT point with N < 0."""
