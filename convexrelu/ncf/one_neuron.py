@@ -250,14 +250,13 @@ def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generat
     drawn = rng.normal(size=(n_starts if symmetric else -(-n_starts // 2), problem.G.shape[1]))
     starts = np.concatenate([drawn, -drawn])[:n_starts]
     ends = [end for end in (_ascend(problem, start) for start in starts) if end is not None]
-    groups = _grouped(problem, [(end, 1) for end in ends])
+    found = _distinct(problem, _ranked([_maximum(problem, u) for u in ends]))
     if problem.shape.kinked:
-        groups = [(climb(problem, u).u, count) for u, count in groups[:POLISHED]]
-    found = [_maximum(problem, u, count) for u, count in _grouped(problem, groups)]
+        climbed = [replace(climb(problem, end.u), n_starts=end.n_starts) for end in found[:POLISHED]]
+        found = _distinct(problem, _ranked(climbed))
     best = problem.proven_direction()
-    return (
-        found if best is None else _merged(problem, replace(_maximum(problem, best, 0), proven=True), found)
-    )
+    proven = [] if best is None else [replace(_maximum(problem, best), n_starts=0, proven=True)]
+    return _distinct(problem, [*proven, *found])
 
 
 def climb(
@@ -281,21 +280,14 @@ def climb(
     return NeuronMaximum(u=best, b=along, value=value)
 
 
-def _maximum(problem: NeuronProblem, u: Float[np.ndarray, " g"], count: int) -> NeuronMaximum:
+def _maximum(problem: NeuronProblem, u: Float[np.ndarray, " g"]) -> NeuronMaximum:
     pull = problem.outgoing(u)
     value = float(np.linalg.norm(pull))
-    return NeuronMaximum(u=u, b=pull / value, value=value, n_starts=count)
+    return NeuronMaximum(u=u, b=pull / value, value=value)
 
 
-def _merged(problem: NeuronProblem, best: NeuronMaximum, found: list[NeuronMaximum]) -> list[NeuronMaximum]:
-    """Return the maxima found behind the proven one, which takes over the starts of those that equal it."""
-    rest = []
-    for maximum in found:
-        if _same(problem, best.u, maximum.u):
-            best = replace(best, n_starts=best.n_starts + maximum.n_starts)
-        else:
-            rest.append(maximum)
-    return [best, *rest]
+def _ranked(maxima: list[NeuronMaximum]) -> list[NeuronMaximum]:
+    return sorted(maxima, key=lambda maximum: -maximum.value)
 
 
 def _relative(tangential: float, radial: float) -> float:
@@ -322,20 +314,17 @@ def _ascend(problem: NeuronProblem, start: Float[np.ndarray, " g"]) -> Float[np.
     return np.asarray(end / np.linalg.norm(end))
 
 
-def _grouped(
-    problem: NeuronProblem, ends: list[tuple[Float[np.ndarray, " g"], int]]
-) -> list[tuple[Float[np.ndarray, " g"], int]]:
-    """Return the best of each group of ends of one activity up to sign, with their counts of starts added."""
-    ranked = sorted(ends, key=lambda end: -float(np.linalg.norm(problem.outgoing(end[0]))))
-    groups: list[tuple[np.ndarray, int]] = []
-    for u, count in ranked:
-        for i, (leader, size) in enumerate(groups):
-            if _same(problem, leader, u):
-                groups[i] = (leader, size + count)
+def _distinct(problem: NeuronProblem, ranked: list[NeuronMaximum]) -> list[NeuronMaximum]:
+    """Return the first of each group of one activity up to sign, with the group's starts added up."""
+    leaders: list[NeuronMaximum] = []
+    for maximum in ranked:
+        for i, leader in enumerate(leaders):
+            if _same(problem, leader.u, maximum.u):
+                leaders[i] = replace(leader, n_starts=leader.n_starts + maximum.n_starts)
                 break
         else:
-            groups.append((u, count))
-    return groups
+            leaders.append(maximum)
+    return leaders
 
 
 def _same(problem: NeuronProblem, u: Float[np.ndarray, " g"], v: Float[np.ndarray, " g"]) -> bool:
