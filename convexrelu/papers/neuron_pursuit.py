@@ -103,12 +103,16 @@ def _sphere() -> ReproducedFigure:
 
 
 def _hypercube() -> ReproducedFigure:
-    """NP Figure 7, left: g1 from 200 and 3000 samples; descent starts at 1 instead of 0.01."""
+    """NP Figure 7, left: g1 from 200 and 5000 samples; descent starts at 1 instead of 0.01.
+
+    Of 3000 samples, some training sets leave a test error of 4e-3 although pursuit fits them to 1e-5; of 5000,
+    errors are 3e-4 to 6e-4. What is claimed is the median over three training sets.
+    """
     compared = compare_with_descent(
         "g1",
-        (200, 3000),
+        (200, 5000),
         activation=LEAKY,
-        n_runs=1,
+        n_runs=3,
         n_starts=5,
         max_iterations=6,
         descent=SmallDescent(scale=1.0, step_size=0.05, n_steps=1500),
