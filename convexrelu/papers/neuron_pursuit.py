@@ -105,8 +105,8 @@ def _sphere() -> ReproducedFigure:
 def _hypercube() -> ReproducedFigure:
     """NP Figure 7, left: g1 from 200 and 5000 samples; descent starts at 1 instead of 0.01.
 
-    Of 3000 samples, some training sets leave a test error of 4e-3 although pursuit fits them to 1e-5; of 5000,
-    errors are 3e-4 to 6e-4. What is claimed is the median over three training sets.
+    Of 3000 samples, some training sets leave a test error of 4e-3 although pursuit fits them to 1e-5; of
+    5000, errors are 3e-4 to 6e-4. What is claimed is the median over three training sets.
     """
     compared = compare_with_descent(
         "g1",

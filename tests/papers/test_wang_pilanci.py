@@ -40,8 +40,12 @@ def test_star_alternates_round_the_origin():
 
 
 def test_runs_record_the_iterations_that_the_paper_draws(monkeypatch):
-    paths = []
-    monkeypatch.setattr(wang_pilanci, "circle_figure", lambda run, *_, **__: paths.append(run))
+    paths, draw = [], wang_pilanci.circle_figure
+    monkeypatch.setattr(
+        wang_pilanci,
+        "circle_figure",
+        lambda run, *rest, **options: paths.append(run) or draw(run, *rest, **options),
+    )
     figures = wang_pilanci.figures(n_runs=1)
     next(figure for figure in figures if figure.name == "wp-figure-4")
     assert np.isin([1, 10, 100, 1000, 10_000], paths[0].times).all()

@@ -10,6 +10,7 @@ from convexrelu.plotting import (
     training_figures,
 )
 from convexrelu.training import scaled_start, training_bounds
+from convexrelu.verify import multi_class_counterexample
 
 F1 = cr.datasets.load("wang-pilanci-f1")
 P_STAR = sum(1 / np.linalg.norm(row) for row in F1.X)  # closed form of orthogonally separable data
@@ -108,7 +109,7 @@ def test_a_run_that_never_fits_has_no_gap_to_draw(tmp_path):
 
 def test_a_gap_within_a_decade_has_labels_to_read_it_by():
     """The counterexample from its stored start: the gap falls from 29 % to 1 - (1 + sqrt 2)/3 = 20 %."""
-    example = cr.verify.multi_class_counterexample()
+    example = multi_class_counterexample()
     run = cr.gradient_descent(
         *(example.X, example.y, example.start), step_size=0.3, n_steps=2000, normalized=True
     )
