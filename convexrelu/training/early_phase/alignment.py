@@ -9,6 +9,7 @@ lead back to it the neuron slides, again with a constant pull: the least-norm on
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,10 +20,10 @@ from convexrelu._parallel import run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_positive, check_range
+from convexrelu.arrangements import iter_patterns
 from convexrelu.arrangements.hyperplanes import unit_rows
 from convexrelu.errors import InvalidInputError
-from convexrelu.training.early_phase.bound import pattern_pulls, proposition_6_bound
-from convexrelu.training.early_phase.pull import Followed, FrozenPull, follow_some
+from convexrelu.training.early_phase.kernels import Followed, FrozenPull, follow_some
 
 __all__ = [
     "AlignmentLog",
@@ -36,6 +37,15 @@ __all__ = [
 SAME_POINT = 1e-9
 """Limit directions within this distance are one extreme point: it is well above the rounding of a
 least-norm pull, and distinct points so near to each other would need rows that are nearly parallel."""
+
+SAME_NORM = 1e-12
+"""Norms this near to each other, relatively, count as one, the smallest: it is their rounding, and a smaller
+norm makes the bound larger."""
+
+NO_NORM = 1e-13
+"""A norm below this part of the sum of the rows' norms is the rounding of 0."""
+
+_PATTERNS_AT_A_TIME = 65_536
 
 _NEURONS_A_TASK = 4096
 """A tenth of a second of work, whatever the number of workers: the cut decides nothing about the answer."""
@@ -441,3 +451,27 @@ def distinct_points(points: Float[np.ndarray, "m c"]) -> Int[np.ndarray, " m"]:
     graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=shape)
     _, group = connected_components(graph, directed=False)
     return np.asarray(group[which.ravel()], dtype=np.int64)
+
+
+def pattern_pulls(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " p"]:
+    """Return the distinct positive norms of ``X^T D_j y/2`` over all patterns D_j, increasing."""
+    pushes = 0.5 * y[:, None] * X
+    norms = [
+        np.unique(np.linalg.norm(patterns.astype(np.float64) @ pushes, axis=1))
+        for patterns in iter_patterns(X, chunk_size=_PATTERNS_AT_A_TIME)
+    ]
+    values = np.unique(np.concatenate(norms))
+    values = values[values > NO_NORM * np.linalg.norm(pushes, axis=1).sum()]
+    return np.asarray(values[np.diff(values, prepend=0.0) > SAME_NORM * values])
+
+
+def proposition_6_bound(
+    pulls: Float[np.ndarray, " p"], started: Float[np.ndarray, " m"], delta: float
+) -> Float[np.ndarray, " m"]:
+    """Return the bound for neurons with ``s g_0^T u_0 = started``; see `AlignmentResult.time_bound`."""
+    k, goal = math.sqrt(1.0 - delta / 4.0), 1.0 - delta / 2.0
+    total = np.zeros(len(started))
+    for pull in pulls:
+        c = np.minimum(started / pull, goal)  # beyond the goal there is no way left to go
+        total += (np.arctanh(goal / k) - np.arctanh(np.maximum(c, -goal) / k)) / (k * pull)
+    return total

@@ -12,10 +12,17 @@ In Cartesian form r stays 0 and its terms drop out.
 For the logistic and the exponential loss the clock s runs as ``ds = L dt``: p is then made of loss weights
 over L, which neither overflow nor vanish. The square loss keeps true time. True time is carried as ``a =
 log(1 + t)``, so that t = e^1000 is an ordinary number.
+
+Whether a flow rests its velocity alone does not tell. At a saddle a neuron of size 1e-16 hardly moves, and
+yet grows like ``e^{||p|| t}`` until it takes the network away. With the loss weights frozen, as they are
+where all that is large stands still, its pull p is constant while its pattern lasts. With x the part of v
+along p, ``x + b`` then grows like ``e^{||p|| t}``, ``x - b`` decays likewise, and the rest of v stays: how
+far the neuron gets is known in closed form.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,7 +34,7 @@ from convexrelu.losses import Loss
 from convexrelu.training.flow.step import Mode, Problem, fill_weights, project, velocity
 from convexrelu.training.flow.ties import active_rows, outward_sign, settle, settle_at_zero
 
-__all__ = ["Field", "Slide"]
+__all__ = ["Field", "Slide", "is_still"]
 
 TIE = 1e-11
 """A neuron counts as on a hyperplane within this sine of the angle: ten times what counts as parallel, since
@@ -36,6 +43,18 @@ the event that led there was located to about 1e-12."""
 BALANCE_ROUNDING = 1e-15
 """Imbalance ||w1||^2 - w2^2 below this part of ||w1||^2 + w2^2 is the rounding of a balanced
 start, and taken as 0."""
+
+STILL = 1e-13
+"""The flow has converged when the remaining time moves no neuron by this part of the largest one."""
+
+STRAIGHT = 1e-14
+"""A neuron this near to its pull's line (sine) is on it, as in the early phase: nearer, its distance is
+rounding, and must not bring back a balanced neuron that fades along the line."""
+
+_FOREVER = 1e300
+"""Stands for a time left that float64 cannot hold: finite, so that a pull of 0 still goes nowhere in it."""
+
+_LARGEST_EXPONENT = 700.0  # exp of it is still a float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,3 +255,47 @@ class Field:
             dependent=np.array([slide.dependent for slide in slides], dtype=np.bool_),
             outward=np.array([slide.outward for slide in slides], dtype=np.float64),
         )
+
+
+def is_still(field: Field, state: Float[np.ndarray, " s"], mode: Mode, clock_rate: float, end: float) -> bool:
+    """Return whether nothing would move until log(1 + t) is `end`, with all loss weights as they are.
+
+    `clock_rate` is the derivative of log(1 + t), which may vanish in float64 where the loss is huge.
+    """
+    neurons = field.neurons(state)
+    sizes = np.exp(neurons[:, -1])
+    largest = float((sizes * np.linalg.norm(neurons[:, :-1], axis=1)).max())
+    remaining = math.expm1(min(end - float(state[-1]), _LARGEST_EXPONENT))
+    left = min(remaining / clock_rate, _FOREVER) if clock_rate > 0.0 else _FOREVER
+    return bool(_ways(field, state, mode, left).max() <= STILL * largest)
+
+
+def _ways(field: Field, state: Float[np.ndarray, " s"], mode: Mode, left: float) -> Float[np.ndarray, " m"]:
+    """Return how far each neuron gets at most, its pull frozen."""
+    neurons, pulls = field.neurons(state), field.pulls(state, mode)
+    v, b, r = neurons[:, :-2], neurons[:, -2], neurons[:, -1]
+    rates = np.hypot.reduce(pulls, axis=1)  # the squares may overflow
+    units = pulls / np.where(rates > 0.0, rates, 1.0)[:, None]
+    along = (v * units).sum(axis=1)
+    growing, fading = _growing_part(v, b, along, units, field.problem.imbalance == 0.0), np.abs(along - b)
+    with np.errstate(over="ignore"):  # infinitely far is an answer
+        turns = rates * left
+        # the exponents are added, lest e^r vanish before it is multiplied
+        far = np.exp(np.minimum(r + turns, _LARGEST_EXPONENT))
+        near = np.exp(r) * np.expm1(np.minimum(turns, 1.0))
+        return np.asarray(growing * np.where(turns > 1.0, far, near) - fading * np.exp(r) * np.expm1(-turns))
+
+
+def _growing_part(
+    v: Float[np.ndarray, "m d"],
+    b: Float[np.ndarray, " m"],
+    along: Float[np.ndarray, " m"],
+    units: Float[np.ndarray, "m d"],
+    balanced: np.ndarray,
+) -> Float[np.ndarray, " m"]:
+    """Return ``|x + b|``, of balanced neurons without cancellation: ``b^2 - x^2`` is what v has across p."""
+    across = np.linalg.norm(v - along[:, None] * units, axis=1)
+    across = np.where(across <= STRAIGHT * np.linalg.norm(v, axis=1), 0.0, across)
+    total = np.abs(along) + np.abs(b)
+    opposed = balanced & (along * b < 0.0)
+    return np.where(opposed, np.square(across) / np.where(total > 0.0, total, 1.0), np.abs(along + b))

@@ -14,10 +14,17 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_count, check_positive, check_seconds
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, TwoLayerReLU
-from convexrelu.training.flow.events import ENDED, TURNED, advance
-from convexrelu.training.flow.field import Field, Slide
-from convexrelu.training.flow.landing import Change, is_watched, land, rare_change, shoot
-from convexrelu.training.flow.rest import is_still
+from convexrelu.training.flow.events import (
+    ENDED,
+    TURNED,
+    Change,
+    advance,
+    is_watched,
+    land,
+    rare_change,
+    shoot,
+)
+from convexrelu.training.flow.field import Field, Slide, is_still
 from convexrelu.training.flow.step import DEGREE, project
 from convexrelu.training.flow.ties import NoSolutionError
 from convexrelu.training.problem import DeepProblem, check_problem

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import box_least_norm
-from convexrelu.training.flow.events import fill_jumps
-from convexrelu.training.flow.landing import OFF_PLANES
+from convexrelu.training.flow.events import OFF_PLANES, fill_jumps
 from convexrelu.training.flow.step import Problem
 
 __all__ = ["NoSolutionError", "active_rows", "settle", "settle_at_zero"]
