@@ -16,21 +16,12 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._box_least_norm import copy_into, dot, least_norm
+from convexrelu._box_least_norm import copy_into, dot
 from convexrelu._typing import kernel
 from convexrelu.arrangements.hyperplanes import hyperplanes_of, unit_rows
+from convexrelu.training.kernels.crossing import decide
 
-__all__ = [
-    "ALIGNED",
-    "AT_REST",
-    "FADING",
-    "INACTIVE",
-    "STALLED",
-    "START",
-    "TIE",
-    "UNDER_WAY",
-    "follow_neurons",
-]
+__all__ = ["Followed", "FrozenPull", "follow_some"]
 
 ALIGNED, FADING, AT_REST, STALLED, UNDER_WAY, INACTIVE = 0, 1, 2, 3, 4, 5
 START = 2  # the kind of a neuron's first line in the log; of the others it is the side (+1, -1, 0)
@@ -50,111 +41,11 @@ NO_PULL = 1e-13
 
 DEPENDENT = 1e-9
 """A normal this near to the span of others adds nothing to it: dividing by less would move the neuron."""
-
-INTERIOR = 1e-13
-"""A multiplier this far from 0 and 1 means sliding; nearer, the neuron leaves to that side."""
-
-FLIPS = 8
-"""How often each hyperplane may change its side while a crossing of several is settled: against rounding."""
-
 RESTS = 50
 """Changes in a row without progress after which a neuron is given up as stalled."""
 
 CHANGES = 100
 """Changes of pattern for each hyperplane after which a neuron is given up as stalled."""
-
-
-@kernel
-@no_type_check
-def _least_pull(normals, low, high, s, held, n_held, base, t, pull):
-    """Write the multipliers and value of the least-norm ``base + s sum_h (low + t (high - low)) n_h``."""
-    d = len(base)
-    for j in range(d):
-        pull[j] = base[j]
-    for i in range(n_held):
-        k = held[i]
-        for j in range(d):
-            pull[j] += s * low[k] * normals[k, j]
-    if n_held == 1:  # the normal has length one
-        k = held[0]
-        jump = s * (high[k] - low[k])
-        t[0] = min(max(-dot(normals[k], pull) / jump, 0.0), 1.0)
-        for j in range(d):
-            pull[j] += t[0] * jump * normals[k, j]
-    elif n_held > 1:
-        A, target = np.empty((n_held, d)), pull.copy()
-        for i in range(n_held):
-            k = held[i]
-            for j in range(d):
-                A[i, j] = s * (low[k] - high[k]) * normals[k, j]
-        least_norm(A, target, np.ones(n_held), 0.0, t, pull)
-
-
-@kernel
-@no_type_check
-def _push_of(normals, low, high, s, sides, chosen, pull):
-    """Add to `pull` what the hyperplanes whose entry of `chosen` is true push; return the sum of sizes."""
-    size = 0.0
-    for k in range(len(sides)):
-        if chosen[k]:
-            push = s * (high[k] if sides[k] > 0 else low[k])
-            size += abs(push)
-            for j in range(len(pull)):
-                pull[j] += push * normals[k, j]
-    return size
-
-
-@kernel
-@no_type_check
-def _resolve(normals, low, high, s, met, ties, n_ties, sides, share):
-    """Decide the sides of the hyperplanes a neuron is on: it leaves to one side of each, or slides.
-
-    Concave kinks are held with the least-norm multipliers. A convex one that is met by itself (`met`) is
-    crossed: the least-norm pull grows monotonically with what is added to it. Several are left to the side on
-    which the velocity leads away, seen from all their rows inactive first (the choice 0 of WP section 4).
-    """
-    h, d = normals.shape
-    held, loose = np.empty(n_ties, dtype=np.int64), np.empty(n_ties, dtype=np.int64)
-    decided, undecided, free = np.ones(h, dtype=np.bool_), np.zeros(h, dtype=np.bool_), 0
-    n_held = 0
-    for i in range(n_ties):
-        k = ties[i]
-        decided[k] = False
-        if s * (high[k] - low[k]) < 0.0:
-            held[n_held] = k
-            n_held += 1
-        else:
-            loose[free] = k
-            undecided[k] = True
-            free += 1
-    base, pull, t = np.zeros(d), np.empty(d), np.empty(n_held)
-    size = _push_of(normals, low, high, s, sides, decided, base)
-    if free == 1 and loose[0] == met:
-        sides[met] = -sides[met]
-    elif free > 0:
-        _least_pull(normals, low, high, s, held, n_held, base, t, pull)
-        for i in range(free):
-            size += max(abs(high[loose[i]]), abs(low[loose[i]]))
-        for i in range(free):
-            sides[loose[i]] = 1 if dot(normals[loose[i]], pull) > INTERIOR * size else -1
-    for _ in range(FLIPS * free + 1):
-        whole = base.copy()
-        size = max(size, _push_of(normals, low, high, s, sides, undecided, whole))
-        _least_pull(normals, low, high, s, held, n_held, whole, t, pull)
-        wrong = -1
-        for i in range(free):
-            if sides[loose[i]] * dot(normals[loose[i]], pull) < -INTERIOR * size:
-                wrong = loose[i]
-                break
-        if wrong < 0:
-            break
-        sides[wrong] = -sides[wrong]
-    for i in range(free):
-        share[loose[i]] = 1.0 if sides[loose[i]] > 0 else 0.0
-    for i in range(n_held):
-        k = held[i]
-        sides[k] = -1 if t[i] <= INTERIOR else 1 if t[i] >= 1.0 - INTERIOR else 0
-        share[k] = 0.0 if sides[k] < 0 else 1.0 if sides[k] > 0 else t[i]
 
 
 @kernel
@@ -279,7 +170,10 @@ def _move(heading, across, rho, phase, turn, u):
 @kernel
 @no_type_check
 def _meet(normals, low, high, s, heights, plane, sides, share, ties, before):
-    """Change the sides where a neuron meets `plane` (-1: at its start); return how many were decided on."""
+    """Change the sides where a neuron meets `plane` (-1: at its start, its ties having side 0).
+
+    Returns how many were decided on.
+    """
     n_ties = 0
     for k in range(len(sides)):
         if abs(heights[k]) <= TIE or k == plane or sides[k] == 0:
@@ -289,7 +183,7 @@ def _meet(normals, low, high, s, heights, plane, sides, share, ties, before):
         sides[plane] = -sides[plane]  # a convex kink by itself is always crossed
         share[plane] = 1.0 if sides[plane] > 0 else 0.0
     elif n_ties > 0:
-        _resolve(normals, low, high, s, plane, ties, n_ties, sides, share)
+        decide(normals, low, high, s, plane, ties[:n_ties], sides, share)
     return n_ties
 
 
@@ -373,29 +267,32 @@ def follow_neurons(columns, normals, low, high, starts, signs, t_max, ends, limi
     ties, before = np.empty(h, dtype=np.int64), np.empty(h, dtype=np.int64)
     log, marks = np.empty((CHANGES * (h + 1), 3)), np.empty((CHANGES * (h + 1), 2), dtype=np.int64)
     kept_log, kept_marks = np.empty((16 * len(starts), 3)), np.empty((16 * len(starts), 2), dtype=np.int64)
-    total = 0
+    total, no_plane = 0, np.int64(-1)  # a literal would have `_meet` compiled once more
     for i in range(len(starts)):
         s, u = signs[i], starts[i].copy()
         _products(columns, u, heights)
         for k in range(h):
-            sides[k] = 1 if heights[k] > 0.0 else -1
+            sides[k] = 0 if abs(heights[k]) <= TIE else 1 if heights[k] > 0.0 else -1
             share[k] = 1.0 if sides[k] > 0 else 0.0
-        _meet(normals, low, high, s, heights, -1, sides, share, ties, before)
-        fate, growth[i], count = _advance(columns, normals, low, high, s, u, sides, share, t_max, log, marks)
-        kept_log, kept_marks = _grown(kept_log, total + count), _grown(kept_marks, total + count)
-        for line in range(count):
-            for j in range(3):
-                kept_log[total + line, j] = log[line, j]
-            for j in range(2):
-                kept_marks[total + line, j] = marks[line, j]
-        total += count
-        lines[i] = count
-        copy_into(ends[i], u)
-        fates[i, 0] = fate
-        if fate != STALLED and fate != AT_REST:
-            fate, _, _ = _advance(columns, normals, low, high, s, u, sides, share, np.inf, log, marks)
+        _meet(normals, low, high, s, heights, no_plane, sides, share, ties, before)
+        for limit in range(2):  # up to t_max, and from there without end
+            end = np.inf if limit else t_max
+            fate, grown, count = _advance(columns, normals, low, high, s, u, sides, share, end, log, marks)
+            fates[i, 1] = fate
+            if limit:
+                break
+            fates[i, 0], growth[i], lines[i] = fate, grown, count
+            copy_into(ends[i], u)
+            kept_log, kept_marks = _grown(kept_log, total + count), _grown(kept_marks, total + count)
+            for line in range(count):
+                for j in range(3):
+                    kept_log[total + line, j] = log[line, j]
+                for j in range(2):
+                    kept_marks[total + line, j] = marks[line, j]
+            total += count
+            if fate in (STALLED, AT_REST):
+                break
         copy_into(limits[i], u)
-        fates[i, 1] = fate
     return kept_log[:total], kept_marks[:total]
 
 

@@ -21,7 +21,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._box_least_norm import box_least_norm, copy_into, dot
+from convexrelu._box_least_norm import copy_into, dot
 from convexrelu._typing import kernel
 from convexrelu.training.flow.step import (
     DEGREE,
@@ -35,6 +35,7 @@ from convexrelu.training.flow.step import (
     fill_weights,
     project,
 )
+from convexrelu.training.kernels.crossing import least_pull
 
 __all__ = [
     "CROSSED",
@@ -258,11 +259,13 @@ def advance(problem, mode, state, step, rtol, end, records, slack):
     K, coefficients = np.empty((STAGES + 4, size)), np.empty((size, DEGREE + 1))
     point, end_state = np.empty(size), np.empty(size)
     taken = 0.0
+    # no literals as arguments: numba would compile the stages once more for each
+    begin, stages, extra = np.int64(0), np.int64(STAGES), np.int64(STAGES + 3)
     for count in range(len(records)):
         growth, error = _LARGEST_GROWTH, np.inf
-        fill_stages(problem, mode, state, 0.0, 0, 0, K, point)
+        fill_stages(problem, mode, state, 0.0, begin, begin, K, point)
         for _ in range(_REJECTIONS):
-            fill_stages(problem, mode, state, step, 1, STAGES, K, end_state)
+            fill_stages(problem, mode, state, step, begin + 1, stages, K, end_state)
             error = estimate_error(d, state, end_state, step, K, rtol)
             if error <= 1.0:
                 break
@@ -270,7 +273,7 @@ def advance(problem, mode, state, step, rtol, end, records, slack):
             step *= max(_LARGEST_CUT, _SAFETY * error ** (-1.0 / 8.0))
         if error > 1.0:
             return count, taken, 0.0, 2.0, ENDED, -1, -1
-        fill_stages(problem, mode, state, step, STAGES + 1, STAGES + 3, K, point)
+        fill_stages(problem, mode, state, step, stages + 1, extra, K, point)
         fill_polynomial(state, end_state, step, K, coefficients)
         x, kind, first, second = _first_change(problem, mode, coefficients, end, slack)
         if x <= 1.0:
@@ -387,10 +390,9 @@ def hold(problem: Problem, mode: Mode, state: Float[np.ndarray, " s"], slide: in
         return OFF_PLANES * scale - float(np.linalg.norm(off))
     fill_jumps(problem.member, problem.sign, problem.sizes, weights, low, high)
     planes = mode.planes[mode.starts[slide] : mode.starts[slide + 1]]
-    low, high, normals = low[planes], high[planes], problem.normals[planes]
-    scale += float(np.abs(low).sum() + np.abs(high).sum())
-    excess = box_least_norm((low - high)[:, None] * normals, off + low @ normals, np.ones(len(planes)))
-    return OFF_PLANES * scale - excess.norm
+    scale += float(np.abs(low[planes]).sum() + np.abs(high[planes]).sum())
+    least_pull(problem.normals, low, high, 1.0, planes, off, np.empty(len(planes)), pull)
+    return OFF_PLANES * scale - float(np.linalg.norm(pull))
 
 
 def is_watched(problem: Problem, mode: Mode) -> bool:

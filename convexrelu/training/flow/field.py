@@ -170,14 +170,24 @@ class Field:
         return sides
 
     def settle(
-        self, state: Float[np.ndarray, " s"], mode: Mode, neuron: int, planes: Int[np.ndarray, " k"]
+        self,
+        state: Float[np.ndarray, " s"],
+        mode: Mode,
+        neuron: int,
+        planes: Int[np.ndarray, " k"],
+        met: int = -1,
     ) -> Int[np.ndarray, " h"]:
-        """Return a neuron's sides after it met hyperplanes, by the rule that the problem names."""
+        """Return a neuron's sides on hyperplanes, one of which it met, by the rule that the problem names."""
         *v, b, _ = self.neurons(state)[neuron]
-        rule = settle_at_zero if self.problem.zero_at_ties else settle
-        return rule(
-            self.problem, self.loss_weights(state, mode), np.array(v), float(b), mode.sides[neuron], planes
+        place = (
+            self.problem,
+            self.loss_weights(state, mode),
+            np.array(v),
+            float(b),
+            mode.sides[neuron],
+            planes,
         )
+        return settle_at_zero(*place) if self.problem.zero_at_ties else settle(*place, met)
 
     def met_by(
         self, state: Float[np.ndarray, " s"], mode: Mode, neuron: int, plane: int

@@ -414,7 +414,7 @@ class _Run(Process):
         self.state = self.field.snap(self.state, self.mode, neuron, planes)
         self._record(self.state)
         sides = self.mode.sides.copy()
-        sides[neuron] = self.field.settle(self.state, self.mode, neuron, planes)
+        sides[neuron] = self.field.settle(self.state, self.mode, neuron, planes, plane)
         self._note(self.mode.sides, sides)
         self._enter(sides, known)
 
