@@ -23,7 +23,7 @@ from convexrelu._validation import as_data, as_matrix, as_vector, check_positive
 from convexrelu.arrangements import iter_patterns
 from convexrelu.arrangements.hyperplanes import unit_rows
 from convexrelu.errors import InvalidInputError
-from convexrelu.training.early_phase.kernels import Followed, FrozenPull, follow_some
+from convexrelu.training.early_phase.kernels import ALIGNED, FATES, Followed, FrozenPull, follow_some
 
 __all__ = [
     "AlignmentLog",
@@ -52,11 +52,6 @@ _NEURONS_A_TASK = 4096
 
 _TASKS_A_ROUND = 64
 """Tasks handed out between two advances of the progress bar."""
-
-_FATES = np.array(["aligned", "fading", "at rest", "stalled", "under way", "inactive"])
-"""By the codes of the kernels."""
-
-_ALIGNED = 0
 
 _KINDS = {1: "on", -1: "off", 0: "slide"}
 
@@ -158,8 +153,8 @@ class AlignmentResult:
     log_growth : (m,) float array
         ``log(||w1(t_max)|| / ||w1(0)||)``.
     status : (m,) str array
-        "aligned": in its last cell, turning towards an extreme point; "under way": changes of pattern still
-        lie ahead; "inactive": 0 on all the data, so that it rests; "at rest": active, but without a pull;
+        "aligned": in its last cell, turning towards an extreme point; "under_way": changes of pattern still
+        lie ahead; "inactive": 0 on all the data, so that it rests; "at_rest": active, but without a pull;
         "fading": opposite to its pull, of unchanging direction while its weights tend to 0; "stalled": given
         up, too many changes of pattern without progress (only rounding on degenerate data can do that).
     index : (m,) int array
@@ -357,7 +352,7 @@ def alignment_flow(
             parts += run_tasks(follow_some, tasks[k : k + _TASKS_A_ROUND])
             advance(sum(len(part.limits) for part in parts[k:]))
     limits, fates = (np.concatenate([getattr(p, name) for p in parts]) for name in ("limits", "fates"))
-    points, index = _extreme_points(X, y, limits, s, fates[:, 1] == _ALIGNED)
+    points, index = _extreme_points(X, y, limits, s, fates[:, 1] == ALIGNED)
     return AlignmentResult(
         X=X.copy(),
         y=y,
@@ -367,7 +362,7 @@ def alignment_flow(
         directions=np.concatenate([part.directions for part in parts]),
         limits=limits,
         log_growth=np.concatenate([part.log_growth for part in parts]),
-        status=_FATES[fates[:, 0]],
+        status=np.array(FATES)[fates[:, 0]],
         index=index,
         extreme_points=points,
         n_changes=np.concatenate([part.lines for part in parts]) - 1,

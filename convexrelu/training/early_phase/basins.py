@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._progress import progress_bar
+from convexrelu._clock import Clock
 from convexrelu._statistics import wilson_interval
+from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_data, as_generator, check_count, check_seconds
 from convexrelu.errors import InvalidInputError
@@ -20,13 +19,15 @@ from convexrelu.training.early_phase.alignment import (
     alignment_flow,
     distinct_points,
 )
+from convexrelu.training.run import Process, follow
 
 __all__ = ["Basins", "basins"]
 
 STARTS_A_ROUND = 32_768
 """Starts between two looks at the clock. It is the same on every machine, so that a seed is one answer."""
 
-OTHER_FATES = ("inactive", "fading", "at rest", "stalled")
+OTHER_FATES = Status.INACTIVE, Status.FADING, Status.AT_REST, Status.STALLED
+"""Those of starts that tend to no extreme point."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,8 +50,8 @@ class Basins:
     counts : (k,) int array
         How many starts tend to each.
     other_counts : (4,) int array
-        How many end as :data:`OTHER_FATES` has it: "inactive", "fading", "at rest", "stalled".
-    status : str
+        How many end as :data:`OTHER_FATES` has it: "inactive", "fading", "at_rest", "stalled".
+    status : Status
         "finished", "time_limit" or "interrupted" (then fewer starts were followed).
     """
 
@@ -60,7 +61,7 @@ class Basins:
     extreme_points: tuple[ExtremePoint, ...]
     counts: Int[np.ndarray, " k"]
     other_counts: Int[np.ndarray, " 4"]
-    status: str
+    status: Status
 
     @property
     def shares(self) -> Float[np.ndarray, " k"]:
@@ -136,8 +137,7 @@ def basins(
     Returns
     -------
     Basins
-        Extreme points, counts, shares and their intervals. After Ctrl-C it counts what has been followed, if
-        anything has.
+        Extreme points, counts, shares and their intervals; after Ctrl-C, of the rounds that were followed.
 
     Raises
     ------
@@ -156,37 +156,34 @@ def basins(
         raise InvalidInputError(f"sign must be +1 or -1, got {sign!r}")
     n_starts = check_count(n_starts, "n_starts")
     wilson_interval(0, 1, confidence)  # an unfit confidence is refused before the work, not after it
-    generator = as_generator(rng)
-    seconds = check_seconds(time_limit)
-    deadline = time.perf_counter() + seconds
-    rounds: list[AlignmentResult] = []
-    status = "finished"
-    try:
-        for size in _rounds(n_starts, progress):
-            starts = generator.normal(size=(size, X.shape[1]))
-            rounds.append(alignment_flow(X, y, starts, signs=float(sign), record=False))
-            if time.perf_counter() > deadline:
-                break
-    except KeyboardInterrupt:
-        if not rounds:
-            raise
-        status = "interrupted"
-    done = sum(len(flow) for flow in rounds)
-    if status == "finished" and done < n_starts:
-        status = "time_limit"
-    return _counted(rounds, sign, float(confidence), status)
+    clock = Clock(limit=check_seconds(time_limit))
+    counting = _Rounds(X, y, sign, as_generator(rng))
+    counting.advance(float(n_starts))  # one round, whatever the limit
+    status = follow(counting, [n_starts], clock, progress=progress, what="starts")
+    return _counted(counting.rounds, sign, float(confidence), Status(status))
 
 
-def _rounds(n_starts: int, progress: bool) -> Iterator[int]:
-    """The sizes of the rounds, with a bar on the terminal if wanted."""
-    sizes = [min(STARTS_A_ROUND, n_starts - k) for k in range(0, n_starts, STARTS_A_ROUND)]
-    with progress_bar(progress, "starts", n_starts) as advance:
-        for size in sizes:
-            yield size
-            advance(size)
+class _Rounds(Process):
+    """Random starts, followed round by round; `reached` counts them."""
+
+    def __init__(
+        self, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], sign: int, rng: np.random.Generator
+    ) -> None:
+        self.X, self.y, self.sign, self.rng = X, y, sign, rng
+        self.rounds: list[AlignmentResult] = []
+
+    def advance(self, target: float) -> None:
+        """Follow one more round."""
+        size = min(STARTS_A_ROUND, int(target - self.reached))
+        starts = self.rng.normal(size=(size, self.X.shape[1]))
+        self.rounds.append(alignment_flow(self.X, self.y, starts, signs=float(self.sign), record=False))
+        self.reached += size
+
+    def store(self) -> None:
+        """Nothing is left to do: all rounds are kept."""
 
 
-def _counted(rounds: list[AlignmentResult], sign: int, confidence: float, status: str) -> Basins:
+def _counted(rounds: list[AlignmentResult], sign: int, confidence: float, status: Status) -> Basins:
     """Return the basins of all rounds together."""
     met = [point for flow in rounds for point in flow.extreme_points]
     counts = [np.bincount(flow.index[flow.index >= 0], minlength=len(flow.extreme_points)) for flow in rounds]

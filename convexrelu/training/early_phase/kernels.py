@@ -17,13 +17,17 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import copy_into, dot
+from convexrelu._status import Status
 from convexrelu._typing import kernel
 from convexrelu.arrangements.hyperplanes import hyperplanes_of, unit_rows
 from convexrelu.training.kernels.crossing import decide
 
-__all__ = ["Followed", "FrozenPull", "follow_some"]
+__all__ = ["ALIGNED", "FATES", "Followed", "FrozenPull", "follow_some"]
 
-ALIGNED, FADING, AT_REST, STALLED, UNDER_WAY, INACTIVE = 0, 1, 2, 3, 4, 5
+FATES = Status.ALIGNED, Status.FADING, Status.AT_REST, Status.STALLED, Status.UNDER_WAY, Status.INACTIVE
+"""What becomes of a neuron, by the code it has in the loops."""
+
+ALIGNED, FADING, AT_REST, STALLED, UNDER_WAY, INACTIVE = range(len(FATES))
 START = 2  # the kind of a neuron's first line in the log; of the others it is the side (+1, -1, 0)
 
 TIE = 1e-12

@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import joblib
@@ -10,15 +9,13 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.errors import InvalidInputError
-from convexrelu.training import basins
-from convexrelu.training.early_phase import basins as _alignment_basins
 from convexrelu.training.early_phase.alignment import alignment_flow
 from tests.tolerances import ROUNDING
 
 FROM_TINY_WEIGHTS = 1e-9
 """gradient_flow from weights of 1e-9 integrates with an error of about 1e-11 and loss weights y/2 + 1e-18."""
 
-FATES = {"aligned", "fading", "at rest", "inactive"}
+FATES = {"aligned", "fading", "at_rest", "inactive"}
 
 
 def random_problem(seed, n=12, d=3, m=20):
@@ -237,7 +234,7 @@ def test_inactive_neurons_rest():
 
 def test_contradicting_duplicates_pull_nowhere():
     flow = alignment_flow([[1.0, 0.0], [1.0, 0.0]], [1, -1], [[1.0, 1.0]])
-    assert flow.status.tolist() == ["at rest"]
+    assert flow.status.tolist() == ["at_rest"]
     assert flow.extreme_points == ()
 
 
@@ -404,52 +401,3 @@ def test_changes_of_a_neuron_that_is_not_there(neuron):
 def test_bad_delta(delta):
     with pytest.raises(InvalidInputError, match="delta"):
         alignment_flow([[1.0]], [1], [[1.0]]).time_to(delta)
-
-
-@pytest.mark.parametrize(("y", "shares"), [([1, 1], (0.25, 0.25, 0.25)), ([1, -1], (0.5,))])
-def test_basins_of_two_orthogonal_rows(y, shares):
-    # a quadrant each: both rows active, one of them, none; a row of the other sign is left at once
-    found = basins(np.eye(2), y, n_starts=20_000, confidence=0.9999, rng=1)
-    assert len(found.extreme_points) == len(shares)
-    for share, (low, high) in zip(shares, found.intervals, strict=True):
-        assert low <= share <= high
-    low, high = found.other_intervals[0]
-    assert low <= 1 - sum(shares) <= high
-    assert found.counts.sum() + found.other_counts.sum() == found.n_starts == 20_000
-    assert found.shares.sum() + found.other_shares.sum() == pytest.approx(1)
-
-
-def test_basins_are_counted_over_several_rounds(monkeypatch):
-    X, y, _, _ = random_problem(10)
-    whole = basins(X, y, n_starts=5000, rng=0)
-    again = basins(X, y, n_starts=5000, rng=0)
-    assert whole.counts.tolist() == again.counts.tolist()
-    monkeypatch.setattr(_alignment_basins, "STARTS_A_ROUND", 1000)
-    parts = basins(X, y, n_starts=5000, rng=0, progress=True)
-    # normal draws come one after another, however they are cut
-    assert parts.counts.tolist() == whole.counts.tolist()
-    assert "5000 starts" in str(parts)
-    assert (np.diff(parts.counts) <= 0).all()
-
-
-def test_basins_stop_at_the_time_limit_and_at_ctrl_c(monkeypatch):
-    X, y, _, _ = random_problem(11)
-    monkeypatch.setattr(_alignment_basins, "STARTS_A_ROUND", 100)
-    early = basins(X, y, n_starts=100_000, rng=0, time_limit=1e-9)
-    assert (early.status, early.n_starts) == ("time_limit", 100)
-    calls = itertools.count()
-
-    def interrupted(*args, **options):
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-        return alignment_flow(*args, **options)
-
-    monkeypatch.setattr(_alignment_basins, "alignment_flow", interrupted)
-    stopped = basins(X, y, n_starts=1000, rng=0)
-    assert (stopped.status, stopped.n_starts) == ("interrupted", 300)
-
-
-@pytest.mark.parametrize("change", [{"sign": 0}, {"n_starts": 0}, {"confidence": 1.0}])
-def test_bad_input_of_basins(change):
-    with pytest.raises(InvalidInputError):
-        basins(**({"X": np.eye(2), "y": [1, -1]} | change))
