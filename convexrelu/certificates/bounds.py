@@ -77,7 +77,7 @@ def bound(
         lower_bound=value / scale if scale > 0 else 0.0,
         margin=float((y * network(X)).min()),
         dual_feasibility=norm.upper_bound,
-        exact=norm.exact,
+        exact=norm.exact and norm.cover is None,
     )
 
 

@@ -2,7 +2,8 @@
 
 A certificate holds the network, the dual variable and the numbers they prove. :meth:`Certificate.check`
 recomputes every number from X, y, the weights and lam with NumPy and the package's oracle, and refuses other
-data or altered numbers. Where the oracle's search is out of reach, the certificate also holds what bounds
+data or altered numbers. Where the oracle's search went to a tolerance or was cut off, the certificate says
+how far it went, and it is repeated that far; where it is out of reach, the certificate holds what bounds
 h(lam) without one, which is evaluated and not believed.
 """
 
@@ -22,7 +23,7 @@ from convexrelu.certificates.bounds import bound, feasible_signs, upper_bound
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
 __all__ = ["RECHECK_TOL", "Certificate", "assess"]
@@ -70,6 +71,8 @@ class Certificate:
         Its objective; inf if there is none.
     relaxation : Relaxation or None
         What bounds h(lam) without a search; None if the oracle's search does.
+    cover : Cover or None
+        How far the oracle's search went; None if as far as it goes by default, or if there was none.
     """
 
     network: TwoLayerReLU
@@ -89,6 +92,7 @@ class Certificate:
     better: TwoLayerReLU
     better_objective: float
     relaxation: Relaxation | None = None
+    cover: Cover | None = None
 
     @property
     def globally_optimal(self) -> bool:
@@ -228,11 +232,11 @@ class Certificate:
         return True
 
     def _norm(self, X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> DualNorm:
-        """The dual norm, by search or by one evaluation of the relaxation."""
-        if self.relaxation is None:
-            return dual_norm(X, lam)
+        """The dual norm, by the same search or by one evaluation of the relaxation."""
         try:
-            return relaxed_norm(X, lam, self.relaxation)
+            if self.relaxation is not None:
+                return relaxed_norm(X, lam, self.relaxation)
+            return dual_norm(X, lam) if self.cover is None else covered_norm(X, lam, self.cover)
         except InvalidInputError as error:
             raise CertificateError(str(error)) from error
 
@@ -272,6 +276,7 @@ class Certificate:
             "network": {"W1": self.network.W1.tolist(), "w2": self.network.w2.tolist()},
             "better": {"W1": self.better.W1.tolist(), "w2": self.better.w2.tolist()},
             "relaxation": document.encode_relaxation(self.relaxation),
+            "cover": document.encode_cover(self.cover),
         }
 
     @classmethod
@@ -315,6 +320,7 @@ class Certificate:
             network=fields.network("network", d),
             better=fields.network("better", d),
             relaxation=fields.relaxation("relaxation"),
+            cover=fields.cover("cover"),
         )
 
 
@@ -331,7 +337,8 @@ def assess(
 ) -> Certificate:
     """Return the certificate of clean arguments: the one place where its numbers are computed.
 
-    `norm` is what the oracle's search proves of lam, or, if there is one, the relaxation.
+    `norm` is what the oracle's search proves of lam, or, if there is one, the relaxation. Its cover, if any,
+    is part of the certificate.
     """
     proven = bound(X, y, network, lam, norm, C)
     kkt = None
@@ -356,6 +363,7 @@ def assess(
         better=better,
         better_objective=upper_bound(X, y, better, C) if better.n_neurons else float("inf"),
         relaxation=relaxation,
+        cover=norm.cover,
     )
 
 

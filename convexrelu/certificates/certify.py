@@ -25,7 +25,6 @@ from convexrelu.certificates.multipliers import least_squares_multipliers, loss_
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.oracle import DualNorm, dual_norm
-from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
 __all__ = ["certify"]
 
@@ -91,8 +90,8 @@ def certify(
     better : TwoLayerReLU, optional
         A network with a smaller objective, as the proof that `network` is not optimal (binary problems).
     time_limit : float, optional
-        Seconds for the oracle. If its search does not finish, the lower bound is what the structure of the
-        rows proves without one, so that :meth:`Certificate.check` arrives at the same.
+        Seconds for the oracle. If its search does not finish, the lower bound is what it has proven so far;
+        the certificate says how far that was, for :meth:`Certificate.check` to arrive at the same.
 
     Returns
     -------
@@ -168,11 +167,7 @@ def _certify_binary(
                 f"lam must have entries of at most {_LARGEST:.0e}, since its sum is needed"
             )
     dual, norm = _best(X, y, candidates, C, time_limit)
-    relaxation = None
-    if not (norm.exact or norm.repeatable):  # a search cut off by the clock cannot be repeated
-        relaxation = Relaxation()
-        norm = relaxed_norm(X, dual, relaxation)
-    return assess(X, y, network, dual, norm=norm, C=C, better=proof, relaxation=relaxation)
+    return assess(X, y, network, dual, norm=norm, C=C, better=proof)
 
 
 def _best(

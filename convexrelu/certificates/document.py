@@ -14,13 +14,24 @@ from jaxtyping import Float
 from convexrelu._json_files import read_json, write_json
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.oracle import Cover
 from convexrelu.oracle.relaxation import Leaf, Relaxation
 
-__all__ = ["Fields", "agrees", "columns", "encode_relaxation", "fingerprint", "read", "write"]
+__all__ = [
+    "Fields",
+    "agrees",
+    "columns",
+    "encode_cover",
+    "encode_relaxation",
+    "fingerprint",
+    "read",
+    "write",
+]
 
 FORMAT = "convexrelu certificate"
 VERSION = 1
 _MOST_ROWS = 10**9  # as the fingerprint's form has it
+_MOST_NODES = 10**15  # exact as a float
 
 
 def fingerprint(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> str:
@@ -82,6 +93,11 @@ def encode_relaxation(relaxation: Relaxation | None) -> list[dict[str, Any]] | N
         }
         for leaf in relaxation.leaves
     ]
+
+
+def encode_cover(cover: Cover | None) -> dict[str, Any] | None:
+    """Return a cover as plain values, under the names of its fields."""
+    return None if cover is None else {"level": cover.level, "nodes": cover.nodes}
 
 
 def _encode(value: Any) -> Any:
@@ -168,6 +184,19 @@ class Fields:
         if not isinstance(value, list):
             raise CertificateError(f"{name} must be a list of leaves, got {type(value).__name__}")
         return Relaxation(leaves=tuple(Fields(part)._leaf() for part in value))
+
+    def cover(self, name: str) -> Cover | None:
+        """A level and a number of cones; None if null, or missing as in documents written before."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        fields = Fields(value)
+        level, nodes = fields.number("level"), fields.number("nodes")
+        if not (0 < level < math.inf and 0 <= nodes <= _MOST_NODES and nodes == int(nodes)):
+            raise CertificateError(
+                f"a cover needs a positive level and a number of cones, got {level!r} and {nodes!r}"
+            )
+        return Cover(level=level, nodes=int(nodes))
 
     def _leaf(self) -> Leaf:
         rows, mu, t0 = self.vector("rows"), self.vector("mu"), self.vector("t0")

@@ -3,7 +3,9 @@
 from convexrelu.oracle.ascent import Maxima, climb, climb_seconds, starting_directions
 from convexrelu.oracle.neuron import (
     Correlation,
+    Cover,
     DualNorm,
+    covered_norm,
     dual_norm,
     listing_seconds,
     maximize_correlation,
@@ -13,11 +15,13 @@ from convexrelu.oracle.zonotopes import Zonotopes, zonotopes_of
 
 __all__ = [
     "Correlation",
+    "Cover",
     "DualNorm",
     "Maxima",
     "Zonotopes",
     "climb",
     "climb_seconds",
+    "covered_norm",
     "dual_norm",
     "listing_seconds",
     "maximize_correlation",

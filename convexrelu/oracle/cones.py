@@ -1,30 +1,35 @@
-"""The exact maximum of a neuron's correlation in low rank: branch and bound on simplicial cones.
+"""The largest correlation of a neuron in low rank: branch and bound on simplicial cones.
 
-On a cone with rays v_1..v_r, a generator p_i of Z_+ that keeps its sign is linear; one that changes it is
-convex there, so the chord through its values at the rays bounds it from above. The generators q_j of Z_-
-enter as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound over t and over the cone's own
-constraints is one call of the box least-norm kernel, and it is exact once no p_i changes sign. Cones are
-split along an edge, exactly where the generator with the largest chord error vanishes, so that the search is
-finite.
+On a cone with rays v_1..v_r a generator that keeps its sign is linear, and all of these are one vector, their
+sum. A p_i of Z_+ that changes its sign is convex there, so the chord through its values at the rays bounds it
+from above; a q_j of Z_- that does enters as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound
+over t and over the cone's own constraints is one call of the box least-norm kernel, and it is exact once no
+p_i changes its sign. Cones are split along the edge on which the chords err most in total, and in the end
+exactly where a generator vanishes, so that the search is finite.
+
+A cone keeps a list of the generators that change their sign on it and works on these alone. Its parts inherit
+the sum of the others, and begin with its multipliers t.
 
 The cones with the largest bounds are split first, in rounds of a fixed number of tasks that share what they
-found only at the end of a round: the answer is the same however many workers there are.
+found only at the end of a round: the answer is the same however many workers there are. Which cones must be
+split before no bound exceeds a level depends on that level, and neither on the order nor on when a search was
+cut off: that makes any search a proof of its bound, which another one to this level repeats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from convexrelu._box_least_norm import copy_into, dot, least_norm
+from convexrelu._box_least_norm import copy_into, dot, least_norm_from
 from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements.vertices import invert_into
-from convexrelu.oracle.zonotopes import Zonotopes, neighbouring_order
+from convexrelu.oracle.zonotopes import Zonotopes
 
 __all__ = ["ConeSearch", "Frontier", "orthants", "search_cones"]
 
@@ -32,16 +37,22 @@ _TASKS = 32  # in a round; more than there are cores, so that a slow one does no
 _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _TASK_CONES = 64  # handed to a task at most
-_MOST_OPEN_BYTES = 2**27  # beyond this, the search goes for depth: that needs no more memory
+_MOST_OPEN_BYTES = 2**28  # beyond this, the search goes for depth: that needs no more memory
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
-# Mixed generators of Z_- beyond this many share their multiplier t with their neighbours: that loosens a
-# bound but proves it just as well, and the kernel's time grows with the square of their number.
-_MOST_MIXED = 256
-# A generator whose value at a ray is below this share of its length is taken to vanish there: rays lie
-# on the hyperplanes at which their cones were split, up to rounding. The bound is checked at the rays
-# afterwards.
-_ON_PLANE = 1e-12
 _ROTATION_SEED = 5
+# The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
+# With more of them, as on large cones, a few sweeps of coordinate descent have to do: any t proves a bound.
+_MOST_EXACT, _SWEEPS = 256, 4
+# With no more generators of Z_+ than this that change their sign, an edge is split exactly where one
+# vanishes; with more, in the middle of their kinks, so that at least this share is cut off.
+_FEW_CONVEX, _LEAST_SHARE = 8, 0.2
+# Weight of an edge's chord errors where the point that attains the bound is not near it.
+_FAR_EDGE = 0.02
+# A generator of Z_+ whose value at a ray is below this share of its length is taken to vanish there: rays
+# lie on the hyperplanes at which their cones were split, up to rounding. What that may hide is added to the
+# bound.
+_ON_PLANE = 1e-13
+_INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,30 +62,90 @@ class Frontier:
     Attributes
     ----------
     cones : (m, r, r) float array
-        Their rays, one a row.
+        Their rays, unit vectors, one a row.
+    sums : (m, r) float array
+        The sum of the generators that keep their sign on the cone.
     bounds : (m,) float array
         No unit vector of the cone correlates more.
+    slacks : (m,) float array
+        What `sums` may hide: the bound contains it.
     edges : (m, 2) int array
         The rays of the edge to split, -1 for a cone not bounded by itself yet.
     shares : (m,) float array
         Where to split: this share of the way from the edge's first ray to its second.
+    stops : (m,) int array
+        Where each cone's part of `members` and `t` ends, and that of the next one begins.
+    members : (k,) int array
+        The generators that change their sign, in order; those of Z_- are counted on after those of Z_+.
+    t : (k,) float array
+        Multipliers of those of Z_-.
     """
 
     cones: Float[np.ndarray, "m r r"]
+    sums: Float[np.ndarray, "m r"]
     bounds: Float[np.ndarray, " m"]
+    slacks: Float[np.ndarray, " m"]
     edges: Int[np.ndarray, "m 2"]
     shares: Float[np.ndarray, " m"]
+    stops: Int[np.ndarray, " m"]
+    members: Int[np.ndarray, " k"]
+    t: Float[np.ndarray, " k"]
 
     def __len__(self) -> int:
         return len(self.bounds)
 
-    def taken(self, which: Int[np.ndarray, " k"]) -> Frontier:
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All arrays, in the order above."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def empty(cls, m: int, k: int, r: int) -> Frontier:
+        """Return room for m cones with k members in all."""
+        return cls(
+            cones=np.empty((m, r, r)),
+            sums=np.empty((m, r)),
+            bounds=np.empty(m),
+            slacks=np.empty(m),
+            edges=np.empty((m, 2), dtype=np.int64),
+            shares=np.empty(m),
+            stops=np.empty(m, dtype=np.int64),
+            members=np.empty(k, dtype=np.int64),
+            t=np.empty(k),
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Frontier]) -> Frontier:
+        """Return the cones of all parts."""
+        begins = np.cumsum([0, *(len(part.members) for part in parts[:-1])])
+        stops = [part.stops + begin for part, begin in zip(parts, begins, strict=True)]
+        columns = [np.concatenate(column) for column in zip(*(part.arrays for part in parts), strict=True)]
+        named = dict(zip([field.name for field in fields(cls)], columns, strict=True))
+        return cls(**{**named, "stops": np.concatenate(stops)})
+
+    def first(self, m: int) -> Frontier:
+        """Return a copy of the first m cones."""
+        k = int(self.stops[m - 1]) if m else 0
+        kept = [array[:m].copy() for array in self.arrays[:-2]] + [
+            array[:k].copy() for array in self.arrays[-2:]
+        ]
+        return Frontier(**dict(zip([field.name for field in fields(self)], kept, strict=True)))
+
+    def taken(self, which: Int[np.ndarray, " m"]) -> Frontier:
         """Return some of the cones."""
+        sizes = np.diff(self.stops, prepend=0)[which]
+        stops = np.cumsum(sizes)
+        places = np.arange(int(sizes.sum())) + np.repeat(self.stops[which] - stops, sizes)
         return Frontier(
             cones=self.cones[which],
+            sums=self.sums[which],
             bounds=self.bounds[which],
+            slacks=self.slacks[which],
             edges=self.edges[which],
             shares=self.shares[which],
+            stops=stops,
+            members=self.members[places],
+            t=self.t[places],
         )
 
 
@@ -117,15 +188,23 @@ class _Round:
     open: Frontier
 
 
-def orthants(r: int, ceiling: float, turn: int = 0) -> Frontier:
-    """Return the 2^r orthants of a rotated frame, none of which correlates more than `ceiling`."""
+def orthants(r: int, n: int, ceiling: float, turn: int = 0) -> Frontier:
+    """Return the 2^r orthants of a rotated frame, none of which correlates more than `ceiling`.
+
+    All n generators are their members.
+    """
     rotation = np.linalg.qr(np.random.default_rng(_ROTATION_SEED + turn).normal(size=(r, r)))[0]
     signs = 1.0 - 2.0 * ((np.arange(2**r)[:, None] >> np.arange(r)) % 2)
     return Frontier(
         cones=signs[:, :, None] * rotation,
+        sums=np.zeros((2**r, r)),
         bounds=np.full(2**r, ceiling),
+        slacks=np.zeros(2**r),
         edges=np.full((2**r, 2), -1),
         shares=np.zeros(2**r),
+        stops=n * np.arange(1, 2**r + 1),
+        members=np.tile(np.arange(n), 2**r),
+        t=np.full(n * 2**r, 0.5),
     )
 
 
@@ -137,29 +216,34 @@ def search_cones(
     tol: float,
     clock: Clock,
     max_nodes: int,
+    level: float = 0.0,
     ceiling: float = np.inf,
     stop_above: float = np.inf,
     turn: int = 0,
 ) -> ConeSearch:
     """Maximise the correlation over the whole sphere, starting from a direction of the given value.
 
-    `ceiling` is a bound known beforehand: the answer's is no worse. A value above `stop_above` ends the
-    search. `turn` chooses the frame whose orthants it begins with: some take far longer than others.
+    Cones whose bound is at most `level`, or ``(1 + tol)`` times the best value, are closed. `ceiling` is a
+    bound known beforehand: the answer's is no worse. A value above `stop_above` ends the search. `turn`
+    chooses the frame whose orthants it begins with.
     """
-    P, Q = pair.positive, pair.negative
-    if len(Q) > _MOST_MIXED and not clock.expired():  # those next to each other will share a multiplier
-        Q = np.ascontiguousarray(Q[neighbouring_order(Q, -(-len(Q) // _MOST_MIXED))])
-    front, closed, nodes = orthants(P.shape[1], ceiling, turn), 0.0, 0
-    most_open = _MOST_OPEN_BYTES // (8 * P.shape[1] ** 2)
+    generators, n_convex = np.vstack([pair.positive, pair.negative]), len(pair.positive)
+    lengths = np.linalg.norm(generators, axis=1)
+    n, r = generators.shape
+    front, closed, nodes = orthants(r, n, ceiling, turn), 0.0, 0
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
-        crowded = len(front) > most_open
+        crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
         shares, rest = _dealt(front, 1 if nodes == 0 else _TASKS, smallest_first=crowded)
-        budget = min(_FIRST_NODES if nodes == 0 else _TASK_NODES, max_nodes - nodes)
+        # a task goes for depth; below the bounds of the cones left out, and of half of its own, others first
+        shelf = 0.0
+        if not crowded and nodes:
+            shelf = float(rest.bounds.max()) if len(rest) else 0.5 * (value + float(front.bounds.max()))
+        budget = min(_TASK_NODES if nodes else _FIRST_NODES, max_nodes - nodes)
         found = run_tasks(
             _work,
             [
-                (P, Q, s.cones, s.bounds, s.edges, s.shares, value, direction, tol, budget, crowded, clock)
-                for s in shares
+                (generators, lengths, n_convex, share, value, direction, tol, level, shelf, budget, clock)
+                for share in shares
             ],
         )
         for part in found:
@@ -167,7 +251,7 @@ def search_cones(
                 value, direction = part.value, part.direction
         closed = max([closed, *(part.closed for part in found)])
         nodes += sum(part.nodes for part in found)
-        front = _joined([rest, *(part.open for part in found)])
+        front = Frontier.joined([rest, *(part.open for part in found)])
     bound = min(max(value, closed, float(front.bounds.max(initial=0.0))), max(ceiling, value))
     return ConeSearch(
         value=value, direction=direction, bound=bound, slack=0.0, nodes=nodes, finished=not len(front)
@@ -182,136 +266,232 @@ def _dealt(front: Frontier, n_tasks: int, *, smallest_first: bool) -> tuple[list
     return hands, front.taken(order[handed:])
 
 
-def _joined(parts: list[Frontier]) -> Frontier:
-    return Frontier(
-        cones=np.concatenate([part.cones for part in parts]),
-        bounds=np.concatenate([part.bounds for part in parts]),
-        edges=np.concatenate([part.edges for part in parts]),
-        shares=np.concatenate([part.shares for part in parts]),
-    )
-
-
 def _work(
-    P: Float[np.ndarray, "k r"],
-    Q: Float[np.ndarray, "l r"],
-    cones: Float[np.ndarray, "m r r"],
-    bounds: Float[np.ndarray, " m"],
-    edges: Int[np.ndarray, "m 2"],
-    shares: Float[np.ndarray, " m"],
+    generators: Float[np.ndarray, "n r"],
+    lengths: Float[np.ndarray, " n"],
+    n_convex: int,
+    given: Frontier,
     value: float,
     direction: Float[np.ndarray, " r"],
     tol: float,
+    level: float,
+    shelf: float,
     budget: int,
-    depth_first: bool,
     clock: Clock,
 ) -> _Round:
-    """Bound up to `budget` cones, those given and their parts, while there is time."""
-    r, size = P.shape[1], len(bounds)
-    room = size + budget + 2
-    heap = (np.empty((room, r, r)), np.empty(room), np.empty((room, 2), dtype=np.int64), np.empty(room))
-    for storage, given in zip(heap, (cones, bounds, edges, shares), strict=True):
-        storage[:size] = given
-    best, state = direction.copy(), np.array([value, 0.0])
-    at_once = int(np.clip(_SLICE_WORK / (r * r * (len(P) + len(Q) + r)), 1, budget))
-    nodes = 0
-    while size and nodes < budget and not clock.expired():
-        size, done = _search(P, Q, *heap, size, best, state, tol, min(at_once, budget - nodes), depth_first)
+    """Bound up to `budget` cones, those given and their parts, while there is time.
+
+    Open ones with bounds below `shelf` are set aside.
+    """
+    (n, r), size, kept, nodes = generators.shape, len(given), 0, 0
+    room = size + budget + 2, len(given.members) + 64 * n
+    stack, aside = Frontier.empty(*room, r), Frontier.empty(*room, r)
+    for storage, array in zip(stack.arrays, given.arrays, strict=True):
+        storage[: len(array)] = array
+    best, state, more = direction.copy(), np.array([value, 0.0]), True
+    limits = (tol, level, shelf)
+    at_once = int(np.clip(_SLICE_WORK / (r * r * (n + r)), 1, budget))
+    while size and more and nodes < budget and not clock.expired():
+        size, kept, done, more = _search(
+            generators,
+            lengths,
+            n_convex,
+            stack.arrays,
+            size,
+            aside.arrays,
+            kept,
+            best,
+            state,
+            limits,
+            min(at_once, budget - nodes),
+        )
         nodes += done
-    rest = Frontier(
-        cones=heap[0][:size].copy(),
-        bounds=heap[1][:size].copy(),
-        edges=heap[2][:size].copy(),
-        shares=heap[3][:size].copy(),
-    )
-    return _Round(value=float(state[0]), direction=best, closed=float(state[1]), nodes=nodes, open=rest)
+    still_open = Frontier.joined([stack.first(size), aside.first(kept)])
+    return _Round(value=float(state[0]), direction=best, closed=float(state[1]), nodes=nodes, open=still_open)
 
 
 @kernel
 @no_type_check
-def _search(P, Q, cones, bounds, edges, shares, size, best, state, tol, budget, depth_first):
-    """Bound up to `budget` cones; returns the number of open ones and how many were bounded."""
-    r = P.shape[1]
-    V, W, scratch = np.empty((r, r)), np.empty((r, r)), _scratch(len(P), len(Q), r)
-    heap = (cones, bounds, edges, shares)
+def _search(generators, lengths, n_convex, stack, size, aside, kept, best, state, limits, budget):
+    """Bound up to `budget` cones, depth first; returns how many are open, set aside and were bounded.
+
+    And whether there is room for more. `state` is the best value and the largest bound of a closed cone.
+    """
+    n, r = generators.shape
+    cones, sums, bounds, slacks, edges, shares, stops, _, _ = stack
+    tol, level, shelf = limits
+    V, parent_sum, middle, removed = np.empty((r, r)), np.empty(r), np.empty(r), np.empty(r)
+    # of the members: which they are, their multipliers, coordinates (r, n) and heights at the rays (r, n)
+    members = (np.empty(n, dtype=np.int64), np.empty(n), np.empty((r, n)), np.empty((r, n)))
+    column, scratch = np.empty(n), _scratch(n, r)
     done = 0
-    while size > 0 and done < budget and size + 1 < len(cones):
+    while size > 0 and done < budget:
         top = size - 1
-        if not depth_first:
-            for i in range(size):
-                if bounds[i] > bounds[top]:
-                    top = i
-        bound, a, b, share = bounds[top], edges[top, 0], edges[top, 1], shares[top]
-        copy_rows(V, cones[top])
-        size -= 1
-        bounds[top], edges[top, 0], edges[top, 1] = bounds[size], edges[size, 0], edges[size, 1]
-        shares[top] = shares[size]
-        copy_rows(cones[top], cones[size])
-        if bound <= state[0] * (1 + tol):
-            state[1] = max(state[1], bound)
-            if not depth_first:  # it was the largest
-                return 0, done
+        start = stops[top - 1] if top > 0 else 0
+        count = stops[top] - start
+        if bounds[top] <= max(level, state[0] * (1 + tol)):
+            state[1] = max(state[1], bounds[top])
+            size -= 1
             continue
+        a, b = edges[top, 0], edges[top, 1]
+        if a >= 0 and bounds[top] < shelf:
+            if not _put_aside(stack, top, start, count, aside, kept):
+                return size, kept, done, False
+            kept += 1
+            size -= 1
+            continue
+        if top + 2 > len(bounds) or start + 2 * count > len(stack[7]):
+            return size, kept, done, False
+        size -= 1
+        copy_rows(V, cones[top])
+        copy_into(parent_sum, sums[top])
+        bound, slack, share = bounds[top], slacks[top], shares[top]
+        _load(generators, stack, start, count, V, members)
         parts = 1
-        copy_rows(W, V)
         if a >= 0:
             parts = 2
             for c in range(r):
-                V[b, c] = (1 - share) * W[a, c] + share * W[b, c]
-            length = np.sqrt(dot(V[b], V[b]))
+                middle[c] = (1 - share) * V[a, c] + share * V[b, c]
+            length = np.sqrt(dot(middle, middle))
             for c in range(r):
-                V[b, c] /= length
-            copy_into(W[a], V[b])
-        for _ in range(parts):
+                middle[c] /= length
+            for k in range(count):
+                column[k] = 0.0
+            for c in range(r):
+                for k in range(count):
+                    column[k] += middle[c] * members[2][c, k]
+        for part in range(parts):
+            ray = b if part == 0 else a
+            if parts == 2:
+                copy_into(removed, V[ray])
+                copy_into(V[ray], middle)
+                _exchange(members[3], ray, column, count)
             done += 1
-            size = _consider(P, Q, V, bound, heap, size, best, state, tol, scratch)
-            copy_rows(V, W)
-    return size, done
+            size = _consider(
+                lengths,
+                n_convex,
+                members,
+                count,
+                V,
+                parent_sum,
+                bound,
+                slack,
+                stack,
+                size,
+                best,
+                state,
+                limits,
+                scratch,
+            )
+            if parts == 2:
+                copy_into(V[ray], removed)
+                _exchange(members[3], ray, column, count)
+    return size, kept, done, True
 
 
 @kernel
 @no_type_check
-def _scratch(k, m, r):
-    """Memory for one bound: the cone's inverse, heights at its rays, and what the kernel works on."""
+def _scratch(n, r):
+    """Memory for one bound.
+
+    The inverse of the rays, work; the sum of generators that keep their sign, values at the rays, the
+    kernel's target and its residual; its generators, caps and multipliers; the members that change their
+    sign, and all members' least and largest heights.
+    """
     return (
-        np.empty((r, r)),
-        np.empty((r, r)),
-        np.empty((k, r)),
-        np.empty((m, r)),
-        np.empty((m + r, r)),
-        np.empty(m + r),
-        np.empty(m + r),
-        np.empty(r),
-        np.empty(r),
+        (np.empty((r, r)), np.empty((r, r))),
+        (np.empty(r), np.empty(r), np.empty(r), np.empty(r)),
+        (np.empty((n + r, r)), np.empty(n + r), np.empty(n + r)),
+        (np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)),
     )
 
 
 @kernel
 @no_type_check
-def _consider(P, Q, V, bound, heap, size, best, state, tol, scratch):
+def _put_aside(stack, top, start, count, aside, place):
+    """Copy the cone on top of the stack; False if there is no room for it."""
+    begin = aside[6][place - 1] if place > 0 else 0
+    if place == len(aside[2]) or begin + count > len(aside[7]):
+        return False
+    copy_rows(aside[0][place], stack[0][top])
+    copy_into(aside[1][place], stack[1][top])
+    aside[2][place], aside[3][place], aside[5][place] = stack[2][top], stack[3][top], stack[5][top]
+    aside[4][place, 0], aside[4][place, 1] = stack[4][top, 0], stack[4][top, 1]
+    for k in range(count):
+        aside[7][begin + k], aside[8][begin + k] = stack[7][start + k], stack[8][start + k]
+    aside[6][place] = begin + count
+    return True
+
+
+@kernel
+@no_type_check
+def _load(generators, stack, start, count, V, members):
+    """Fill in what the bounds of a cone's parts need to know about its members."""
+    which, multipliers, coordinates, heights = members
+    for k in range(count):
+        which[k], multipliers[k] = stack[7][start + k], stack[8][start + k]
+        for c in range(len(V)):
+            coordinates[c, k] = generators[which[k], c]
+    for a in range(len(V)):
+        for k in range(count):
+            heights[a, k] = 0.0
+        for c in range(len(V)):
+            share = V[a, c]
+            for k in range(count):
+                heights[a, k] += share * coordinates[c, k]
+
+
+@kernel
+@no_type_check
+def _exchange(heights, ray, column, count):
+    """Exchange the heights at one ray for those of another."""
+    for k in range(count):
+        heights[ray, k], column[k] = column[k], heights[ray, k]
+
+
+@kernel
+@no_type_check
+def _consider(
+    lengths, n_convex, members, count, V, parent_sum, bound, slack, stack, size, best, state, limits, scratch
+):
     """Bound a cone, look at the direction that suggests itself, and keep the cone open if need be."""
-    cones, bounds, edges, shares = heap
-    rho = scratch[8]
-    own, grouped = _bound(P, Q, V, scratch)
-    if own < bound:
-        bound = own
-    size_rho = np.sqrt(dot(rho, rho))
-    if size_rho > 0:
-        reached = _value(P, Q, rho) / size_rho
+    (inverse, _), (total, _, _, rho), (_, _, t), (mixed, _, _) = scratch
+    tol, level, _ = limits
+    r = len(V)
+    n_mixed, hidden = _split_members(lengths, n_convex, members, count, parent_sum, scratch)
+    slack += np.sqrt(r) * hidden
+    few = 0  # members of Z_+ come first
+    while few < n_mixed and members[0][mixed[few]] < n_convex:
+        few += 1
+    closing = max(level, state[0] * (1 + tol))
+    own, norm, exact = _bound(members, few, n_mixed, V, closing - slack, scratch)
+    bound = min(bound, own + slack)
+    if bound > closing and norm > 0.0:
+        reached = _value_inside(members[2], mixed, few, n_mixed, total, inverse, rho, norm)
         if reached > state[0]:
             state[0] = reached
-            for c in range(len(rho)):
-                best[c] = rho[c] / size_rho
-    if bound <= state[0] * (1 + tol):
+            for c in range(r):
+                best[c] = rho[c] / norm
+            closing = max(level, reached * (1 + tol))
+    if bound <= closing:
         state[1] = max(state[1], bound)
         return size
-    a, b, share = _widest_kink(scratch[2])
-    if a < 0 and grouped:
-        a, b, share = _widest_kink(scratch[3])
-    if a < 0:  # no generator changes sign: the bound is exact up to rounding
+    a, b, share = _edge(members[3], mixed, 0, few, inverse, rho)
+    if a < 0 and not exact:
+        a, b, share = _edge(members[3], mixed, few, n_mixed, inverse, rho)
+    if a < 0:  # no generator changes its sign: the bound is exact up to rounding
         state[1] = max(state[1], bound)
         return size
+    cones, sums, bounds, slacks, edges, shares, stops, which, multipliers = stack
     copy_rows(cones[size], V)
-    bounds[size], edges[size, 0], edges[size, 1], shares[size] = bound, a, b, share
+    copy_into(sums[size], total)
+    bounds[size], slacks[size], shares[size] = bound, slack, share
+    edges[size, 0], edges[size, 1] = a, b
+    start = stops[size - 1] if size > 0 else 0
+    for j in range(n_mixed):
+        which[start + j] = members[0][mixed[j]]
+        multipliers[start + j] = t[j - few] if j >= few else 0.0
+    stops[size] = start + n_mixed
     return size + 1
 
 
@@ -325,107 +505,166 @@ def copy_rows(target, source):
 
 @kernel
 @no_type_check
-def _value(P, Q, u):
-    total = 0.0
-    for i in range(len(P)):
-        total += max(dot(P[i], u), 0.0)
-    for j in range(len(Q)):
-        total -= max(dot(Q[j], u), 0.0)
-    return total
+def _split_members(lengths, n_convex, members, count, parent_sum, scratch):
+    """Find the members that change their sign, and add up the others.
+
+    Returns how many there are, and by how much the others' sum may fall short at a ray.
+    """
+    which, _, coordinates, heights = members
+    _, (total, _, _, _), _, (mixed, low, high) = scratch
+    r = len(heights)
+    for k in range(count):
+        low[k] = high[k] = heights[0, k]
+    for a in range(1, r):
+        for k in range(count):
+            low[k] = min(low[k], heights[a, k])
+            high[k] = max(high[k], heights[a, k])
+    copy_into(total, parent_sum)
+    n_mixed, hidden = 0, 0.0
+    for k in range(count):
+        convex = which[k] < n_convex
+        # a generator of Z_- may be taken for one of a single sign at any time: t = 0 or 1 is a bound
+        near = _ON_PLANE * lengths[which[k]]
+        if low[k] >= -near:
+            side = 1.0 if convex else -1.0
+            for c in range(r):
+                total[c] += side * coordinates[c, k]
+            if convex:
+                hidden += max(-low[k], 0.0)
+        elif high[k] > near:
+            mixed[n_mixed] = k
+            n_mixed += 1
+        elif convex:
+            hidden += max(high[k], 0.0)
+    return n_mixed, hidden
 
 
 @kernel
 @no_type_check
-def _bound(P, Q, V, scratch):
+def _bound(members, few, n_mixed, V, closing, scratch):
     """Bound the correlation over the cone's unit vectors; rho / ||rho|| is the point that suggests itself.
 
-    Also returns whether generators of Z_- had to share multipliers.
+    Returns the bound, ||rho||, and whether t is the best up to an early end at `closing`.
     """
-    work, inverse, gains, losses, generators, caps, t, values, rho = scratch
-    r = V.shape[0]
-    for k in range(r):
-        values[k] = 0.0
-    for i in range(len(P)):
-        length = np.sqrt(dot(P[i], P[i]))
-        for k in range(r):
-            height = dot(P[i], V[k])
-            gains[i, k] = height if abs(height) > _ON_PLANE * length else 0.0
-            values[k] += max(height, 0.0)
-    n_mixed = 0
-    for j in range(len(Q)):
-        low, high = np.inf, -np.inf
-        for k in range(r):
-            losses[j, k] = dot(Q[j], V[k])
-            low, high = min(low, losses[j, k]), max(high, losses[j, k])
-        if low >= 0.0:
-            for k in range(r):
-                values[k] -= losses[j, k]
-        elif high > 0.0:
-            copy_into(generators[n_mixed], Q[j])
-            n_mixed += 1
-    together = (n_mixed + _MOST_MIXED - 1) // _MOST_MIXED
-    n_mixed = _add_neighbours(generators, n_mixed, together)
-    for m in range(n_mixed):
-        caps[m] = 1.0
+    _, multipliers, coordinates, heights = members
+    (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _) = scratch
+    r, m = len(V), n_mixed - few
+    exact = m <= _MOST_EXACT
+    for a in range(r):
+        value = dot(total, V[a])
+        for j in range(few):
+            value += max(heights[a, mixed[j]], 0.0)
+        values[a] = value
     copy_rows(work, V)
     if not invert_into(work, inverse, r):
         copy_into(rho, values)
-        return np.inf, together > 1
+        return np.inf, 0.0, exact
+    for c in range(r):
+        target[c] = rho[c] = dot(inverse[c], values)
+    for j in range(m):
+        k = mixed[few + j]
+        t[j], caps[j] = multipliers[k], 1.0
+        for c in range(r):
+            vectors[j, c] = coordinates[c, k]
+            rho[c] -= t[j] * vectors[j, c]
     for k in range(r):  # the cone's constraints: rows of the inverse transposed, scaled to length one
         length = 0.0
         for c in range(r):
             length += inverse[c, k] * inverse[c, k]
         for c in range(r):
-            generators[n_mixed + k, c] = -inverse[c, k] / np.sqrt(length)
-        caps[n_mixed + k] = np.inf
-    for c in range(r):
-        rho[c] = dot(inverse[c], values)
-    target = rho.copy()
-    norm, _ = least_norm(generators[: n_mixed + r], target, caps[: n_mixed + r], 0.0, t[: n_mixed + r], rho)
-    # Whatever rho and t are: if the bounding function exceeds rho^T v_k by at most `excess` at every
-    # ray, then it is at most ||rho|| + sqrt(r) excess on the cone, whose rays make no obtuse
-    # angles (sum alpha <= sqrt(r) ||u||).
+            vectors[m + k, c] = -inverse[c, k] / np.sqrt(length)
+        caps[m + k], t[m + k] = np.inf, 0.0
+    for _ in range(1 if exact else _SWEEPS):
+        if dot(rho, rho) > closing * closing:
+            _sweep(vectors, caps, t, m + r, rho)
+    norm = np.sqrt(dot(rho, rho))
+    if exact and norm > closing:
+        norm, _ = least_norm_from(vectors[: m + r], target, caps[: m + r], max(closing, 0.0), t[: m + r], rho)
+    # Whatever rho and t are: if the bounding function exceeds rho^T v_k by at most `excess` at every ray,
+    # then it is at most ||rho|| + sqrt(r) excess on the cone, whose rays make no obtuse angles (sum alpha <=
+    # sqrt(r) ||u||).
     excess = 0.0
+    for a in range(r):
+        value = values[a] - dot(rho, V[a])
+        for j in range(m):
+            value -= t[j] * heights[a, mixed[few + j]]
+        excess = max(excess, value)
+    return norm + np.sqrt(r) * excess, norm, exact
+
+
+@kernel
+@no_type_check
+def _sweep(vectors, caps, t, count, rho):
+    """One sweep of coordinate descent on ||rho||, the cone's constraints first."""
+    for place in range(count):
+        j = count - 1 - place
+        square = dot(vectors[j], vectors[j])
+        if square > 0.0:
+            change = min(max(t[j] + dot(vectors[j], rho) / square, 0.0), caps[j]) - t[j]
+            t[j] += change
+            for c in range(len(rho)):
+                rho[c] -= change * vectors[j, c]
+
+
+@kernel
+@no_type_check
+def _value_inside(coordinates, mixed, few, n_mixed, total, inverse, rho, norm):
+    """Return the correlation of rho / norm if that lies in the cone, else 0."""
+    r = len(rho)
     for k in range(r):
-        value = values[k]
-        for m in range(n_mixed):
-            value -= t[m] * dot(generators[m], V[k])
-        excess = max(excess, value - dot(rho, V[k]))
-    return norm + np.sqrt(r) * excess, together > 1
+        share = 0.0
+        for c in range(r):
+            share += inverse[c, k] * rho[c]
+        if share < -_INSIDE * norm:
+            return 0.0
+    value = dot(total, rho)
+    for j in range(n_mixed):
+        height = 0.0
+        for c in range(r):
+            height += coordinates[c, mixed[j]] * rho[c]
+        if height > 0.0:
+            value += height if j < few else -height
+    return value / norm
 
 
 @kernel
 @no_type_check
-def _add_neighbours(generators, count, together):
-    """Replace each run of `together` generators by its sum, in place; returns how many there are now."""
-    if together <= 1:
-        return count
-    groups = 0
-    for start in range(0, count, together):
-        copy_into(generators[groups], generators[start])
-        for m in range(start + 1, min(start + together, count)):
-            for c in range(generators.shape[1]):
-                generators[groups, c] += generators[m, c]
-        groups += 1
-    return groups
+def _edge(heights, mixed, start, stop, inverse, rho):
+    """Return the edge (a, b) on which chords err most, and where to split it; -1 if none changes its sign.
 
-
-@kernel
-@no_type_check
-def _widest_kink(heights):
-    """Return the edge (a, b) and the place of the sign change with the largest chord error; -1 if none."""
-    first, second, share, widest = -1, -1, 0.0, 0.0
-    for i in range(len(heights)):
-        low = high = 0
-        for k in range(1, heights.shape[1]):
-            if heights[i, k] < heights[i, low]:
-                low = k
-            if heights[i, k] > heights[i, high]:
-                high = k
-        if heights[i, low] < 0.0 < heights[i, high]:
-            # error of the chord in the middle of the edge
-            error = min(-heights[i, low], heights[i, high])
-            if error > widest:
-                first, second, widest = high, low, error
-                share = heights[i, high] / (heights[i, high] - heights[i, low])
-    return first, second, share
+    Errors count as much as the point that attains the bound, rho, is made of the edge's rays.
+    """
+    r = len(heights)
+    weights, total = np.empty(r), 0.0
+    for k in range(r):
+        share = 0.0
+        for c in range(r):
+            share += inverse[c, k] * rho[c]
+        weights[k] = max(share, 0.0)
+        total += weights[k]
+    first, second, most = -1, -1, 0.0
+    for a in range(r):
+        for b in range(a + 1, r):
+            error = 0.0
+            for j in range(start, stop):
+                x, y = heights[a, mixed[j]], heights[b, mixed[j]]
+                if x * y < 0.0:
+                    error += min(abs(x), abs(y))  # twice that of the chord in the middle
+            if total > 0.0:
+                error *= min(weights[a], weights[b]) + _FAR_EDGE * total
+            if error > most:
+                first, second, most = a, b, error
+    if first < 0:
+        return -1, -1, 0.0
+    errors, places, widest, at_widest = 0.0, 0.0, 0.0, 0.0
+    for j in range(start, stop):
+        x, y = heights[first, mixed[j]], heights[second, mixed[j]]
+        if x * y < 0.0:
+            place = x / (x - y)
+            errors += abs(x) * (1 - place)
+            places += abs(x) * (1 - place) * place
+            if min(abs(x), abs(y)) > widest:
+                widest, at_widest = min(abs(x), abs(y)), place
+    if stop - start > _FEW_CONVEX:
+        at_widest = min(max(places / errors, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    return first, second, at_widest

@@ -19,7 +19,7 @@ from convexrelu._box_least_norm import box_least_norm
 from convexrelu._clock import Clock
 from convexrelu._parallel import count_workers, one_blas_thread
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_matrix, as_vector, check_positive, check_seconds
+from convexrelu._validation import as_matrix, as_vector, check_count, check_positive, check_seconds
 from convexrelu.arrangements import hyperplanes_of, pattern_bound
 from convexrelu.arrangements.hyperplanes import unit_rows
 from convexrelu.arrangements.structure import spike_bound
@@ -32,7 +32,9 @@ from convexrelu.oracle.zonotopes import Zonotopes, zonotopes_of
 
 __all__ = [
     "Correlation",
+    "Cover",
     "DualNorm",
+    "covered_norm",
     "dual_norm",
     "listing_seconds",
     "maximize_correlation",
@@ -46,7 +48,7 @@ SHORT_LISTING = 0.2
 """Up to so many seconds, cells are listed without a look at cones."""
 
 MAX_CONES = 300_000
-"""Cones searched at most."""
+"""Cones searched at most for each sign, unless the caller says otherwise."""
 
 CONE_RANK = 10
 """Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
@@ -61,6 +63,10 @@ _ASCENT_SHARE = 0.3  # of the time, for the local phase
 _STARTS = 32
 _SEED = 11  # the oracle is deterministic: the starts of its local phase come from a fixed seed
 _PAIRWISE_ROWS = 4000  # the pairwise bound forms a matrix of this size at most
+_EXACT_TOL = 1e-9  # the default tolerance: what needs no cover
+# A cover's level is higher than the bound by so much, relative: sums round differently elsewhere, and lam may
+# have been scaled. To find it again may take twice as many cones, and some.
+_COVER_TOL, _COVER_CONES = 1e-10, 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +86,8 @@ class Correlation:
     repeatable : bool
         Whether no clock cut the search off: asked again, without a limit, it says the same. Where it does and
         is not exact, the rest is rounding, or a search that nobody can afford.
+    nodes : int
+        Cones bounded and cells visited.
     """
 
     value: float
@@ -87,6 +95,26 @@ class Correlation:
     upper_bound: float
     exact: bool
     repeatable: bool
+    nodes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cover:
+    """What repeats a search whose bound is not exact: it covered the sphere by cones of smaller bounds.
+
+    No clock is part of it. Which cones are split before no bound exceeds the level depends on the level
+    alone, so that a search to a tolerance, or one that was cut off, proves its bound for good.
+
+    Attributes
+    ----------
+    level : float
+        No direction correlates more, with either sign.
+    nodes : int
+        Cones that the search bounded: to repeat it takes no more.
+    """
+
+    level: float
+    nodes: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,6 +136,10 @@ class DualNorm:
         The most correlated neuron.
     sign : float
         +1 or -1.
+    nodes : int
+        Cones bounded and cells visited, for both signs.
+    cover : Cover or None
+        What repeats the search (:func:`covered_norm`); None where :func:`dual_norm` with its defaults does.
     """
 
     value: float
@@ -116,14 +148,22 @@ class DualNorm:
     repeatable: bool
     direction: Float[np.ndarray, " d"]
     sign: float
+    nodes: int = 0
+    cover: Cover | None = None
 
     def scaled(self, c: float) -> DualNorm:
         """The dual norm of ``c * lam``, c > 0: h is homogeneous."""
-        return replace(self, value=c * self.value, upper_bound=c * self.upper_bound)
+        cover = self.cover and replace(self.cover, level=c * self.cover.level)
+        return replace(self, value=c * self.value, upper_bound=c * self.upper_bound, cover=cover)
 
 
 def maximize_correlation(
-    X: ArrayLike, lam: ArrayLike, *, tol: float = 1e-9, time_limit: float | None = None
+    X: ArrayLike,
+    lam: ArrayLike,
+    *,
+    tol: float = 1e-9,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
 ) -> Correlation:
     """Return the largest correlation ``max_{||u||<=1} lam^T (X u)_+`` with a proven upper bound.
 
@@ -134,9 +174,13 @@ def maximize_correlation(
     lam : (n,) array
         Weights of the samples, of any sign.
     tol : float, default 1e-9
-        Relative gap between value and bound at which the answer is called exact.
+        The search ends once ``upper_bound <= (1 + tol) value``, and the answer is called exact. With weights
+        on many rows, 1e-2 takes a fraction of the work that the last digits do.
     time_limit : float or None
         Seconds. Too few for an exact answer gives a valid, looser bound.
+    max_nodes : int or None
+        Cones that are searched at most, in place of seconds: the same call then gives the same bound
+        everywhere. Cells are not listed where that would take longer. By default 300,000 cones.
 
     Returns
     -------
@@ -146,8 +190,8 @@ def maximize_correlation(
     Raises
     ------
     InvalidInputError
-        If X is not a finite matrix, lam does not match it, tol or time_limit is not positive, or the
-        correlation is beyond the range of float64.
+        If X is not a finite matrix, lam does not match it, tol, time_limit or max_nodes is not positive, or
+        the correlation is beyond the range of float64.
 
     Examples
     --------
@@ -155,7 +199,7 @@ def maximize_correlation(
     >>> best.value, best.direction, best.exact
     (5.0, array([0.6, 0.8]), True)
     """
-    return _correlations(X, lam, (1.0,), tol, time_limit, search=True)[0]
+    return _correlations(X, lam, (1.0,), tol, time_limit, max_nodes)[0]
 
 
 def _correlations(
@@ -164,11 +208,16 @@ def _correlations(
     signs: tuple[float, ...],
     tol: float,
     time_limit: float | None,
+    max_nodes: int | None,
     *,
-    search: bool,
+    search: bool = True,
+    level: float = 0.0,
     stop_above: float = np.inf,
 ) -> list[Correlation]:
-    """Return the largest correlations of ``sign * lam``, each as far as the largest of all needs it."""
+    """Return the largest correlations of ``sign * lam``, each as far as the largest of all needs it.
+
+    And no further than to prove that none exceeds the level.
+    """
     matrix = as_matrix(X)
     weights = as_vector(lam, "lam", length=len(matrix))
     tolerance = check_positive(tol, "tol")
@@ -176,9 +225,17 @@ def _correlations(
     scaled, scaled_weights, exponent = _rescaled(matrix, weights)
     choices = [sign * scaled_weights for sign in signs]
     with np.errstate(over="ignore"):
-        level = float(np.ldexp(float(stop_above), -exponent))
-    clock = Clock(limit=float(seconds))
-    found = _maximize(scaled, choices, tolerance, clock, search=search, stop_above=level)
+        wanted, stop = (float(np.ldexp(float(x), -exponent)) for x in (level, stop_above))
+    nodes = len(signs) * MAX_CONES if max_nodes is None else check_count(max_nodes, "max_nodes")
+    effort = _Effort(
+        clock=Clock(limit=float(seconds)),
+        max_nodes=nodes,
+        longest_listing=LONGEST_LISTING if max_nodes is None else min(LONGEST_LISTING, nodes * _CONE),
+        tol=tolerance,
+        level=wanted,
+        stop_above=stop,
+    )
+    found = _maximize(scaled, choices, effort, search=search)
     answers = [_unscaled(correlation, exponent) for correlation in found]
     if not all(np.isfinite(answer.value) for answer in answers):
         raise InvalidInputError("the correlation is beyond the range of float64: rescale X or lam")
@@ -215,6 +272,7 @@ def dual_norm(
     *,
     tol: float = 1e-9,
     time_limit: float | None = None,
+    max_nodes: int | None = None,
     search: bool = True,
     stop_above: float = np.inf,
 ) -> DualNorm:
@@ -226,8 +284,8 @@ def dual_norm(
         The data.
     lam : (n,) array
         Dual variable.
-    tol, time_limit
-        As in :func:`maximize_correlation`; the limit is shared by both signs.
+    tol, time_limit, max_nodes
+        As in :func:`maximize_correlation`; both signs share the limits.
     search : bool, default True
         Whether to search the directions for an exact answer. Without, the value is that of the best local
         maximum met and the bound is what the structure of the rows proves: fast, and the same every time.
@@ -249,7 +307,63 @@ def dual_norm(
     >>> dual_norm([[1.0, 0.0], [0.0, 1.0]], [0.5, -2.0]).value
     2.0
     """
-    plus, minus = _correlations(X, lam, (1.0, -1.0), tol, time_limit, search=search, stop_above=stop_above)
+    found = _correlations(
+        X, lam, (1.0, -1.0), tol, time_limit, max_nodes, search=search, stop_above=stop_above
+    )
+    norm = _larger(found)
+    tight = norm.upper_bound - norm.value <= _EXACT_TOL * norm.value
+    if not search or (norm.exact and (tight or tol <= _EXACT_TOL)):
+        return norm
+    level = norm.upper_bound * (1 + _COVER_TOL)
+    return replace(norm, upper_bound=level, cover=Cover(level=level, nodes=norm.nodes))
+
+
+def covered_norm(X: ArrayLike, lam: ArrayLike, cover: Cover) -> DualNorm:
+    """Return the dual norm as far as a cover proves it: the search that it stands for is repeated.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        The data.
+    lam : (n,) array
+        Dual variable.
+    cover : Cover
+        Of this dual variable, from :func:`dual_norm`.
+
+    Returns
+    -------
+    DualNorm
+        With the cover's level for a bound.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`maximize_correlation`, or if so many cones do not prove the level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X, lam = rng.normal(size=(60, 4)), rng.normal(size=60)
+    >>> norm = dual_norm(X, lam, tol=0.1, max_nodes=5000)
+    >>> covered_norm(X, lam, norm.cover).upper_bound == norm.upper_bound
+    True
+    """
+    level = check_positive(cover.level, "level")
+    most = 2 * check_count(cover.nodes + 1, "nodes") + _COVER_CONES
+    wanted = level * (1 - 0.1 * _COVER_TOL)
+    norm = _larger(_correlations(X, lam, (1.0, -1.0), np.finfo(float).eps, None, most, level=wanted))
+    if norm.upper_bound > level:
+        raise InvalidInputError(
+            f"a search of {cover.nodes} cones must prove that no neuron correlates more than {level!r}, "
+            f"got a bound of {norm.upper_bound!r}"
+        )
+    return replace(norm, upper_bound=level, exact=False, repeatable=True, cover=cover)
+
+
+def _larger(found: list[Correlation]) -> DualNorm:
+    """Return the dual norm of a dual variable's correlations with both signs."""
+    plus, minus = found
     best, sign = (plus, 1.0) if plus.value >= minus.value else (minus, -1.0)
     return DualNorm(
         value=best.value,
@@ -258,7 +372,35 @@ def dual_norm(
         repeatable=plus.repeatable and minus.repeatable,
         direction=best.direction,
         sign=sign,
+        nodes=plus.nodes + minus.nodes,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Effort:
+    """How far a search goes: to the tolerance or to a level, within time and cones, or to a value found.
+
+    Cells are listed if that takes at most `longest_listing`, in seconds as estimated.
+    """
+
+    clock: Clock
+    max_nodes: int
+    longest_listing: float
+    tol: float
+    level: float
+    stop_above: float
+
+    def closing(self, value: float, rounding: float = 0.0) -> float:
+        """Up to which bound nothing is left to prove, given the best value."""
+        return max(self.level - rounding, value * (1 + self.tol))
+
+    def share(self, parts: int) -> _Effort:
+        """An even share of time and cones."""
+        return replace(
+            self,
+            clock=self.clock.within(self.clock.left / parts),
+            max_nodes=-(-self.max_nodes // parts),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -266,7 +408,8 @@ class _Side:
     """What is known about the correlation of one choice of weights.
 
     `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
-    perturbed generators; `settled` means that there is nothing to search, `cut` that a search did not finish.
+    perturbed generators; `settled` means that there is nothing to search, `cut` that a search did not finish,
+    `nodes` how many cones or cells it took.
     """
 
     lam: Float[np.ndarray, " n"]
@@ -277,6 +420,7 @@ class _Side:
     slack: float = 0.0
     settled: bool = False
     cut: bool = False
+    nodes: int = 0
 
     @cached_property
     def listing(self) -> float:
@@ -299,19 +443,15 @@ def listing_seconds(pair: Zonotopes) -> float:
 
 
 def _maximize(
-    X: Float[np.ndarray, "n d"],
-    choices: list[Float[np.ndarray, " n"]],
-    tol: float,
-    clock: Clock,
-    *,
-    search: bool,
-    stop_above: float,
+    X: Float[np.ndarray, "n d"], choices: list[Float[np.ndarray, " n"]], effort: _Effort, *, search: bool
 ) -> list[Correlation]:
     """Return the largest correlation for each choice of weights, as far as the largest of all needs it."""
-    sides = [_first_look(X, lam, clock.limit * _ASCENT_SHARE / len(choices)) for lam in choices]
+    seconds = effort.clock.limit
+    sides = [_first_look(X, lam, seconds * _ASCENT_SHARE / len(choices)) for lam in choices]
     if search:
-        sides = _searched(sides, tol, clock, stop_above)
-    return _evaluated(X, sides, tol, timed=bool(np.isfinite(clock.limit) or np.isfinite(stop_above)))
+        sides = _searched(sides, effort)
+    timed = bool(np.isfinite(seconds) or np.isfinite(effort.stop_above))
+    return _evaluated(X, sides, effort.tol, timed=timed)
 
 
 def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], seconds: float) -> _Side:
@@ -344,23 +484,32 @@ def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], secon
     )
 
 
-def _searched(sides: list[_Side], tol: float, clock: Clock, stop_above: float) -> list[_Side]:
-    """Search each side for more than the best value of all, the easiest first, in an even share of time."""
-    floor = max(side.value for side in sides)
+def _searched(sides: list[_Side], effort: _Effort) -> list[_Side]:
+    """Search each side for more than the best value of all, the easiest first, in an even share of effort."""
+    best = max(side.value for side in sides)
     answers = list(sides)
-    todo = [k for k, side in enumerate(sides) if not side.settled and side.upper - floor > tol * floor]
+    todo = [
+        k
+        for k, side in enumerate(sides)
+        if not side.settled and side.upper > effort.closing(best, side.pair.rounding)
+    ]
     todo.sort(key=lambda k: sides[k].listing)
     for place, k in enumerate(todo):
-        if floor > stop_above:
+        if best > effort.stop_above:
             answers[k] = replace(sides[k], cut=True)
             continue
-        side, share = sides[k], clock.within(clock.left / (len(todo) - place))
-        found = _search(side, floor, tol, share, stop_above)
-        upper = min(side.upper, found.bound)
-        answers[k] = replace(side, upper=upper, slack=found.slack, cut=not found.finished)
-        if found.value > floor:
-            floor = found.value
-            answers[k] = replace(answers[k], value=floor, inside=found.direction)
+        found = _search(sides[k], best, effort.share(len(todo) - place))
+        effort = replace(effort, max_nodes=max(effort.max_nodes - found.nodes, 1))
+        answers[k] = replace(
+            sides[k],
+            upper=min(sides[k].upper, found.bound),
+            slack=found.slack,
+            cut=not found.finished,
+            nodes=found.nodes,
+        )
+        if found.value > best:
+            best = found.value
+            answers[k] = replace(answers[k], value=best, inside=found.direction)
     return answers
 
 
@@ -383,6 +532,7 @@ def _evaluated(
                 upper_bound=bound,
                 exact=bool(exact),
                 repeatable=not (timed and side.cut),
+                nodes=side.nodes,
             )
         )
     return answers
@@ -396,30 +546,38 @@ def _attained(X: Float[np.ndarray, "n d"], side: _Side) -> tuple[float, Float[np
     return (value, direction) if value > 0 else (0.0, np.zeros(X.shape[1]))
 
 
-def _search(side: _Side, floor: float, tol: float, clock: Clock, stop_above: float) -> ConeSearch:
-    """Search all directions for more than `floor`: the cells if that is short, else cones, then the cells."""
-    pair = side.pair
+def _search(side: _Side, value: float, effort: _Effort) -> ConeSearch:
+    """Search all directions for more than a value: the cells if that is short, else cones, then the cells."""
+    pair, clock = side.pair, effort.clock
     found = ConeSearch(
-        value=floor, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
+        value=value, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
     )
-    listable = side.listing <= min(LONGEST_LISTING, clock.left * count_workers())
+    listable = side.listing <= min(effort.longest_listing, clock.left * count_workers())
     if pair.basis.shape[1] <= CONE_RANK and not (listable and side.listing <= SHORT_LISTING):
         share = _CONE_SHARE if listable else 1.0
         found = search_cones(
             pair,
-            floor,
+            value,
             side.inside,
-            tol=0.1 * tol,
+            tol=max(0.1 * effort.tol, effort.tol - _EXACT_TOL),  # the rest is for rounding
+            level=effort.level - pair.rounding,
             clock=clock.within(share * clock.left),
-            max_nodes=int(min(MAX_CONES, share * side.listing / _CONE)) if listable else MAX_CONES,
+            max_nodes=int(min(effort.max_nodes, share * side.listing / _CONE))
+            if listable
+            else effort.max_nodes,
             ceiling=side.upper,
-            stop_above=stop_above,
+            stop_above=effort.stop_above,
         )
-    if found.finished or not listable or found.value > stop_above:
+    if found.finished or not listable or found.value > effort.stop_above:
         return found
     with one_blas_thread():  # tasks run side by side, on small matrices
         return search_cells(
-            pair, found.value, found.direction, clock=clock, ceiling=found.bound, stop_above=stop_above
+            pair,
+            found.value,
+            found.direction,
+            clock=clock,
+            ceiling=found.bound,
+            stop_above=effort.stop_above,
         )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
 from convexrelu.certificates import MultiClassCertificate, load_certificate
 from convexrelu.certificates.certificate import assess
-from convexrelu.oracle import dual_norm
+from convexrelu.oracle import Cover, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import prepare
@@ -42,11 +43,24 @@ def relaxed(solution):
 def unsearched(solution):
     """A certificate made in no time: the structure of the rows is all that bounds h(lam)."""
     certificate = certify(CROWD, CROWD_LABELS, solution.network, CROWD_LABELS, time_limit=1e-6)
-    assert certificate.relaxation is not None
-    assert not certificate.relaxation.leaves
+    assert certificate.cover is not None
+    assert certificate.cover.nodes == 0
     return certificate
 
 
+def covered(**effort):
+    """A certificate of many multipliers, whose search went to a tolerance or was cut off."""
+    nobody = TwoLayerReLU(np.zeros((0, 4)), [])
+    norm = dual_norm(MANY, MANY_LABELS, **effort)
+    assert norm.cover is not None
+    certificate = assess(MANY, MANY_LABELS, nobody, MANY_LABELS, norm=norm, C=1.0, better=nobody)
+    assert certificate.dual_feasibility == norm.upper_bound > norm.value
+    assert not certificate.exact
+    return certificate
+
+
+MANY = np.random.default_rng(6).normal(size=(300, 4))
+MANY_LABELS = np.where(np.random.default_rng(7).random(300) < 0.5, 1.0, -1.0)
 CROWD = np.random.default_rng(5).normal(size=(9, 3))
 CROWD_LABELS = np.array([1.0, -1.0, -1.0] * 3)
 
@@ -67,6 +81,8 @@ def kinds():
         "classes": (solve_max_margin(POINTS, CLASSES).certificate, POINTS, CLASSES),
         "relaxed": (relaxed(crowd), CROWD, CROWD_LABELS),
         "unsearched": (unsearched(crowd), CROWD, CROWD_LABELS),
+        "tolerance": (covered(tol=0.3), MANY, MANY_LABELS),
+        "cut off": (covered(max_nodes=700), MANY, MANY_LABELS),
         "text labels": (certify(X, ["yes", "no"], poor), X, ["yes", "no"]),
     }
 
@@ -135,8 +151,8 @@ def test_every_altered_number_is_refused(tmp_path, kind):
     document = json.loads(path.read_text())
     tried = 0
     for where, value in leaves(document):
-        if where[0] == "classes" or "relaxation" in where:
-            continue  # a relaxation is evaluated, never believed: see below
+        if where[0] == "classes" or "relaxation" in where or where[-1] == "nodes":
+            continue  # a relaxation is evaluated, never believed: see below; and more cones prove no less
         # by class there are three times as many numbers, and each check does the other classes too
         for forged in forgeries(where[-1], value)[: 1 if kind == "classes" else None]:
             path.write_text(json.dumps(altered(document, where, forged)))
@@ -230,12 +246,12 @@ def test_every_field_of_another_type_is_refused(tmp_path, value):
     for field in document:
         if isinstance(document[field], bool) and value is True:
             continue  # "exact" is true already
-        if field == "relaxation" and value in (None, []):
+        if (field == "relaxation" and value in (None, [])) or (field == "cover" and value is None):
             continue  # there is none; one without leaves proves less, which is another test
         path.write_text(json.dumps(altered(document, (field,), value)))
         with pytest.raises(CertificateError):
             load_certificate(path).check(X, Y)
-        if field == "relaxation":
+        if field in ("relaxation", "cover"):
             continue  # documents written before there were any lack it
         missing = {k: v for k, v in document.items() if k != field}
         path.write_text(json.dumps(missing))
@@ -307,10 +323,11 @@ def test_classes_are_checked_against_their_labels(tmp_path):
 # Relaxations -----------------------------------------------------------------------------------------------
 
 
-def test_documents_without_a_relaxation_still_load():
+def test_documents_without_a_relaxation_or_a_cover_still_load():
     certificate = KINDS["optimal"][0]
     document = certificate.to_document()
     assert document.pop("relaxation") is None
+    assert document.pop("cover") is None
     assert Certificate.from_document(document).check(X, Y)
 
 
@@ -387,5 +404,56 @@ def test_malformed_relaxations_are_refused(tmp_path, where, value):
     path = tmp_path / "certificate.json"
     certificate.save(path)
     path.write_text(json.dumps(altered(json.loads(path.read_text()), ("relaxation", *where), value)))
+    with pytest.raises(CertificateError):
+        load_certificate(path).check(points, labels)
+
+
+# Covers ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tolerance", "cut off"])
+def test_a_cover_proves_its_level_and_no_less(kind):
+    """However level and bounds are altered together, what is claimed is proven or refused."""
+    certificate, points, labels = KINDS[kind]
+    document, truth = certificate.to_document(), dual_norm(points, labels, tol=1e-3).value
+    cover = document["cover"]
+    for factor in (1.1, 1.0, 0.99 * truth / cover["level"]):
+        level = factor * cover["level"]
+        norm = replace(dual_norm(points, labels, search=False), upper_bound=level, exact=False)
+        norm = replace(norm, cover=Cover(level=level, nodes=cover["nodes"]))
+        network = certificate.network
+        again = assess(points, labels, network, certificate.lam, norm=norm, C=1.0, better=certificate.better)
+        if level < truth:
+            with pytest.raises(CertificateError, match="cones must prove"):
+                again.check(points, labels)
+        else:
+            assert again.check(points, labels)
+    for nodes in (0, 10**12):  # a budget is no claim: what it proves is
+        assert Certificate.from_document({**document, "cover": {**cover, "nodes": nodes}}).check(
+            points, labels
+        )
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ((), "x"),
+        ((), []),
+        ((), {}),
+        (("level",), 0.0),
+        (("level",), -1.0),
+        (("level",), "inf"),
+        (("level",), None),
+        (("nodes",), -1),
+        (("nodes",), 0.5),
+        (("nodes",), True),
+        (("nodes",), HUGE),
+    ],
+)
+def test_malformed_covers_are_refused(tmp_path, where, value):
+    certificate, points, labels = KINDS["tolerance"]
+    path = tmp_path / "certificate.json"
+    certificate.save(path)
+    path.write_text(json.dumps(altered(json.loads(path.read_text()), ("cover", *where), value)))
     with pytest.raises(CertificateError):
         load_certificate(path).check(points, labels)

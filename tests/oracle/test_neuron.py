@@ -15,7 +15,16 @@ from tolerances import KERNEL, ORACLE, ROUNDING, SOLVER
 from convexrelu._clock import Clock
 from convexrelu.arrangements import is_orthogonally_separable, is_spike_free
 from convexrelu.errors import InvalidInputError
-from convexrelu.oracle import ascent, dual_norm, maximize_correlation, neuron
+from convexrelu.oracle import (
+    Cover,
+    ascent,
+    covered_norm,
+    dual_norm,
+    maximize_correlation,
+    neuron,
+    zonotopes_of,
+)
+from convexrelu.oracle.cones import search_cones
 
 WEIGHT = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 
@@ -457,6 +466,7 @@ def test_weak_duality_for_any_network_and_any_multipliers(n, d, m, seed):
         ([[1.0]], [1.0], {"tol": np.nan}),
         ([[1.0]], [1.0], {"time_limit": 0.0}),
         ([[1.0]], [1.0], {"time_limit": -1.0}),
+        ([[1.0]], [1.0], {"max_nodes": 0}),
     ],
 )
 def test_bad_input_is_refused(X, lam, settings):
@@ -474,3 +484,75 @@ def test_a_search_that_has_found_enough_still_bounds(d):
         part = dual_norm(X, lam, stop_above=share * whole.value)
         assert part.upper_bound >= whole.value * (1 - 1e-12)
         assert part.value > share * whole.value or part.upper_bound <= whole.upper_bound * (1 + 1e-9)
+
+
+# To a tolerance --------------------------------------------------------------------------------------------
+
+
+@given(problems(), st.sampled_from([1e-9, 1e-2, 0.3]))
+def test_cones_alone_meet_any_tolerance(problem, tol):
+    """Rows repeated, opposite, parallel and zero: the bound holds, and is as tight as asked."""
+    X, lam = problem
+    pair, truth = zonotopes_of(X, lam), maximum(X, lam)
+    if not len(pair.positive):
+        return
+    nowhere = np.zeros(pair.basis.shape[1])
+    found = search_cones(pair, 0.0, nowhere, tol=tol, clock=Clock(), max_nodes=100_000)
+    rounding = ROUNDING * size_of(X, lam)
+    assert found.finished
+    assert found.value - rounding <= truth <= found.bound + rounding
+    assert found.bound <= (1 + tol) * found.value + rounding
+
+
+def dense(n=400, d=5, seed=1):
+    """Noise: every row has a weight, of either sign, and rows are repeated and scaled."""
+    rng = np.random.default_rng(seed)
+    X, lam = rng.normal(size=(n, d)), np.where(rng.random(n) < 0.5, 1.0, -1.0) * rng.uniform(size=n)
+    X[:10], X[10:20] = X[20:30], -2 * X[30:40]
+    return X, lam
+
+
+def test_a_tolerance_is_met_with_less_work_and_the_same_call_says_the_same():
+    X, lam = dense()
+    nodes = []
+    for tol in (0.5, 0.25, 0.12):
+        norm, again = dual_norm(X, lam, tol=tol), dual_norm(X, lam, tol=tol)
+        assert norm.exact
+        assert norm.value <= norm.upper_bound <= (1 + tol) * norm.value * (1 + ORACLE)
+        assert (norm.value, norm.upper_bound, norm.nodes) == (again.value, again.upper_bound, again.nodes)
+        nodes.append(norm.nodes)
+    assert 0 < nodes[0] < nodes[1] < nodes[2]
+
+
+def test_nodes_buy_a_better_bound():
+    X, lam = dense()
+    bounds = [dual_norm(X, lam, max_nodes=nodes).upper_bound for nodes in (100, 1000, 10_000)]
+    assert bounds[0] > bounds[1] > bounds[2]
+    assert maximize_correlation(X, lam, max_nodes=1000).nodes <= 1100
+
+
+@pytest.mark.parametrize(
+    "effort", [{"tol": 0.2}, {"max_nodes": 900}, {"time_limit": 0.05}, {"time_limit": 1e-6}]
+)
+def test_a_search_however_it_ended_is_repeated_by_its_cover(effort):
+    X, lam = dense()
+    norm = dual_norm(X, lam, **effort)
+    again = covered_norm(X, 3 * lam, norm.scaled(3.0).cover)
+    assert again.upper_bound == 3 * norm.upper_bound
+    assert again.nodes <= norm.nodes
+    with joblib.parallel_config(n_jobs=2):
+        assert covered_norm(X, lam, norm.cover).upper_bound == norm.upper_bound
+
+
+def test_a_cover_below_the_dual_norm_is_refused():
+    X, lam = dense()
+    value = dual_norm(X, lam, tol=0.5).value
+    for nodes in (0, 10**4):
+        with pytest.raises(InvalidInputError, match="cones must prove"):
+            covered_norm(X, lam, Cover(level=0.999 * value, nodes=nodes))
+
+
+def test_what_the_defaults_repeat_needs_no_cover():
+    X, lam = dense(n=40, d=3)
+    assert dual_norm(X, lam).cover is None
+    assert dual_norm(X, lam, tol=0.1).cover is None  # the cells of so few rows are listed
