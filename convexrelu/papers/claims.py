@@ -59,17 +59,34 @@ class Claim:
     def equals(
         cls, about: str, computed: Numbers, stated: Numbers, tolerance: float = 0.0, source: str = ""
     ) -> Claim:
-        """Return the claim that a number, or every entry of several, is the one stated."""
+        """Return the claim that a number, or every entry of several, is the one stated.
+
+        Parameters
+        ----------
+        about : str
+            What the number is.
+        computed, stated : float or sequence of float
+            What the package finds, and what the paper states; facts are True and False.
+        tolerance : float, default 0
+            By how much an entry may miss.
+        source : str
+            Where the paper states it.
+
+        Returns
+        -------
+        Claim
+            It may hold or not.
+        """
         return cls._of(about, computed, "equal to", stated, tolerance, source)
 
     @classmethod
     def at_least(cls, about: str, computed: Numbers, stated: Numbers, source: str = "") -> Claim:
-        """Return the claim that a number is not below the one stated."""
+        """Return the claim that a number is not below the one stated; parameters as for `equals`."""
         return cls._of(about, computed, "at least", stated, 0.0, source)
 
     @classmethod
     def at_most(cls, about: str, computed: Numbers, stated: Numbers, source: str = "") -> Claim:
-        """Return the claim that a number is not above the one stated."""
+        """Return the claim that a number is not above the one stated; parameters as for `equals`."""
         return cls._of(about, computed, "at most", stated, 0.0, source)
 
     @classmethod
