@@ -5,6 +5,6 @@ from convexrelu.verify import runs
 
 @pytest.fixture
 def solve_nothing(monkeypatch):
-    """Let the test fail where an error comes after the convex solve."""
+    """Return what lets the test fail from then on where an error comes after the convex solve."""
     late = "solved before it was refused"
-    monkeypatch.setattr(runs, "solve_max_margin", lambda *_, **__: pytest.fail(late))
+    return lambda: monkeypatch.setattr(runs, "solve_max_margin", lambda *_, **__: pytest.fail(late))

@@ -54,7 +54,6 @@ def test_a_checkpoint_of_other_runs_is_refused(tmp_path):
         cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
 
 
-@pytest.mark.usefixtures("solve_nothing")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -67,23 +66,24 @@ def test_a_checkpoint_of_other_runs_is_refused(tmp_path):
         (lambda runs: runs.update({"-1": runs.pop("0")}), "run -1"),
     ],
 )
-def test_a_damaged_checkpoint_is_refused_before_any_work(tmp_path, damage, message):
+def test_a_damaged_checkpoint_is_refused_before_any_work(tmp_path, solve_nothing, damage, message):
     X, y = cr.datasets.load("wang-pilanci-f1")
     file = tmp_path / "runs.json"
     cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
     document = json.loads(file.read_text())
     damage(document["runs"])
     file.write_text(json.dumps(document))
+    solve_nothing()
     with pytest.raises(cr.InvalidInputError, match=message) as caught:
         cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
     assert "is damaged" in str(caught.value)
 
 
-@pytest.mark.usefixtures("solve_nothing")
-def test_a_checkpoint_of_other_runs_is_refused_before_the_solve(tmp_path):
+def test_a_checkpoint_of_other_runs_is_refused_before_the_solve(tmp_path, solve_nothing):
     X, y = cr.datasets.load("wang-pilanci-f1")
     file = tmp_path / "runs.json"
     cr.verify_gradient_descent(X, y, n_runs=1, checkpoint=file)
+    solve_nothing()
     with pytest.raises(cr.InvalidInputError, match="data"):
         cr.verify_gradient_descent(2 * X, y, n_runs=1, checkpoint=file)
 

@@ -6,7 +6,6 @@ import pytest
 import convexrelu as cr
 
 
-@pytest.mark.usefixtures("solve_nothing")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -27,12 +26,12 @@ import convexrelu as cr
         {"checkpoint": "."},
     ],
 )
-def test_bad_arguments(arguments):
+def test_bad_arguments(arguments, solve_nothing):
+    solve_nothing()
     with pytest.raises(cr.InvalidInputError):
         cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], **arguments)
 
 
-@pytest.mark.usefixtures("solve_nothing")
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("name", "value"),
@@ -46,7 +45,8 @@ def test_bad_arguments(arguments):
         ("rng", "x"),
     ],
 )
-def test_arguments_of_a_wrong_kind(name, value):
+def test_arguments_of_a_wrong_kind(name, value, solve_nothing):
+    solve_nothing()
     with pytest.raises(cr.InvalidInputError, match=name):
         cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], **{name: value})
 

@@ -1,17 +1,18 @@
 """The stages of descent that take a run to its limit."""
 
+import signal
+
 import numpy as np
 import pytest
 
 import convexrelu as cr
 from convexrelu._clock import Clock
+from convexrelu.training.kernels import two_layer
 from convexrelu.verify import multi_class_counterexample
 from convexrelu.verify.training import CLOSE, Run, train
 
 EXAMPLE = multi_class_counterexample()
 SEPARATE = np.eye(3)  # one neuron a row: the KKT point of objective 3
-SIGNS = np.array([1.0, -1.0, -1.0])
-LAM = EXAMPLE.y.copy()  # its multiplier
 
 
 def test_neurons_that_fade_slowly_are_left_behind_within_a_few_stages():
@@ -62,9 +63,19 @@ def test_the_clock_cuts_a_later_stage(monkeypatch):
     assert end.trajectory.times[-1] == 2000
 
 
-def test_ctrl_c_cuts_the_run_after_its_stage():
-    clock = Clock(limit=np.inf)
-    clock.interruption.pressed = True
-    end = train(never_fits(), clock)
+def test_ctrl_c_cuts_a_stage(monkeypatch):
+    original, calls = two_layer.run_steps, []
+
+    def pressing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(two_layer, "run_steps", pressing)
+    clock = Clock()
+    with clock.interruption.listening():
+        end = train(never_fits(), clock)
     assert end.cut
-    assert end.trajectory.times[-1] == 2000
+    assert len(calls) == 5
+    assert 0 < end.trajectory.times[-1] < 2000
