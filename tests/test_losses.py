@@ -19,6 +19,28 @@ def test_slope_is_minus_the_derivative(name):
     np.testing.assert_allclose(loss.slope(q), difference, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", [*NAMES, "correlation"])
+def test_slope_is_minus_the_derivative_in_the_output_for_any_target(name):
+    rng, step = np.random.default_rng(0), 1e-5
+    f, y = rng.normal(size=(2, 30)), rng.normal(size=30)
+    loss = get_loss(name)
+    y = np.sign(y) if loss.takes_labels else y
+    difference = (loss.value(f - step, y) - loss.value(f + step, y)) / (2 * step)
+    np.testing.assert_allclose(loss.slope(f, y), difference, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "correlation"])
+def test_with_labels_a_loss_is_that_of_the_margin(name):
+    rng, loss = np.random.default_rng(1), get_loss(name)
+    f, y = 10 * rng.normal(size=50), np.where(rng.random(50) < 0.5, 1.0, -1.0)
+    assert np.array_equal(loss.value(f, y), loss.value(y * f))
+    assert np.array_equal(loss.slope(f, y), y * loss.slope(y * f))
+
+
+def test_every_loss_has_a_number_of_its_own():
+    assert len({get_loss(name).code for name in [*NAMES, "correlation"]}) == 4
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_logarithms_agree_with_the_values(name):
     loss, q = get_loss(name), np.linspace(-30, 0.9, 100)
