@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from convexrelu._clock import Clock
 from convexrelu._finished import FinishedRuns
-from convexrelu._parallel import count_workers, run_tasks
+from convexrelu._parallel import count_workers, one_blas_thread, run_tasks
 from convexrelu._progress import progress_bar
 from convexrelu._status import Status
 from convexrelu._typing import RNGLike
@@ -338,7 +338,8 @@ def _run(plan: _Plan, number: int, clock: Clock) -> ComparedRun:
         raise InvalidInputError(f"{plan.function} is zero on all of {n} samples: a larger size is needed")
     began, left = clock.elapsed, max(clock.left, np.finfo(float).tiny)
     follow = _pursued if method == PURSUIT else _descended
-    network, status, steps = follow(plan, train, int(seeds[2 if method == PURSUIT else 3]), left)
+    with one_blas_thread():  # the runs share the machine, and descent is to give one answer, as pursuit does
+        network, status, steps = follow(plan, train, int(seeds[2 if method == PURSUIT else 3]), left)
     return ComparedRun(
         method=method,
         n=n,
