@@ -268,6 +268,16 @@ def dot(a, b):
 
 @kernel
 @no_type_check
+def _row_dot(A, i, b):
+    """Inner product with row i, without a view of it: making one takes longer than the product."""
+    total = 0.0
+    for j in range(len(b)):
+        total += A[i, j] * b[j]
+    return total
+
+
+@kernel
+@no_type_check
 def least_norm(A, g, upper, threshold, t, residual):
     """Minimise in place from residual = g; t and residual are outputs. Returns (norm, optimal)."""
     k, d = A.shape
@@ -363,7 +373,7 @@ def _sweep(A, upper, sizes, threshold, t, residual):
         for i in range(len(A)):
             if sizes[i] == 0.0 or upper[i] == 0.0:
                 continue
-            step = dot(A[i], residual) / (sizes[i] * sizes[i])
+            step = _row_dot(A, i, residual) / (sizes[i] * sizes[i])
             new = min(max(t[i] + step, 0.0), upper[i])
             change = new - t[i]
             if change != 0.0:
@@ -394,7 +404,7 @@ def _entering(A, upper, sizes, t, residual, free, blocked, norm):
     for i in range(len(A)):
         if free[i] or blocked[i] or sizes[i] == 0.0 or upper[i] == 0.0:
             continue
-        slope = dot(A[i], residual) / (sizes[i] * norm)
+        slope = _row_dot(A, i, residual) / (sizes[i] * norm)
         if t[i] >= upper[i]:
             slope = -slope
         if slope > best:
@@ -438,18 +448,20 @@ def _least_squares(A, residual, order, n_free, basis):
     R = np.zeros((n_free, n_free))
     z = np.zeros(n_free)
     rest = residual.copy()
+    q = np.empty(d)
     for f in range(n_free):
-        q = A[order[f]].copy()
+        for j in range(d):
+            q[j] = A[order[f], j]
         for _ in range(2):
             for e in range(f):
-                r = dot(basis[e], q)
+                r = _row_dot(basis, e, q)
                 R[e, f] += r
                 for j in range(d):
                     q[j] -= r * basis[e, j]
         R[f, f] = np.sqrt(dot(q, q))
         for j in range(d):
             basis[f, j] = q[j] / R[f, f] if R[f, f] > 0.0 else 0.0
-        z[f] = dot(basis[f], rest)
+        z[f] = _row_dot(basis, f, rest)
         for j in range(d):
             rest[j] -= z[f] * basis[f, j]
     for f in range(n_free - 1, -1, -1):

@@ -238,7 +238,7 @@ def search_cones(
         shelf = 0.0
         if not crowded and nodes:
             shelf = float(rest.bounds.max()) if len(rest) else 0.5 * (value + float(front.bounds.max()))
-        budget = min(_TASK_NODES if nodes else _FIRST_NODES, max_nodes - nodes)
+        budget = min(_TASK_NODES if nodes else _FIRST_NODES, -(-(max_nodes - nodes) // len(shares)))
         found = run_tasks(
             _work,
             [
@@ -574,7 +574,7 @@ def _bound(members, few, n_mixed, V, closing, scratch):
         for c in range(r):
             vectors[m + k, c] = -inverse[c, k] / np.sqrt(length)
         caps[m + k], t[m + k] = np.inf, 0.0
-    for _ in range(1 if exact else _SWEEPS):
+    for _ in range(0 if exact else _SWEEPS):
         if dot(rho, rho) > closing * closing:
             _sweep(vectors, caps, t, m + r, rho)
     norm = np.sqrt(dot(rho, rho))
