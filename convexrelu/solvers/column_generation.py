@@ -36,7 +36,10 @@ __all__ = [
     "Generation",
     "Multipliers",
     "Phase",
+    "Pricing",
+    "first_directions",
     "generate",
+    "price",
     "unpriced",
 ]
 
@@ -135,7 +138,7 @@ def generate(
     while True:
         run = Generation(problem=problem, penalty=penalty, tol=tol, clock=clock, rng=rng)
         if until == "directions" or not candidate.mu.any() or penalty > FIRST_PENALTY:
-            directions = candidate.neurons.normalized().joined(_first_directions(problem))
+            directions = candidate.neurons.normalized().joined(first_directions(problem))
             candidate = run.directions(directions, widely=until != "directions")
         if until != "directions":
             candidate = run.refine(candidate, exact=until == "oracle")
@@ -196,7 +199,7 @@ class Generation:
         for _ in range(rounds):
             solution = master.solve()
             for starts in searches:
-                pricing = _price(self.problem, solution.mu, solution.neurons, self.rng, starts=starts)
+                pricing = price(self.problem, solution.mu, solution.neurons, self.rng, starts=starts)
                 if pricing.largest > 1 + violation:
                     break
             self._note("directions", solution.value, pricing.bound, len(master.directions))
@@ -213,7 +216,7 @@ class Generation:
         """
         program = ReducedProgram(self.problem)
         program.add(rough.neurons)
-        program.add(_price(self.problem, rough.mu, rough.neurons, self.rng).violators)
+        program.add(price(self.problem, rough.mu, rough.neurons, self.rng).violators)
         candidate = replace(rough, value=self._value(rough.neurons))
         k, r = self.problem.rows.shape
         # in such rank sparse multipliers save the oracle more than the linear tail costs, and on few rows
@@ -226,7 +229,7 @@ class Generation:
             violated = 1 + self.tol / 2
             if polish_first:
                 candidate = self._polished(candidate)
-                pricing = _price(self.problem, candidate.mu, candidate.neurons, self.rng, starts=self._many)
+                pricing = price(self.problem, candidate.mu, candidate.neurons, self.rng, starts=self._many)
                 if pricing.largest > violated and program.add(pricing.violators):
                     continue  # cheaper than to be told by the oracle
             asked = self._asked(candidate, stop_above=violated)
@@ -256,7 +259,7 @@ class Generation:
             value = max(self._value(neurons), value * 1e-3)
             content = answer.settled
             for starts in (STARTS, self._many) if content else (STARTS,):
-                pricing = _price(self.problem, mu, neurons, self.rng, starts=starts)
+                pricing = price(self.problem, mu, neurons, self.rng, starts=starts)
                 if pricing.largest > 1 + fine and program.add(pricing.violators):
                     content = False
                     break
@@ -296,7 +299,7 @@ class Generation:
         near = found + 0.1 * self.rng.normal(size=(STARTS, len(found)))
         neurons = Neurons(U=np.vstack([found, near]), signs=np.full(1 + STARTS, asked.norm.sign))
         violator = neurons.kept(np.array([0]))
-        pricing = _price(self.problem, asked.mu, neurons, self.rng, starts=self._many)
+        pricing = price(self.problem, asked.mu, neurons, self.rng, starts=self._many)
         return violator.joined(pricing.violators)
 
     @property
@@ -313,13 +316,13 @@ class Generation:
         problem = self.problem
         mu = np.minimum(candidate.mu, problem.caps)  # beyond its cap a multiplier only looks better
         directions = candidate.neurons.normalized()
-        pricing = _price(problem, mu, directions, self.rng, at_least=1 - 1e-3)
+        pricing = price(problem, mu, directions, self.rng, at_least=1 - 1e-3)
         best_mu, best_bound = mu, pricing.bound
         master = Master(problem, penalty=self.penalty)
         master.add(directions.joined(pricing.violators))
         for _ in range(MAX_ROUNDS):
             solution = master.solve()
-            pricing = _price(problem, solution.mu, solution.neurons, self.rng)
+            pricing = price(problem, solution.mu, solution.neurons, self.rng)
             # what bounds above the value, which weak duality forbids, the local search was mistaken about
             most = solution.value * (1 + self.tol)
             best_bound = best_bound if best_bound <= most else 0.0
@@ -340,7 +343,7 @@ class Generation:
         self.clock.note(phase, objective=value * scale, bound=bound * scale, n_neurons=n_neurons)
 
 
-def _price(
+def price(
     problem: Problem,
     mu: Float[np.ndarray, " k"],
     near: Neurons,
@@ -376,12 +379,12 @@ def _worthwhile(pair: Zonotopes, starts: int) -> int:
     return min(starts, max(STARTS, int(listing_seconds(pair) / climb_seconds(pair))))
 
 
-def _first_directions(problem: Problem) -> Neurons:
+def first_directions(problem: Problem) -> Neurons:
     """Each class's mean, and what uniform multipliers make the strongest neurons."""
     rng = np.random.default_rng(0)
     uniform = np.full(len(problem.y), 1.0)
     scale = max(np.linalg.norm(problem.rows.sum(axis=0)), 1.0)
-    return _price(problem, uniform / scale, problem.empty_neurons, rng, at_least=0.0).violators
+    return price(problem, uniform / scale, problem.empty_neurons, rng, at_least=0.0).violators
 
 
 def _preferable(

@@ -109,9 +109,10 @@ class Master:
         self._features = np.hstack([self._features, features])
         self.directions = self.directions.joined(directions)
 
-    def solve(self) -> Mix:
-        """Return the best mix of all directions so far."""
+    def solve(self, *, seconds: float = np.inf) -> Mix:
+        """Return the best mix of all directions so far; SolverError if that takes longer."""
         rough = None
+        self._highs.setOptionValue("time_limit", seconds)
         for solver, strategy, tolerance in _ATTEMPTS:
             self._highs.setOptionValue("solver", solver)
             self._highs.setOptionValue("simplex_strategy", strategy)
@@ -123,6 +124,8 @@ class Master:
                 return self._mix()
             if status == highspy.HighsModelStatus.kUnknown and rough is None:
                 rough = self._mix()  # a vertex within no tolerance: nothing that is proven rests on it
+            if status == highspy.HighsModelStatus.kTimeLimit:
+                break
             self._highs.clearSolver()
         if rough is None:
             raise SolverError(

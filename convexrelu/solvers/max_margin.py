@@ -32,6 +32,7 @@ from convexrelu.solvers.history import SolverClock, show_rounds
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
 from convexrelu.solvers.proof import Task, finish
+from convexrelu.solvers.soft_margin import SoftMargin, soft_margin_pays
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 from convexrelu.solvers.working_set import WHOLE, generate_lazily
 
@@ -168,8 +169,10 @@ def _solve_binary(
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
         return finish(task, Candidate.empty(task.problem), method="closed-form")
     part = clock.until(0.6 * seconds)  # then the network is taken as it is and its bound is sought
-    candidate, name = _candidate(task.problem, tol, method, solver, start, part, rng)
-    return finish(task, candidate, method=name, hurried=part.expired())
+    candidate, name = _candidate(task.problem, tol, method, solver, start, part, clock, rng)
+    # what a soft margin's search returns has been moved by the reduced program, which is large there
+    hurried = part.expired() or soft_margin_pays(task.problem)
+    return finish(task, candidate, method=name, hurried=hurried)
 
 
 def _starts(
@@ -197,9 +200,10 @@ def _candidate(
     solver: str,
     start: TwoLayerReLU,
     clock: SolverClock,
+    whole: SolverClock,
     rng: np.random.Generator,
 ) -> tuple[Candidate, str]:
-    """Solve the reduced problem; also returns what solved it."""
+    """Solve the reduced problem; also returns what solved it. The clock ends before the `whole` one."""
     if method in ("auto", "closed-form"):
         structured = closed_form(problem, tol=tol, clock=clock)
         if structured is not None:
@@ -222,6 +226,9 @@ def _candidate(
         general = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
         better = general.bound(problem) > plane.bound(problem)
         return (general, "column-generation") if better else (plane, "plane")
+    if soft_margin_pays(problem):
+        search = SoftMargin(problem, tol=tol, clock=clock, rng=rng, proof_clock=whole)
+        return search.solve(problem.neurons(start)), "column-generation"
     candidate = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
     return candidate, "column-generation"
 

@@ -160,6 +160,7 @@ class Problem:
         self,
         mu: Float[np.ndarray, " k"],
         *,
+        tol: float = 1e-9,
         time_limit: float | None = None,
         search: bool = True,
         stop_above: float = np.inf,
@@ -169,7 +170,7 @@ class Problem:
         It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
         """
         lam = self.y * mu * self.inverse_norms
-        return dual_norm(self.data, lam, time_limit=time_limit, search=search, stop_above=stop_above)
+        return dual_norm(self.data, lam, tol=tol, time_limit=time_limit, search=search, stop_above=stop_above)
 
     def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
         """The inverse of :meth:`dual` on the rows kept."""

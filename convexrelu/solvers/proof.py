@@ -107,7 +107,7 @@ class Proof:
     def searched(cls, task: Task, lam: Float[np.ndarray, " n"], norm: DualNorm) -> Proof:
         """Scale lam to feasibility by what the oracle's search has proven."""
         shrink = _shrink(task, lam, norm)
-        if norm.exact:
+        if norm.exact or norm.cover is not None:
             return cls(lam=shrink * lam, norm=norm.scaled(shrink), relaxation=None)
         # where rounding is part of the bound, it must be that of the very numbers that are handed out
         return cls(lam=shrink * lam, norm=dual_norm(task.X, shrink * lam), relaxation=None)
@@ -178,10 +178,13 @@ def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
     """Return the best bound: of the multipliers by the oracle's search, else by the semidefinite program."""
     clock = task.clock
     seconds = _INTERRUPTED if clock.interrupted else max(clock.left, _LAST_WORD * clock.limit)
+    if candidate.norm.cover is not None:  # the oracle has had its time
+        seconds = clock.left
     until = clock.elapsed + (_RELAXING if np.isinf(seconds) else seconds)
     proof = _settled(task, candidate, seconds)
-    if clock.interrupted or not relative_gap(objective, proof.value(task)) > max(task.tol, _WORTH_RELAXING):
-        return proof
+    gap = relative_gap(objective, proof.value(task))
+    if clock.interrupted or seconds <= 0 or not gap > max(task.tol, _WORTH_RELAXING):
+        return replace(proof, unfinished=gap > task.tol)
     problem = task.problem
     target = objective * (1 - task.tol) / problem.scale
     found = semidefinite_bound(
@@ -193,13 +196,14 @@ def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
 
 
 def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
-    """Return the best that the oracle's search proves in so many seconds, else what the rows' structure does.
+    """Return the best that the oracle's search proves in so many seconds, or what the rows' structure does.
 
-    The multipliers of smaller working sets are searched first: each takes several times as long as the one
-    before, and the first that does not finish ends the row.
+    A search that is cut off proves a bound as well, that of its open cones. The multipliers of smaller
+    working sets are searched first where that can be exact: each takes several times as long as the one
+    before.
     """
     own = task.dual(candidate.mu)
-    if candidate.norm.repeatable:
+    if candidate.norm.repeatable or candidate.norm.cover is not None:
         return Proof.searched(task, own, candidate.norm)
     proofs: list[Proof] = []
     clock = task.clock
@@ -214,10 +218,11 @@ def _settled(task: Task, candidate: Candidate, seconds: float) -> Proof:
         norm = unpriced(task.problem)
         with clock.interruption.ending():
             norm = dual_norm(task.X, lam, time_limit=limit)
-        if not (norm.exact or norm.repeatable):  # a search that was cut off cannot be repeated
+        if norm.exact or norm.repeatable or norm.cover is not None:
+            proofs.append(Proof.searched(task, lam, norm))
+        if not norm.exact:
             proofs.append(Proof.relaxed(task, own, Relaxation()))
             break
-        proofs.append(Proof.searched(task, lam, norm))
     return max(proofs, key=lambda proof: proof.value(task))
 
 

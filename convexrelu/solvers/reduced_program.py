@@ -7,7 +7,9 @@ z``), and exact if D is the mask of an optimum.
 
 Terms of the second kind are linear, ``-v_n^T u_i`` or 0, as long as the row keeps to its side of the neuron;
 both are bounds of the true one, so that a row which changed sides is noticed afterwards and gets a hinge
-variable. Few do. Solved by Clarabel, on sparse arrays assembled here.
+variable. Few do. Where slack has a price, most rows are far from their margins: those far above are left out,
+and those far below pay in proportion to what is missing, a linear cost without a constraint. A row that
+leaves its side of the margin is noticed in the same way. Solved by Clarabel, on sparse arrays assembled here.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 
 import clarabel
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from convexrelu.errors import SolverError
@@ -27,6 +29,7 @@ __all__ = ["Reduced", "ReducedProgram", "own_masks", "resolved"]
 # Asked of the interior-point method; what it reached is measured by the caller, never assumed.
 _TOLERANCE = 1e-10
 _NEAR = 0.02  # rows whose cosine with a neuron is below this may well change sides: they start with a hinge
+_FAR = 0.5  # of a row's demand: rows farther from their margins than this are expected to stay on their side
 _IDLE = 1e-7  # share of the largest neuron below which one is the interior-point method's idea of zero
 
 
@@ -71,6 +74,7 @@ class ReducedProgram:
         self._masks = np.zeros((0, len(problem.y)), dtype=bool)
         self._hinges = np.zeros((0, len(problem.y)), dtype=bool)
         self._keys: list[bytes] = []
+        self._near = np.full(len(problem.y), not problem.soft)  # rows that have a constraint in any case
         self._dropped: set[bytes] = set()
 
     def __len__(self) -> int:
@@ -99,29 +103,54 @@ class ReducedProgram:
         self._directions = self._directions.kept(stays)
         self._masks, self._hinges = self._masks[stays], self._hinges[stays]
 
-    def solve(self, *, penalty: float, size: float) -> Reduced:
+    def solve(
+        self,
+        *,
+        penalty: float,
+        size: float,
+        outputs: Float[np.ndarray, " k"] | None = None,
+        tol: float = _TOLERANCE,
+        seconds: float = np.inf,
+    ) -> Reduced:
         """Solve the program of all neurons so far.
 
         `penalty` prices slack where the problem forbids it. `size` is an estimate of the optimal value: the
-        solver works in units of it, where its stopping rules mean what they say.
+        solver works in units of it, where its stopping rules mean what they say, to the relative gap `tol`.
+        `outputs` are the margins of a network near the optimum; they say which rows are far from theirs.
+        Raises SolverError if the solver fails, or takes longer than so many seconds.
         """
         rows, demand = self.problem.rows, self.problem.demand
         opposite = self._directions.signs[:, None] != self.problem.y
         heights = self._directions.U @ rows.T
         self._hinges |= opposite & (np.abs(heights) <= _NEAR)
         sides = np.where(opposite, -((heights > 0) & ~self._hinges).astype(float), self._masks)
-        neurons, mu = self._solve(sides, penalty, size)
+        far = self._far(outputs)
+        neurons, mu = self._solve(sides, far, penalty, size, tol, seconds)
         sizes = np.linalg.norm(neurons.U, axis=1)
         live = sizes > _IDLE * sizes.max(initial=0.0)
         self._turn(neurons, sizes, live)
         reached = neurons.U @ rows.T
         # a wrong side that costs less of a row's demand is the solver's rounding
         crossed = opposite & ~self._hinges & (np.where(sides < 0, -reached, reached) > 1e-9 * demand)
+        crossed &= far <= 0
         self._hinges |= crossed
         settled = not crossed.any()
+        if far.any():
+            excess = far * (self.problem.outputs(neurons.kept(live)) - demand)
+            left = (far != 0) & (excess < -1e-9 * demand)
+            self._near |= left
+            settled = settled and not left.any()
         if settled:  # else a neuron may come to be needed when the missing hinges are there
             self._drop(~live)
         return Reduced(neurons=neurons.kept(live), mu=mu, settled=settled)
+
+    def _far(self, outputs: Float[np.ndarray, " k"] | None) -> Int[np.ndarray, " k"]:
+        """Return 1 for rows far above their margins, -1 far below, 0 for those that get a constraint."""
+        if outputs is None:
+            return np.zeros(len(self.problem.y), dtype=np.int64)
+        excess = outputs / self.problem.demand - 1
+        far: np.ndarray = np.where(np.abs(excess) > _FAR, np.sign(excess), 0).astype(np.int64)
+        return np.where(self._near, 0, far)
 
     def _turn(self, neurons: Neurons, sizes: Float[np.ndarray, " q"], live: Bool[np.ndarray, " q"]) -> None:
         """Remember where the neurons point now; one that vanished keeps its last direction."""
@@ -130,20 +159,30 @@ class ReducedProgram:
         self._directions = Neurons(U=turned, signs=self._directions.signs)
 
     def _solve(
-        self, sides: Float[np.ndarray, "q k"], penalty: float, size: float
+        self,
+        sides: Float[np.ndarray, "q k"],
+        far: Int[np.ndarray, " k"],
+        penalty: float,
+        size: float,
+        tol: float,
+        seconds: float,
     ) -> tuple[Neurons, Float[np.ndarray, " k"]]:
         """Return neurons and multipliers; ``sides`` are the factors of the linear terms."""
         problem, q, r = self.problem, len(self), self.problem.rows.shape[1]
-        k = len(problem.y)
-        pairs = np.argwhere(self._hinges)
+        pairs = np.argwhere(self._hinges & (far <= 0))
         caps = np.minimum(problem.caps, penalty)
-        cost = np.r_[np.zeros(q * r), np.ones(q), np.zeros(len(pairs)), caps]
-        rhs = np.r_[-problem.demand / size, np.zeros(2 * len(pairs) + k + q * (r + 1))]
+        near, below = np.flatnonzero(far == 0), np.flatnonzero(far < 0)
+        k = len(near)
+        gains = (sides[:, below] * caps[below]) @ problem.rows[below]
+        hinge_cost = np.where(far[pairs[:, 1]] < 0, caps[pairs[:, 1]], 0.0)
+        cost = np.r_[-gains.ravel(), np.ones(q), hinge_cost, caps[near]]
+        rhs = np.r_[-problem.demand[near] / size, np.zeros(2 * len(pairs) + k + q * (r + 1))]
         cones = [clarabel.NonnegativeConeT(2 * (k + len(pairs))), *[clarabel.SecondOrderConeT(r + 1)] * q]
         settings = clarabel.DefaultSettings()
         settings.verbose = False
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
-        blocks = _constraints(problem.rows, sides, pairs)
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tol
+        settings.time_limit = seconds
+        blocks = _constraints(problem.rows, sides, pairs, near)
         # Of Clarabel's two factorisations the simpler one is the faster up to about so many entries
         # (measured: 1.5 to 4 times at 7e4 entries of 200 rows); its own choice falls on the other from 4e4.
         if blocks.nnz <= 100_000:
@@ -155,7 +194,9 @@ class ReducedProgram:
             raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
         x, z = np.asarray(answer.x), np.asarray(answer.z)
         neurons = Neurons(U=size * x[: q * r].reshape(q, r), signs=self._directions.signs)
-        return neurons, np.maximum(z[:k], 0.0)
+        mu = np.where(far < 0, caps, 0.0)
+        mu[near] = np.maximum(z[:k], 0.0)
+        return neurons, mu
 
 
 def resolved(problem: Problem, neurons: Neurons) -> Reduced:
@@ -175,21 +216,30 @@ def resolved(problem: Problem, neurons: Neurons) -> Reduced:
 
 
 def _constraints(
-    rows: Float[np.ndarray, "k r"], sides: Float[np.ndarray, "q k"], pairs: np.ndarray
+    rows: Float[np.ndarray, "k r"],
+    sides: Float[np.ndarray, "q k"],
+    pairs: np.ndarray,
+    near: Int[np.ndarray, " m"],
 ) -> sparse.csc_matrix:
-    """The matrix A of ``A x + s = b``, s in the cones; columns: u (q r), sizes (q), hinges, slacks (k)."""
-    (q, k), r = sides.shape, rows.shape[1]
+    """The matrix A of ``A x + s = b``, s in the cones; columns: u (q r), sizes (q), hinges, slacks (m).
+
+    The rows `near` have a margin; a hinge of another only has its own two inequalities.
+    """
+    q, r, k = len(sides), rows.shape[1], len(near)
     n_hinges = len(pairs)
     neuron, row = pairs.T
-    used_row, used_neuron = np.nonzero(sides.T)
+    used_row, used_neuron = np.nonzero(sides[:, near].T)
     linear = sparse.csr_array(
         (
-            (sides[used_neuron, used_row, None] * rows[used_row]).ravel(),
+            (sides[used_neuron, near[used_row], None] * rows[near[used_row]]).ravel(),
             (np.repeat(used_row, r), (used_neuron[:, None] * r + np.arange(r)).ravel()),
         ),
         shape=(k, q * r),
     )
-    hinge_of_row = sparse.csr_array((np.ones(n_hinges), (row, np.arange(n_hinges))), shape=(k, n_hinges))
+    place = np.full(len(rows), -1)
+    place[near] = np.arange(k)
+    own = np.flatnonzero(place[row] >= 0)
+    hinge_of_row = sparse.csr_array((np.ones(len(own)), (place[row[own]], own)), shape=(k, n_hinges))
     columns = neuron[:, None] * r + np.arange(r)
     through = sparse.csr_array(
         (rows[row].ravel(), (np.repeat(np.arange(n_hinges), r), columns.ravel())), shape=(n_hinges, q * r)

@@ -1,0 +1,289 @@
+"""Soft margins: column generation on all rows, whose network is good whenever it is stopped.
+
+With noise most rows carry a multiplier: those that fall short have it at its cap, and a working set without
+them says nothing of the whole. Here every network is judged on all rows, and so are the multipliers.
+
+"directions": the central linear master and the local search play until the gap is a few thousandths.
+"patterns": the reduced program moves the neurons themselves, which the linear master can only approach by
+ever more directions; rounds of the latter bring new activities.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu.errors import SolverError
+from convexrelu.oracle import DualNorm
+from convexrelu.oracle.near_ascent import ascend
+from convexrelu.oracle.neuron import CONE_RANK
+from convexrelu.solvers.central_master import CentralMaster
+from convexrelu.solvers.column_generation import PER_ROUND, Candidate, first_directions, unpriced
+from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.linear_master import Master
+from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.reduced_program import ReducedProgram
+
+__all__ = ["SoftMargin", "soft_margin_pays"]
+
+_LOGGER = logging.getLogger("convexrelu")
+
+HANDED_OVER = 3e-3  # estimated gap at which the linear master hands over
+BETWEEN = 4  # rounds of the linear master between two reduced programs
+MAX_ROUNDS = 1000
+SHARE = 0.2  # of the open gap, to which the linear master is solved
+STARTS = 50  # of the local search for one sign, anywhere; half as many near rows
+FOLLOWED = 30  # of the neurons, the largest: starts as well
+WIDER = 8  # times as many starts, before the local search is believed that nothing violates
+EXACT = 1e-9  # the least tolerance that the oracle is asked for
+VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
+THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
+MOST = 200  # directions, beyond which those that are not in use are dropped
+
+
+def soft_margin_pays(problem: Problem) -> bool:
+    """Whether slack is cheap enough that many rows will have some, and the rows are not too many for it.
+
+    Else a working set of them is the better way, as for the hard margin.
+    """
+    return problem.soft and len(problem.y) <= 50_000 and float(problem.caps.max(initial=0.0)) <= 1e3
+
+
+@dataclass(kw_only=True, eq=False)
+class _Multipliers:
+    """Multipliers and the largest correlation that is known of them."""
+
+    mu: Float[np.ndarray, " k"]
+    largest: float
+
+    def bound(self, problem: Problem) -> float:
+        """The lower bound, if no direction correlates more."""
+        return float(problem.demand @ self.mu) / max(self.largest, 1.0)
+
+
+class SoftMargin:
+    """Neurons and multipliers of a soft-margin problem, the best so far of each.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a finite price of slack.
+    tol : float
+        Relative gap asked for.
+    clock : SolverClock
+        When it expires, :meth:`solve` ends with what there is.
+    rng : Generator
+        Of the local search's starts.
+    proof_clock : SolverClock
+        When it expires, so does the oracle's search.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        tol: float,
+        clock: SolverClock,
+        rng: np.random.Generator,
+        proof_clock: SolverClock,
+    ) -> None:
+        self.problem, self.tol, self.clock, self.rng = problem, tol, clock, rng
+        self.proof_clock = proof_clock
+        self.neurons = problem.empty_neurons
+        self.value = float(problem.caps @ problem.demand)
+        mu = np.minimum(problem.caps, 1.0)
+        self.best = _Multipliers(mu=mu, largest=float(mu.sum()))
+        self.master = CentralMaster(problem)
+
+    @property
+    def gap(self) -> float:
+        """The relative gap, if the local search has missed nothing."""
+        return 1.0 - self.best.bound(self.problem) / self.value if self.value > 0 else 0.0
+
+    def solve(self, start: Neurons) -> Candidate:
+        """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
+        self.offer(start)
+        self.master.add(start.normalized().joined(first_directions(self.problem)))
+        self.priced(self.problem.caps)  # where slack is cheap enough, these are the optimum
+        wanted = 0.5 * self.tol
+        while True:
+            self._directions(max(HANDED_OVER, wanted), MAX_ROUNDS)
+            before = np.inf
+            # what no longer shrinks is rounding, or no local search finds it
+            while wanted < self.gap < 0.9 * before and not self.clock.expired():
+                before = self.gap
+                self._vertex()
+                self._patterns(wanted)
+            self._vertex()
+            self._thin()
+            norm = self._asked(stop_above=1 + self._allowed())
+            if self.clock.expired() and norm.value > 1 + self._allowed():  # too late for another round
+                norm = self._asked()
+            if self.clock.expired() or norm.value <= 1 + self._allowed():
+                return Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
+            _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
+            found = norm.direction @ self.problem.basis
+            near = found + np.vstack(
+                [np.zeros_like(found), 0.05 * self.rng.normal(size=(STARTS, len(found)))]
+            )
+            self._violating(self.best.mu, norm.sign, near / np.linalg.norm(near, axis=1, keepdims=True))
+
+    def _allowed(self) -> float:
+        """By how much the dual norm of the best multipliers may exceed one, for the gap asked for."""
+        bound = float(self.problem.demand @ self.best.mu)
+        return max(bound / (self.value * (1 - self.tol)) - 1, 0.0) if self.value > 0 else np.inf
+
+    def _asked(self, stop_above: float = np.inf) -> DualNorm:
+        """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for.
+
+        A value above `stop_above` will do instead.
+        """
+        norm, problem, clock = unpriced(self.problem), self.problem, self.proof_clock
+        if problem.rows.shape[1] > CONE_RANK or clock.expired():
+            return norm
+        # where the multipliers are not good enough, a bound is sought that loses little beside them
+        tol = max(self._allowed() - max(self.best.largest - 1, 0.0), 0.1 * self.gap, EXACT)
+        with clock.interruption.ending():
+            limit = None if np.isinf(clock.limit) else 0.9 * clock.left
+            norm = problem.dual_norm(self.best.mu, tol=tol, time_limit=limit, stop_above=stop_above)
+        bound = float(problem.demand @ self.best.mu) / max(norm.upper_bound, 1.0)
+        self._note("oracle", len(self.neurons), bound=bound)
+        return norm
+
+    def _thin(self) -> None:
+        """Set the smallest multipliers to zero: the oracle searches fewer rows, and the bound hardly falls.
+
+        In the middle of the optimal face those of rows beyond their margins are small, but not zero.
+        """
+        shares = self.problem.demand * self.best.mu
+        order = np.argsort(self.best.mu)
+        small = order[np.cumsum(shares[order]) <= THINNED * self.tol * shares.sum()]
+        mu = self.best.mu.copy()
+        mu[small] = 0.0
+        # the dual norm moves by no more than the sum of what is dropped, as the rows are units
+        largest = self.best.largest + float(self.best.mu[small].sum())
+        if largest <= 1 + THINNED * self.tol:
+            self.best = _Multipliers(mu=mu, largest=largest)
+
+    def _vertex(self) -> None:
+        """Mix the neurons anew, by a vertex of the linear master: no more of them than rows at a margin."""
+        if len(self.neurons) <= self.problem.rows.shape[1] + 1:
+            return
+        master = Master(self.problem, penalty=np.inf)
+        master.add(self.neurons.normalized())
+        try:
+            mix = master.solve(seconds=max(self.clock.left, 1.0))
+        except SolverError as error:
+            _LOGGER.info("%s", error)
+            return
+        # a share of the tolerance, which the linear solver's is within, buys the fewer neurons
+        value = self.problem.objective(mix.neurons)
+        if value <= self.value * (1 + 1e-3 * self.tol):
+            self.neurons, self.value = mix.neurons, value
+        self.priced(np.minimum(mix.mu, self.problem.caps))
+
+    def _directions(self, wanted: float, rounds: int) -> None:
+        """Let the linear master and the local search play until the gap is small, or nothing violates."""
+        for _ in range(rounds):
+            before = self.gap
+            mix = self.master.solve(max(SHARE * max(self.gap, 0.0), 1e-10))
+            self.offer(mix.neurons)
+            violators = self.priced(mix.mu)
+            self._note("directions", len(self.master))
+            if self.clock.expired():
+                break
+            if self.gap > wanted and len(violators):
+                continue
+            if not len(self.priced(mix.mu, wider=WIDER)) and (self.gap <= wanted or self.gap > 0.9 * before):
+                break  # what is open is what the master's own rounding leaves
+
+    def _patterns(self, wanted: float) -> None:
+        """Reduced programs until the gap is small, or no neuron with a new activity violates."""
+        program = ReducedProgram(self.problem)
+        program.add(self.neurons)
+        for _ in range(MAX_ROUNDS):
+            if not len(program) or self.clock.expired():
+                break
+            try:
+                answer = program.solve(
+                    penalty=np.inf,
+                    size=self.value,
+                    outputs=self.problem.outputs(self.neurons),
+                    tol=max(1e-10, 1e-3 * self.tol),
+                    seconds=max(self.clock.left, 0.1),
+                )
+            except SolverError as error:  # the linear master goes on from what there is
+                _LOGGER.info("%s", error)
+                break
+            self.offer(answer.neurons)
+            violators = self.priced(np.minimum(answer.mu, self.problem.caps))
+            self._note("patterns", len(program))
+            if self.gap <= wanted:
+                break
+            self.master.add(answer.neurons.normalized())
+            new = program.add(violators)
+            if answer.settled and not new:
+                break
+            self._directions(wanted, BETWEEN)
+            self._vertex()
+            program.add(self.neurons)
+
+    def priced(self, mu: Float[np.ndarray, " k"], *, wider: int = 1) -> Neurons:
+        """Return neurons that violate at these multipliers; they are kept if no others bound as well."""
+        found, largest = self.problem.empty_neurons, 0.0
+        followed = self.neurons.kept(np.argsort(-np.linalg.norm(self.neurons.U, axis=1))[:FOLLOWED])
+        for sign in (1.0, -1.0):
+            own = followed.kept(followed.signs == sign).normalized().U
+            weights = sign * self.problem.y * mu
+            violators, value = self._violating(mu, sign, np.vstack([own, self._starts(weights, wider)]))
+            found, largest = found.joined(violators), max(largest, value)
+        now = _Multipliers(mu=mu, largest=largest)
+        if now.bound(self.problem) > self.best.bound(self.problem):
+            self.best = now
+        return found
+
+    def _violating(
+        self, mu: Float[np.ndarray, " k"], sign: float, starts: Float[np.ndarray, "s r"]
+    ) -> tuple[Neurons, float]:
+        """Return the violators that starts lead to, which the master then knows, and the largest value."""
+        problem = self.problem
+        ends, values = ascend(problem.rows, sign * problem.y * mu, starts)
+        order = np.argsort(-values)
+        order = order[values[order] > 1 + VIOLATED]
+        # ends on one maximum agree to rounding
+        _, first = np.unique(np.round(ends[order], 6), axis=0, return_index=True)
+        kept = order[np.sort(first)[:PER_ROUND]]
+        found = Neurons(U=ends[kept], signs=np.full(len(kept), sign))
+        if len(found):
+            # the best multipliers are judged by all directions that are found
+            known = float((self.best.mu @ problem.features(found)).max())
+            self.best.largest = max(self.best.largest, known)
+            if len(self.master) > MOST:
+                self.master.drop_idle()
+            self.master.add(found)
+        return found, float(values.max(initial=0.0))
+
+    def _starts(self, weights: Float[np.ndarray, " k"], wider: int) -> Float[np.ndarray, "s r"]:
+        """Return random starts: anywhere, and near rows that pull."""
+        rows, size = self.problem.rows, wider * STARTS
+        pulling = np.flatnonzero(weights > 0)
+        chosen = rows[self.rng.choice(pulling, size=size // 2)] if len(pulling) else rows[:0]
+        starts = np.vstack(
+            [chosen + 0.1 * self.rng.normal(size=chosen.shape), self.rng.normal(size=(size, rows.shape[1]))]
+        )
+        directions: np.ndarray = starts / np.linalg.norm(starts, axis=1, keepdims=True)
+        return directions
+
+    def offer(self, neurons: Neurons) -> None:
+        """Keep the neurons if they are the best on all rows."""
+        value = self.problem.objective(neurons)
+        if value < self.value:
+            self.neurons, self.value = neurons, value
+
+    def _note(self, phase: str, n_neurons: int, *, bound: float | None = None) -> None:
+        scale = self.problem.scale
+        bound = self.best.bound(self.problem) if bound is None else bound
+        self.clock.note(phase, objective=self.value * scale, bound=bound * scale, n_neurons=n_neurons)
