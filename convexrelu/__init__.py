@@ -38,7 +38,13 @@ if TYPE_CHECKING:
     from convexrelu.oracle import Correlation, maximize_correlation
     from convexrelu.programs import dual_program, primal_program
     from convexrelu.pursuit import PursuitResult, neuron_pursuit
-    from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, solve_max_margin
+    from convexrelu.solvers import (
+        MaxMarginPath,
+        MaxMarginSolution,
+        MultiClassSolution,
+        max_margin_path,
+        solve_max_margin,
+    )
     from convexrelu.training import Trajectory, alignment_flow, gradient_descent, gradient_flow
     from convexrelu.verify import LimitReport, verify_gradient_descent
 
@@ -63,7 +69,13 @@ _HOME = {
     "oracle": ["Correlation", "maximize_correlation"],
     "programs": ["dual_program", "primal_program"],
     "pursuit": ["PursuitResult", "neuron_pursuit"],
-    "solvers": ["MaxMarginSolution", "MultiClassSolution", "solve_max_margin"],
+    "solvers": [
+        "MaxMarginPath",
+        "MaxMarginSolution",
+        "MultiClassSolution",
+        "max_margin_path",
+        "solve_max_margin",
+    ],
     "training": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
     "verify": ["LimitReport", "verify_gradient_descent"],
 }
@@ -80,6 +92,7 @@ __all__ = [
     "InvalidInputError",
     "KKTReport",
     "LimitReport",
+    "MaxMarginPath",
     "MaxMarginSolution",
     "MultiClassCertificate",
     "MultiClassSolution",
@@ -103,6 +116,7 @@ __all__ = [
     "is_orthogonally_separable",
     "is_spike_free",
     "iter_patterns",
+    "max_margin_path",
     "maximize_correlation",
     "maximize_ncf",
     "ncf_stationarity",

@@ -24,7 +24,7 @@ NAMES = {
     *("FeedForward", "PowerLeakyReLU", "NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"),
     *("TwoLayerReLU", "datasets"),
     *("dual_program", "primal_program"),
-    *("MaxMarginSolution", "MultiClassSolution", "solve_max_margin"),
+    *("MaxMarginPath", "MaxMarginSolution", "MultiClassSolution", "max_margin_path", "solve_max_margin"),
     *("Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"),
     *("Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"),
     *("LimitReport", "verify_gradient_descent"),

@@ -2,6 +2,14 @@
 
 from convexrelu.solvers.feasibility import check_feasible
 from convexrelu.solvers.max_margin import solve_max_margin
+from convexrelu.solvers.path import MaxMarginPath, max_margin_path
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 
-__all__ = ["MaxMarginSolution", "MultiClassSolution", "check_feasible", "solve_max_margin"]
+__all__ = [
+    "MaxMarginPath",
+    "MaxMarginSolution",
+    "MultiClassSolution",
+    "check_feasible",
+    "max_margin_path",
+    "solve_max_margin",
+]

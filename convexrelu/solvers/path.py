@@ -1,0 +1,137 @@
+"""A path of soft margins: one data set, many prices of slack, each solution the start of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._clock import Clock
+from convexrelu._status import Status
+from convexrelu._typing import ArrayLike, RNGLike
+from convexrelu._validation import as_generator, as_penalty, check_seconds
+from convexrelu.errors import InvalidInputError
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.solvers.max_margin import solve_max_margin
+from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
+
+__all__ = ["MaxMarginPath", "max_margin_path"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxMarginPath:
+    """Solutions for several prices of slack; iterating over it gives them in order.
+
+    Attributes
+    ----------
+    Cs : (q,) float array
+        The prices.
+    points : tuple of q MaxMarginSolution, or MultiClassSolution for K > 2 classes
+        Each with its own certificate.
+    """
+
+    Cs: Float[np.ndarray, " q"]
+    points: tuple[MaxMarginSolution | MultiClassSolution, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[MaxMarginSolution | MultiClassSolution]:
+        return iter(self.points)
+
+    def __getitem__(self, k: int) -> MaxMarginSolution | MultiClassSolution:
+        return self.points[k]
+
+    @property
+    def objectives(self) -> Float[np.ndarray, " q"]:
+        """The objectives: upper bounds on P*, which grows with C and is concave in it."""
+        return np.array([point.objective for point in self.points])
+
+    @property
+    def lower_bounds(self) -> Float[np.ndarray, " q"]:
+        """The certified lower bounds on P*."""
+        return np.array([point.lower_bound for point in self.points])
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  C = {C:g}: {point.status}, {point.lower_bound:.6g} <= P* <= {point.objective:.6g}, "
+            f"gap {point.gap:.1e}"
+            for C, point in zip(self.Cs, self.points, strict=True)
+        ]
+        return "\n".join([f"MaxMarginPath({len(self)} prices of slack", *lines]) + ")"
+
+
+def max_margin_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    Cs: ArrayLike,
+    *,
+    tol: float = 1e-6,
+    time_limit: float | None = None,
+    rng: RNGLike = None,
+    progress: bool = False,
+) -> MaxMarginPath:
+    """Return the max-margin networks for several prices of slack, each certified.
+
+    Every point is what :func:`solve_max_margin` returns for its C, begun with the network of the point before
+    it: give the prices in order, cheap slack first.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        The data.
+    y : (n,) array
+        Labels, as in :func:`solve_max_margin`.
+    Cs : (q,) array
+        Prices of slack, positive; inf is the hard margin.
+    tol : float, default 1e-6
+        Certified relative gap at which a point is "optimal". A path is mostly looked at: 1e-2 takes a
+        fraction of the time.
+    time_limit : float, optional
+        Seconds for the whole path. Each point may use its share of what is left.
+    rng : int, Generator or None
+        As in :func:`solve_max_margin`.
+    progress : bool, default False
+        Show both bounds closing in, point by point.
+
+    Returns
+    -------
+    MaxMarginPath
+        One solution for each price; after Ctrl-C only those until then.
+
+    Raises
+    ------
+    InvalidInputError
+        If Cs is not a vector of positive numbers, or an argument is not what it must be.
+    InfeasibleError, SolverError
+        As :func:`solve_max_margin`.
+
+    Examples
+    --------
+    >>> path = max_margin_path([[1.0, 0.2], [-0.2, 1.0], [0.9, 0.3]], [1, -1, -1], [0.1, 1.0, 10.0])
+    >>> [round(value, 3) for value in path.objectives.tolist()]
+    [0.3, 2.02, 15.667]
+    """
+    prices = np.asarray(Cs, dtype=object)
+    if prices.ndim != 1 or not len(prices):
+        raise InvalidInputError(f"Cs must be a vector of at least one price, got shape {prices.shape}")
+    values = [as_penalty(C) for C in prices]
+    clock = Clock(limit=check_seconds(time_limit))
+    sources = as_generator(0 if rng is None else rng).spawn(len(values))
+    points: list[MaxMarginSolution | MultiClassSolution] = []
+    start: TwoLayerReLU | list[TwoLayerReLU] | None = None
+    for k, C in enumerate(values):
+        seconds = None if time_limit is None else max(clock.left / (len(values) - k), 1e-3)
+        point = solve_max_margin(
+            X, y, C=C, tol=tol, start=start, time_limit=seconds, rng=sources[k], progress=progress
+        )
+        points.append(point)
+        if point.status == Status.INTERRUPTED:
+            break
+        if isinstance(point, MaxMarginSolution):
+            start = point.network
+        else:
+            start = [part.network for part in point.solutions]
+    return MaxMarginPath(Cs=np.array(values[: len(points)]), points=tuple(points))
