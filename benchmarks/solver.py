@@ -6,6 +6,10 @@ the growth with n and d; their rows take the places of older ones, or are printe
 another machine or other versions. Names: FAMILY-NxD, with family teacher, random, moons (with a bias column)
 or orthogonal, and the data sets listed in NAMED.
 
+`--noisy [NAME ...]` prints another table and writes `benchmarks/results/noisy.json`: soft margins of noisy
+data (NOISY) at several time limits, beside what the plain master of `plain_master.py` reaches in the same
+processor seconds.
+
 Each instance has a process of its own, so that memory is its own. Kernels are compiled before, by solving
 twelve of its rows; what takes less than ten seconds runs up to three times and the fastest counts. Seconds of
 a phase are those since the round before was noted; what the last certificate takes is "rest".
@@ -14,6 +18,7 @@ a phase are those since the round before was noted; what the last certificate ta
 import argparse
 import json
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -64,6 +69,19 @@ QUICK = [
     "wine-pca-4",
 ]
 TIME_LIMITS = dict.fromkeys(("digits-0-1", "digits-3-8", "breast-cancer", "random-100x8"), 60.0)
+# data, C, relative gap asked for
+NOISY = {
+    **{f"moons-2000-C{C:g}": ("moons-2000", C, 1e-6) for C in (0.01, 0.1, 1.0, 10.0)},
+    "moons-10000-C1": ("moons-10000", 1.0, 1e-4),
+    "classification-500x6-C0.01": ("classification-500x6", 0.01, 1e-2),
+    "classification-500x6-C0.1": ("classification-500x6", 0.1, 1e-2),
+    "classification-500x6-C1": ("classification-500x6", 1.0, 3e-2),
+    **{f"diabetes-C{C:g}": ("diabetes", C, 0.15) for C in (0.1, 1.0)},
+    **{f"classification-500x11-C{C:g}": ("classification-500x11", C, 0.15) for C in (0.1, 1.0)},
+    **{f"breast-cancer-C{C:g}": ("breast-cancer", C, 5e-2) for C in (0.01, 0.1)},
+}
+NOISY_LIMITS = [3.0, 10.0, 30.0, 60.0]
+NOISY_RESULTS = record.RESULTS / "noisy.json"
 SCALING_N = [f"teacher-{n}x4" for n in (200, 500, 1000, 2000, 5000, 10000, 20000)]
 SCALING_D = [f"teacher-200x{d}" for d in range(2, 9)]
 
@@ -108,11 +126,34 @@ def orthogonal(n: int, d: int) -> Data:
     return X, np.where(np.arange(n) < half, 1.0, -1.0)
 
 
+def noisy(name: str) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return standardised rows with a bias column, labels and C of a noisy instance."""
+    from sklearn.datasets import load_breast_cancer, load_diabetes, make_classification, make_moons
+    from sklearn.preprocessing import StandardScaler
+
+    source, C, _ = NOISY[name]
+    if source.startswith("moons"):
+        X, y = make_moons(int(source.split("-")[1]), noise=0.25, random_state=0)
+    elif source == "classification-500x6":
+        X, y = make_classification(500, 5, n_informative=4, n_redundant=0, flip_y=0.05, random_state=0)
+    elif source == "classification-500x11":
+        X, y = make_classification(500, 10, n_informative=6, n_redundant=2, flip_y=0.05, random_state=0)
+    elif source == "diabetes":
+        X, target = load_diabetes(return_X_y=True)
+        y = (target > np.median(target)).astype(int)
+    else:
+        X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    return np.c_[X, np.ones(len(X))], np.where(y == y.max(), 1.0, -1.0), C
+
+
 FAMILIES = {"teacher": teacher, "random": record.random_labels, "moons": moons, "orthogonal": orthogonal}
 
 
 def instance(name: str) -> str:
-    """Return the name if it is one."""
+    """Return the name if it is one (of a noisy instance: NAME@LIMIT)."""
+    if name.split("@")[0] in NOISY:
+        return name
     drawn = re.fullmatch(r"([a-z]+)-(\d+)x(\d+)", name)
     if name in NAMED or (drawn and drawn[1] in FAMILIES):
         return name
@@ -174,6 +215,81 @@ def solve(name: str) -> record.Row:
         "peak_megabytes": record.peak_megabytes(),
         "phase_seconds": phases,
     }
+
+
+def solve_noisy(name: str, limit: float) -> record.Row:
+    import plain_master
+
+    import convexrelu as cr
+
+    X, y, C = noisy(name)
+    few = np.linspace(0, len(X) - 1, 60).astype(int)
+    cr.solve_max_margin(X[few], y[few], C=C, tol=1e-2, time_limit=4 * WARM_UP_SECONDS)
+    wall, cpu = time.perf_counter(), time.process_time()
+    solution = cr.solve_max_margin(X, y, C=C, tol=NOISY[name][2], time_limit=limit)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    searched = [entry.seconds for entry in solution.history if entry.phase in ("directions", "patterns")]
+    rounds = list(plain_master.objectives(X, y, C, max(cpu, limit)))
+    return {
+        "time_limit": limit,
+        "wall_seconds": wall,
+        "cpu_seconds": cpu,
+        "search_seconds": max(searched, default=0.0),
+        "objective": solution.objective,
+        "lower_bound": solution.lower_bound,
+        "gap": solution.gap,
+        "status": solution.status,
+        "neurons": solution.network.n_neurons,
+        "plain": plain_master.best_until(rounds, max(cpu, limit)),
+        "plain_seconds": rounds[-1][0] if rounds else 0.0,
+    }
+
+
+NOISY_COLUMNS = [
+    "instance",
+    "limit s",
+    "wall s",
+    "CPU s",
+    "of which search, wall s",
+    "objective",
+    "lower bound",
+    "gap",
+    "status",
+    "neurons",
+    "plain master",
+    "in CPU s",
+]
+
+
+def noisy_line(row: record.Row) -> list[str]:
+    if "error" in row:
+        return [row["name"], row["error"], *[""] * (len(NOISY_COLUMNS) - 2)]
+    return [
+        row["name"],
+        f"{row['time_limit']:g}",
+        f"{row['wall_seconds']:.1f}",
+        f"{row['cpu_seconds']:.1f}",
+        f"{row['search_seconds']:.1f}",
+        f"{row['objective']:.8g}",
+        f"{row['lower_bound']:.8g}",
+        f"{row['gap']:.1e}",
+        row["status"].replace("_", " "),
+        str(row["neurons"]),
+        f"{row['plain']:.8g}",
+        f"{row['plain_seconds']:.1f}",
+    ]
+
+
+def run_noisy(names: list[str], limits: list[float]) -> None:
+    here = record.circumstances("numpy", "scipy", "numba", "highspy", "clarabel", "scikit-learn")
+    rows = []
+    for name in names:
+        for limit in limits:
+            row = {"name": name} | record.worker("solver.py", f"{name}@{limit:g}", limit=LIMIT)
+            print("  ".join(noisy_line(row)), flush=True)
+            rows.append(row)
+    record.write(NOISY_RESULTS, here | {"rows": rows})
+    record.print_table(record.in_words(here), NOISY_COLUMNS, map(noisy_line, rows))
 
 
 COLUMNS = [
@@ -283,11 +399,21 @@ def main() -> None:
     part.add_argument("--only", nargs="+", type=instance, metavar="NAME", help="these instances")
     part.add_argument("--quick", action="store_true", help="instances of a few seconds, and the scaling")
     part.add_argument("--scaling", action="store_true", help="only the scaling in n and d")
+    part.add_argument(
+        "--noisy", nargs="*", choices=[[], *NOISY], metavar="NAME", help="soft margins of noisy data"
+    )
+    parser.add_argument(
+        "--limits", nargs="+", type=float, default=NOISY_LIMITS, help="of the noisy instances"
+    )
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds for one instance's process")
     part.add_argument("--worker", type=instance, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(solve(arguments.worker)))
+        name, _, limit = arguments.worker.partition("@")
+        print(json.dumps(solve_noisy(name, float(limit)) if limit else solve(name)))
+        return
+    if arguments.noisy is not None:
+        run_noisy(arguments.noisy or list(NOISY), arguments.limits)
         return
     here = record.circumstances("numpy", "scipy", "numba", "highspy", "clarabel", "scs", "scikit-learn")
     scaling = [*SCALING_N, *SCALING_D]
