@@ -6,20 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convexrelu.errors import InvalidInputError
-from convexrelu.losses import get_loss
+from convexrelu.losses import _LOSSES, get_loss
 
-NAMES = ["logistic", "exponential", "square"]
+OF_MARGINS = [name for name in _LOSSES if name != "correlation"]
 EXTREMES = np.array([-1e300, -1e6, -800.0, -40.0, -1.0, 0.0, 1.0, 35.9, 36.1, 700.0, 1e6, 1e300])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_MARGINS)
 def test_slope_is_minus_the_derivative(name):
     loss, q, step = get_loss(name), np.linspace(-5, 5, 41), 1e-5
     difference = (loss.value(q - step) - loss.value(q + step)) / (2 * step)
     np.testing.assert_allclose(loss.slope(q), difference, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "correlation"])
+@pytest.mark.parametrize("name", sorted(_LOSSES))
 def test_slope_is_minus_the_derivative_in_the_output_for_any_target(name):
     rng, step = np.random.default_rng(0), 1e-5
     f, y = rng.normal(size=(2, 30)), rng.normal(size=30)
@@ -29,7 +29,7 @@ def test_slope_is_minus_the_derivative_in_the_output_for_any_target(name):
     np.testing.assert_allclose(loss.slope(f, y), difference, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "correlation"])
+@pytest.mark.parametrize("name", sorted(_LOSSES))
 def test_with_labels_a_loss_is_that_of_the_margin(name):
     rng, loss = np.random.default_rng(1), get_loss(name)
     f, y = 10 * rng.normal(size=50), np.where(rng.random(50) < 0.5, 1.0, -1.0)
@@ -38,10 +38,10 @@ def test_with_labels_a_loss_is_that_of_the_margin(name):
 
 
 def test_every_loss_has_a_number_of_its_own():
-    assert len({get_loss(name).code for name in [*NAMES, "correlation"]}) == 4
+    assert len({loss.code for loss in _LOSSES.values()}) == len(_LOSSES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_MARGINS)
 def test_logarithms_agree_with_the_values(name):
     loss, q = get_loss(name), np.linspace(-30, 0.9, 100)
     np.testing.assert_allclose(np.exp(loss.log_value(q)), loss.value(q), rtol=1e-13)
@@ -65,7 +65,7 @@ def test_logistic_against_the_series_beyond_the_switch():
     np.testing.assert_allclose(get_loss("logistic").log_value(q), -q - x / 2 + 5 * x**2 / 24, rtol=2e-16 * 10)
 
 
-@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=6), st.sampled_from(NAMES))
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=6), st.sampled_from(OF_MARGINS))
 def test_relative_slopes_sum_to_one_and_keep_proportions(margins, name):
     loss, q = get_loss(name), np.array(margins)
     weights = loss.relative_slope(q)
@@ -76,7 +76,7 @@ def test_relative_slopes_sum_to_one_and_keep_proportions(margins, name):
         np.testing.assert_allclose(weights * np.abs(slopes).sum(), slopes, rtol=1e-9, atol=1e-300)
 
 
-@given(st.lists(st.floats(-600, 600), min_size=1, max_size=6), st.sampled_from(NAMES))
+@given(st.lists(st.floats(-600, 600), min_size=1, max_size=6), st.sampled_from(OF_MARGINS))
 def test_log_total_is_the_logarithm_of_the_sum(margins, name):
     loss, q = get_loss(name), np.array(margins)
     total = loss.value(q).sum()
@@ -96,3 +96,38 @@ def test_log_total_of_vanishing_losses():
 def test_unknown_loss_lists_the_names(name):
     with pytest.raises(InvalidInputError, match="'logistic', 'exponential', 'square'"):
         get_loss(name)
+
+
+OUTPUTS, LABELS = np.array([0.7, -1.3, 2.1, 0.4, 0.9]), np.array([1.0, 1.0, -1.0, -1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", OF_MARGINS)
+def test_descent_of_two_layers_weighs_samples_by_the_slope(name):
+    from convexrelu.training.kernels.sample_weights import weigh
+
+    loss, q, n = get_loss(name), OUTPUTS.copy(), len(LABELS)
+    weights = np.empty(n)
+    log_scale, log_loss = weigh(LABELS, n, q, loss.code, True, np.empty(n), weights)
+    np.testing.assert_allclose(weights * math.exp(log_scale), loss.slope(OUTPUTS, LABELS), rtol=1e-12)
+    assert math.exp(log_loss) == pytest.approx(loss.value(OUTPUTS, LABELS).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(_LOSSES))
+def test_descent_of_deep_networks_weighs_samples_by_the_slope(name):
+    from convexrelu.training.kernels.feed_forward import _residuals
+
+    loss, weights = get_loss(name), np.empty((1, len(LABELS)))
+    total = _residuals(OUTPUTS[None, :], LABELS[None, :], loss.code, 1.0, weights)
+    np.testing.assert_allclose(weights[0], loss.slope(OUTPUTS, LABELS), rtol=1e-12)
+    assert total == pytest.approx(loss.value(OUTPUTS, LABELS).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OF_MARGINS)
+def test_the_flow_weighs_samples_by_the_slope(name):
+    """One neuron e^r (v, b) in one dimension, v = b = 1 and r = 0, whose outputs are the inputs."""
+    from convexrelu.training.flow.step import fill_weights
+
+    loss, weights = get_loss(name), np.empty(len(LABELS))
+    state = np.array([1.0, 1.0, 0.0, 0.0])
+    log_pace = fill_weights(OUTPUTS[None, :], LABELS, np.ones((1, 5)), loss.code, state, weights)
+    np.testing.assert_allclose(weights * math.exp(-log_pace), loss.slope(OUTPUTS, LABELS), rtol=1e-12)
