@@ -16,7 +16,7 @@ from convexrelu._validation import as_generator
 from convexrelu.ncf import check_rank_one, maximize_ncf
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
 from convexrelu.papers.claims import Claim, ReproducedFigure
-from convexrelu.papers.saddle_settings import sphere
+from convexrelu.papers.saddle_settings import descend, sphere
 from convexrelu.planar import planar_kkt_points
 from convexrelu.plotting import (
     branching_figure,
@@ -26,7 +26,7 @@ from convexrelu.plotting import (
     weights_figure,
 )
 from convexrelu.saddles import ncf_cosines
-from convexrelu.training import DeepTrajectory, gradient_descent, ncf_flow
+from convexrelu.training import DeepTrajectory, ncf_flow
 
 __all__ = ["figures"]
 
@@ -40,7 +40,6 @@ NEAR_KKT = 1e-3
 
 N_SEEDS = 10  # of the planar experiments: shares are of all their neurons
 STEP_SIZE = 5e-4  # of the planar experiments: ten times the paper's, still small
-MOST_STEPS, N_RECORDS = 300_000, 300
 
 
 def figures(rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
@@ -78,26 +77,19 @@ def _one_layer(U: Float[np.ndarray, "m 2"]) -> FeedForward:
     return FeedForward([U, np.ones((1, len(U)))], SQUARED, trainable=[True, False])
 
 
-def _planar_run(
-    X: Float[np.ndarray, "n 2"], y: Float[np.ndarray, " n"], start: FeedForward, stop_loss: float
+def _run(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    start: FeedForward,
+    *,
+    step_size: float,
+    stop_loss: float,
 ) -> DeepTrajectory:
-    """Train in steps ten times the paper's until the loss has fallen a little; steps are recorded evenly."""
-    first = gradient_descent(
-        X,
-        y,
-        start,
-        step_size=STEP_SIZE,
-        n_steps=MOST_STEPS,
-        record=1,
-        stop_loss=stop_loss,
-        loss="square",
-        reduction="mean",
-    )
+    """Train until the loss has fallen to `stop_loss`, then again to record steps evenly up to that one."""
+    first = descend(X, y, start, step_size=step_size, n_steps=300_000, record=1, stop_loss=stop_loss)
     end = int(first.times[-1])
-    record = np.linspace(0, end, N_RECORDS).round()
-    return gradient_descent(
-        X, y, start, step_size=STEP_SIZE, n_steps=end, record=record, loss="square", reduction="mean"
-    )
+    record = np.linspace(0, end, 300).round()
+    return descend(X, y, start, step_size=step_size, n_steps=end, record=record)
 
 
 def _angles_at_end(path: DeepTrajectory, first: int = 0) -> Float[np.ndarray, " m"]:
@@ -111,7 +103,8 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
     for generator in rng.spawn(N_SEEDS):
         X, y = _planar_data(generator)
         start = _one_layer(1e-9 * generator.normal(size=(20, 2)))
-        path = _planar_run(X, y, start, LOSS_LEFT * 0.5 * float(np.mean(y**2)))
+        stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
+        path = _run(X, y, start, step_size=STEP_SIZE, stop_loss=stop)
         off = 1.0 - np.cos(planar_kkt_points(X, y, SQUARED).distances(_angles_at_end(path)))
         paths.append(path)
         shares.append(np.mean(off < NEAR_KKT))
@@ -178,7 +171,8 @@ def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
         X, y = _planar_data(generator)
         start = _one_layer(saddle + 1e-9 * generator.normal(size=(20, 2)))
         left = y - _one_layer(saddle)(X)
-        path = _planar_run(X, y, start, LOSS_LEFT * 0.5 * float(np.mean(left**2)))
+        stop = LOSS_LEFT * 0.5 * float(np.mean(left**2))
+        path = _run(X, y, start, step_size=STEP_SIZE, stop_loss=stop)
         kkt = planar_kkt_points(X, left, SQUARED)
         off = 1.0 - np.cos(kkt.distances(_angles_at_end(path, first=10)))
         growth = np.linalg.norm(path.weights[0][-1], axis=1) / np.linalg.norm(path.weights[0][0], axis=1)
@@ -224,23 +218,7 @@ def _early_run(
 ) -> DeepTrajectory:
     """Train from delta times the start until the loss has fallen a little; steps are ``pace / delta``."""
     stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
-    small, step = start.scaled_weights(delta), pace / delta
-    first = gradient_descent(
-        X,
-        y,
-        small,
-        step_size=step,
-        n_steps=MOST_STEPS,
-        record=1,
-        stop_loss=stop,
-        loss="square",
-        reduction="mean",
-    )
-    end = int(first.times[-1])
-    record = np.linspace(0, end, N_RECORDS).round()
-    return gradient_descent(
-        X, y, small, step_size=step, n_steps=end, record=record, loss="square", reduction="mean"
-    )
+    return _run(X, y, start.scaled_weights(delta), step_size=pace / delta, stop_loss=stop)
 
 
 def _second_over_first(values: Float[np.ndarray, " k"]) -> float:

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from convexrelu.datasets import load
 from convexrelu.ncf import maximize_ncf
@@ -21,7 +21,7 @@ from convexrelu.networks import GELU, RELU, Activation, FeedForward, PowerLeakyR
 from convexrelu.saddles import SaddleApproach, approach_of, limiting_path
 from convexrelu.training import DeepTrajectory, gradient_descent, gradient_flow
 
-__all__ = ["EXAMPLE_1_TARGETS", "RUNS", "SQUARES", "Run", "example_1", "near_saddle", "sphere"]
+__all__ = ["EXAMPLE_1_TARGETS", "RUNS", "SQUARES", "Run", "descend", "example_1", "near_saddle", "sphere"]
 
 SQUARES = PowerLeakyReLU(1.0, 2)
 
@@ -91,23 +91,10 @@ class Run:
         start = _gaussian(self.widths, self.activation, rng)
         start = start.scaled_weights(self.norm / start.norm)
         if not self.step_size:
-            return gradient_flow(
-                X,
-                y,
-                start,
-                t_max=self.length,
-                rtol=1e-6,
-                stop_gradient=self.stop_gradient or None,
-                loss="square",
-                reduction="mean",
-                record=400,
-                time_limit=None,
-            )
+            return _flow(X, y, start, t_max=self.length, rtol=1e-6, stop_gradient=self.stop_gradient or None)
         steps = int(self.length)
         grid = np.arange(0, steps + 1, max(1, steps // _RECORDED))
-        return gradient_descent(
-            X, y, start, step_size=self.step_size, n_steps=steps, record=grid, loss="square", reduction="mean"
-        )
+        return descend(X, y, start, step_size=self.step_size, n_steps=steps, record=grid)
 
     def _data(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
         if not self.teacher:
@@ -122,6 +109,54 @@ def sphere(n: int, d: int, rng: np.random.Generator) -> Float[np.ndarray, "n d"]
     """Return n points drawn evenly from the unit sphere."""
     X = rng.normal(size=(n, d))
     return np.asarray(X / np.linalg.norm(X, axis=1, keepdims=True))
+
+
+def descend(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    start: FeedForward,
+    *,
+    step_size: float,
+    n_steps: int,
+    record: int | Float[np.ndarray, " k"] | Int[np.ndarray, " k"],
+    stop_loss: float | None = None,
+) -> DeepTrajectory:
+    """Return a run of descent on half the mean square."""
+    return gradient_descent(
+        X,
+        y,
+        start,
+        step_size=step_size,
+        n_steps=n_steps,
+        record=record,
+        stop_loss=stop_loss,
+        loss="square",
+        reduction="mean",
+    )
+
+
+def _flow(
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    start: FeedForward,
+    *,
+    t_max: float,
+    rtol: float,
+    stop_gradient: float | None = None,
+) -> DeepTrajectory:
+    """Return a run of the flow of the same loss, however long it takes."""
+    return gradient_flow(
+        X,
+        y,
+        start,
+        t_max=t_max,
+        rtol=rtol,
+        stop_gradient=stop_gradient,
+        loss="square",
+        reduction="mean",
+        record=_RECORDED,
+        time_limit=None,
+    )
 
 
 def _gaussian(widths: Sequence[int], activation: Activation, rng: np.random.Generator) -> FeedForward:
@@ -212,30 +247,8 @@ def near_saddle(activation: PowerLeakyReLU, *, delta: float, seed: int = 0) -> S
     size = delta * saddle.norm
     start = saddle.with_weights([W + size * V for W, V in zip(saddle.weights, Z.weights, strict=True)])
     if activation.power > 1:
-        return approach_of(
-            gradient_flow(
-                X,
-                y,
-                start,
-                t_max=70.0 / delta,
-                rtol=1e-7,
-                loss="square",
-                reduction="mean",
-                record=400,
-                time_limit=None,
-            ),
-            saddle,
-        )
-    run = gradient_descent(
-        X,
-        y,
-        start,
-        step_size=0.05,
-        n_steps=24_000,
-        record=np.arange(0, 24_001, 80),
-        loss="square",
-        reduction="mean",
-    )
+        return approach_of(_flow(X, y, start, t_max=70.0 / delta, rtol=1e-7), saddle)
+    run = descend(X, y, start, step_size=0.05, n_steps=24_000, record=np.arange(0, 24_001, 80))
     return approach_of(run, saddle, tie_tol=TIES_OF_DESCENT)
 
 
@@ -254,9 +267,7 @@ def _narrow_saddle(
     if activation.power > 1:
         narrow = limiting_path(kkt, X, y, scale=0.05).saddle
     else:
-        narrow = gradient_descent(
-            X, y, kkt, step_size=0.1, n_steps=100_000, record=1, loss="square", reduction="mean"
-        ).network_at(-1)
+        narrow = descend(X, y, kkt, step_size=0.1, n_steps=100_000, record=1).network_at(-1)
     layers = [np.zeros((k, j)) for j, k in pairwise((20, 10, 10, 1))]
     for wide, W in zip(layers, narrow.weights, strict=True):
         wide[: W.shape[0], : W.shape[1]] = W

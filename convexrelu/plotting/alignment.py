@@ -48,7 +48,7 @@ def _by_sign(found: BasinMap) -> tuple[tuple[AlignmentResult, str], ...]:
 
 
 def _circles(found: BasinMap, title: str) -> Figure:
-    figure, [axes] = new_figure(1, 2, size=(8.6, 4.8))
+    figure, [axes] = new_figure(1, 2, size=(8.6, 4.8), title=title)
     for ax, (flow, name) in zip(axes, _by_sign(found), strict=True):
         ax.scatter(
             found.starts[:, 0], found.starts[:, 1], c=_color_of(flow.index), s=14, linewidths=0, zorder=2
@@ -62,12 +62,11 @@ def _circles(found: BasinMap, title: str) -> Figure:
         ax.set_aspect("equal")
         ax.legend(loc="center", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
         entitle(ax, name)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def _spheres(found: BasinMap, title: str) -> Figure:
-    figure, axes = new_figure(2, 2, size=(7.4, 8.6))
+    figure, axes = new_figure(2, 2, size=(7.4, 8.6), title=title)
     size, half = found.resolution, len(found.starts) // 2
     plane = _flattened(found.starts[:half], 1.0)
     for row, (flow, name) in zip(axes, _by_sign(found), strict=True):
@@ -94,7 +93,6 @@ def _spheres(found: BasinMap, title: str) -> Figure:
         legend.set_in_layout(False)  # it spans both hemispheres
     lines = max(-(-len(labelled(row[0])) // _LEGEND_COLUMNS) for row in axes)
     figure.set_layout_engine(ConstrainedLayoutEngine(h_pad=_LEGEND_ROOM + _LEGEND_LINE * lines))
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -56,7 +56,7 @@ def early_training_figure(path: DeepTrajectory, *, title: str = "") -> Figure:
     Figure
         Three panels.
     """
-    figure, axes = new_figure(1, 3, size=(10.5, 3.4))
+    figure, axes = new_figure(1, 3, size=(10.5, 3.4), title=title)
     left, middle, right = axes[0]
     _loss_panel(left, path)
     _norm_panel(middle, path, path.norm, r"norm of the weights, $\|w\|$")
@@ -64,8 +64,6 @@ def early_training_figure(path: DeepTrajectory, *, title: str = "") -> Figure:
     right.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
     _step_axis(right)
     entitle(right, r"alignment, $\cos(w, \nabla N(w))$")
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -94,7 +92,9 @@ def weights_figure(networks: Sequence[FeedForward], labels: Sequence[str], *, ti
     if not networks or len(networks) != len(labels) or len({net.depth for net in networks}) != 1:
         raise InvalidInputError("weights_figure needs networks of one depth and a label for each")
     depth = networks[0].depth
-    figure, axes = new_figure(len(networks), depth, size=(2.9 * depth + 0.6, 2.5 * len(networks) + 0.6))
+    figure, axes = new_figure(
+        len(networks), depth, size=(2.9 * depth + 0.6, 2.5 * len(networks) + 0.6), title=title
+    )
     image = None
     for row, (network, label) in enumerate(zip(networks, labels, strict=True)):
         for layer, W in enumerate(network.weights):
@@ -111,8 +111,6 @@ def weights_figure(networks: Sequence[FeedForward], labels: Sequence[str], *, ti
         bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], shrink=0.8, pad=0.02)
         bar.set_label("share of the largest entry", fontsize=9)
         bar.ax.tick_params(labelsize=8)
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -144,7 +142,7 @@ def planar_run_figure(
     Figure
         Three panels.
     """
-    figure, axes = new_figure(1, 3, size=(10.5, 3.6))
+    figure, axes = new_figure(1, 3, size=(10.5, 3.6), title=title)
     left, middle, right = axes[0]
     _loss_panel(left, path)
     if origin is None:
@@ -159,8 +157,6 @@ def planar_run_figure(
     right.set_ylabel("angle")
     _angle_ticks(right, horizontal=True)
     entitle(right, "directions of the neurons")
-    if title:
-        figure.suptitle(title, fontsize=11)
     legend_below(figure, right, columns=3)
     return figure
 
@@ -188,7 +184,7 @@ def directions_figure(
     Figure
         Two panels with one axis of angles.
     """
-    figure, axes = new_figure(2, 1, size=(6.4, 6.4))
+    figure, axes = new_figure(2, 1, size=(6.4, 6.4), title=title)
     top, bottom = axes[0][0], axes[1][0]
     grid = np.linspace(-math.pi, math.pi, _CURVE_POINTS)
     heights = path.problem.X @ np.array([np.cos(grid), np.sin(grid)])
@@ -203,8 +199,6 @@ def directions_figure(
         ax.set_xlim(-math.pi, math.pi)
         _angle_ticks(ax, horizontal=False)
     bottom.set_xlabel(r"angle $\theta$")
-    if title:
-        figure.suptitle(title, fontsize=11)
     legend_below(figure, bottom, columns=3)
     return figure
 

@@ -15,15 +15,16 @@ from convexrelu.planar import Ellipsoid, PatternExtreme, ellipsoid_of, pattern_e
 from convexrelu.plotting.style import (
     DUAL,
     GRID,
-    INK,
     MUTED,
     REGION,
+    arrow,
     direction_marker,
     entitle,
     legend_below,
     new_figure,
     sign_color,
     square,
+    stars,
 )
 
 __all__ = ["draw_rectified", "ellipsoids_figure", "extreme_points_figure", "unit_neurons"]
@@ -86,27 +87,15 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
     """
     ellipsoid = ellipsoid_of(X)
     matrix, weights = as_matrix(X), as_vector(lam, "lam", length=2)
-    figure, [[ax]] = new_figure(size=(5.6, 6.4))
+    figure, [[ax]] = new_figure(size=(5.6, 6.4), title=title)
     draw_rectified(ax, ellipsoid)
     for extreme in pattern_extremes(matrix, weights):
         if extreme.value > 0:
             _draw_extreme(ax, matrix, extreme)
     images = np.maximum(matrix @ unit_neurons(network).T, 0).T
-    ax.plot(
-        *images.T,
-        "*",
-        markersize=17,
-        markerfacecolor="none",
-        markeredgecolor=INK,
-        markeredgewidth=1.2,
-        linestyle="none",
-        zorder=6,
-        clip_on=False,
-        label="optimal neurons at unit length",
-    )
+    stars(ax, images, "optimal neurons at unit length")
     tip = _draw_direction(ax, weights, 0.45 * float(ellipsoid.spikes.max()))
     _frame(ax, ellipsoid, np.vstack([ellipsoid.body, images, tip]))
-    figure.suptitle(title, fontsize=11)
     legend_below(figure, ax)
     return figure
 
@@ -143,13 +132,7 @@ def _draw_extreme(ax: Axes, X: Float[np.ndarray, "2 d"], extreme: PatternExtreme
 def _draw_direction(ax: Axes, lam: Float[np.ndarray, " 2"], length: float) -> Float[np.ndarray, "1 2"]:
     """Draw lam as an arrow of the given length; returns its tip."""
     tip = lam / (np.linalg.norm(lam) or 1.0) * length
-    ax.annotate(
-        "",
-        xy=(tip[0], tip[1]),
-        xytext=(0, 0),
-        arrowprops={"arrowstyle": "-|>", "color": DUAL, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0},
-        zorder=4,
-    )
+    arrow(ax, np.zeros(2), tip, color=DUAL, width=1.8, zorder=4)
     ax.plot([], [], color=DUAL, linewidth=1.8, label=r"direction of the optimal $\lambda$")
     return tip[None, :]
 
@@ -175,7 +158,7 @@ def ellipsoids_figure(X: ArrayLike, *, title: str) -> Figure:
         If X does not have two rows.
     """
     ellipsoid = ellipsoid_of(X)
-    figure, [[left, right]] = new_figure(1, 2, size=(8.2, 4.3))
+    figure, [[left, right]] = new_figure(1, 2, size=(8.2, 4.3), title=title)
     left.fill(*ellipsoid.outline.T, color=MUTED, alpha=0.25, linewidth=0)
     left.plot(*ellipsoid.outline.T, color=MUTED, linewidth=1.2)
     draw_rectified(right, ellipsoid)
@@ -189,5 +172,4 @@ def ellipsoids_figure(X: ArrayLike, *, title: str) -> Figure:
     entitle(left, r"$\{Xu : \|u\| \leq 1\}$")
     entitle(right, r"$\{(Xu)_+ : \|u\| \leq 1\}$")
     legend_below(figure, right, columns=3)
-    figure.suptitle(title, fontsize=11)
     return figure

@@ -59,7 +59,7 @@ def input_space_figure(trajectory: Trajectory, *, title: str) -> Figure:
     X, y = trajectory.X, trajectory.y
     if X.shape[1] != 2:
         raise InvalidInputError(f"the data must have two columns for a picture of it, got {X.shape[1]}")
-    figure, [[ax]] = new_figure(size=(6.2, 5.8))
+    figure, [[ax]] = new_figure(size=(6.2, 5.8), title=title)
     reach = float(np.linalg.norm(X, axis=1).max()) or 1.0
     U = trajectory.W1 * np.abs(trajectory.w2)[:, :, None]
     largest = np.linalg.norm(U, axis=2).max(axis=1)
@@ -77,7 +77,6 @@ def input_space_figure(trajectory: Trajectory, *, title: str) -> Figure:
     ax.set_xlabel("first input; thin lines are the hyperplanes of the rows")
     ax.set_ylabel("second input")
     legend_below(figure, ax)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -112,7 +111,7 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
     Figure
         One panel.
     """
-    figure, [[ax]] = new_figure(size=(6.4, 4.2))
+    figure, [[ax]] = new_figure(size=(6.4, 4.2), title=title)
     times, chosen = _time_axis(trajectory)
     sizes = np.linalg.norm(trajectory.W1, axis=2) * np.abs(trajectory.w2)
     for i in range(sizes.shape[1]):
@@ -137,7 +136,6 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
     _finish(ax, trajectory)
     ax.set_ylabel(r"size $\|w_{1,i}\|\,|w_{2,i}|$ of the neuron")
     legend_below(figure, ax, columns=3)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -159,7 +157,7 @@ def cosines_figure(trajectory: Trajectory, *, title: str) -> Figure:
     Figure
         One panel.
     """
-    figure, [[ax]] = new_figure(size=(7.2, 4.4))
+    figure, [[ax]] = new_figure(size=(7.2, 4.4), title=title)
     times, chosen = _time_axis(trajectory)
     cosines = np.where(_sees(trajectory), trajectory.alignment, np.nan)
     for i in np.flatnonzero(~trajectory.inactive):
@@ -180,7 +178,6 @@ def cosines_figure(trajectory: Trajectory, *, title: str) -> Figure:
     _finish(ax, trajectory)
     ax.set_ylabel(r"cosine of $w_{1,i}$ and $s_i X^\top D(w_{1,i})\, y$")
     legend_below(figure, ax, columns=3)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -72,7 +72,7 @@ def phase_map_figure(cells: Sequence[PhaseCell], *, title: str) -> Figure:
     widths = sorted({cell.width for cell in cells})
     scales = sorted({cell.init_scale for cell in cells})
     size = (max(1.25 * len(widths) + 1.4, 5.6), max(0.75 * len(scales) + 2.0, 3.0))
-    figure, [[ax]] = new_figure(size=size)
+    figure, [[ax]] = new_figure(size=size, title=title)
     for cell in cells:
         _draw_cell(ax, cell, widths.index(cell.width), scales.index(cell.init_scale))
     ax.set_xlim(-0.55, len(widths) - 0.45)
@@ -84,7 +84,6 @@ def phase_map_figure(cells: Sequence[PhaseCell], *, title: str) -> Figure:
     ax.set_xlabel("width (neurons)")
     ax.set_ylabel("initial scale")
     _legend(figure, cells)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_vector
 from convexrelu.planar import pattern_constraints, polar_set
-from convexrelu.plotting.style import DUAL, GRID, INK, MUTED, REGION, legend_below, new_figure
+from convexrelu.plotting.style import DUAL, GRID, INK, MUTED, REGION, arrow, legend_below, new_figure
 
 __all__ = ["polar_figure"]
 
@@ -43,7 +43,7 @@ def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str) -> F
     weights = as_vector(lam, "lam", length=2)
     polar = polar_set(matrix)
     reach = 1.45 * float(np.abs(polar.boundary).max())
-    figure, [[ax]] = new_figure(size=(5.6, 6.6))
+    figure, [[ax]] = new_figure(size=(5.6, 6.6), title=title)
     _draw_constraints(ax, matrix, reach)
     ax.fill(
         *polar.boundary.T,
@@ -64,13 +64,7 @@ def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str) -> F
         label=rf"$y^\top\lambda = {labels @ weights:.6f}$",
     )
     tip = labels * 0.55 * reach
-    ax.annotate(
-        "",
-        xy=(tip[0], tip[1]),
-        xytext=(0, 0),
-        zorder=5,
-        arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0},
-    )
+    arrow(ax, np.zeros(2), tip, color=INK, width=1.4, zorder=5)
     ax.plot([], [], color=INK, linewidth=1.4, label=r"direction $y$")
     ax.plot(
         *weights,
@@ -87,7 +81,6 @@ def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str) -> F
     ax.set_aspect("equal")
     ax.set_xlabel(r"$\lambda_1$")
     ax.set_ylabel(r"$\lambda_2$")
-    figure.suptitle(title, fontsize=11)
     legend_below(figure, ax, columns=2)
     return figure
 

@@ -125,14 +125,12 @@ def growing_network_figure(
             f"growing_network_figure needs a pursuit of one output in which one of the iterations "
             f"{list(iterations)} took place, got {result!r}"
         )
-    figure, axes = new_figure(len(steps), 4, size=(13.0, 2.9 * len(steps) + 0.4))
+    figure, axes = new_figure(len(steps), 4, size=(13.0, 2.9 * len(steps) + 0.4), title=title)
     for row, step in zip(axes, steps, strict=True):
         _architecture(row[0], step)
         _direction(row[1], step)
         _weights(row[2], step.network)
         _function(row[3], step, matrix, targets)
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -241,7 +239,7 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
     """
     if not comparisons or not all(comparison.runs for comparison in comparisons):
         raise InvalidInputError("comparison_figure needs comparisons with finished runs")
-    figure, axes = new_figure(2, len(comparisons), size=(4.4 * len(comparisons) + 0.4, 5.6))
+    figure, axes = new_figure(2, len(comparisons), size=(4.4 * len(comparisons) + 0.4, 5.6), title=title)
     for column, comparison in enumerate(comparisons):
         top, bottom = axes[0][column], axes[1][column]
         for method, kind, color, style in (
@@ -262,8 +260,6 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
         bottom.set_ylim(0, 1.1 * bottom.get_ylim()[1])
         bottom.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, axes[0][0], columns=min(2 * len(comparisons), 4))
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -347,7 +343,7 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
         raise InvalidInputError("fourier_figure needs a pursuit with at least one iteration")
     spectra = fourier_spectra(result.network, p)
     parts = [part[:, 1:] for part in (spectra.on_a, spectra.on_b, spectra.to_classes)]
-    figure, axes = new_figure(1, 4, size=(13.0, 3.6))
+    figure, axes = new_figure(1, 4, size=(13.0, 3.6), title=title)
     _classification_errors(axes[0][0], result, train, test)
     order = np.argsort(parts[0].argmax(axis=1), kind="stable")
     names = ("first layer, on a", "first layer, on b", "second layer")
@@ -370,8 +366,6 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
     bar = figure.colorbar(image, ax=axes[0][1:], shrink=0.9, pad=0.02)
     bar.set_label("share of the row's largest", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    if title:
-        figure.suptitle(title, fontsize=11)
     return figure
 
 

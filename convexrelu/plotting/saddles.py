@@ -84,7 +84,7 @@ def ladder_figure(ladders: Sequence[EscapeLadder], labels: Sequence[str], *, tit
     Figure
         Two panels.
     """
-    figure, axes = new_figure(1, 2, size=(8.4, 3.6))
+    figure, axes = new_figure(1, 2, size=(8.4, 3.6), title=title)
     left, right = axes[0]
     for ladder, label, color, mark in zip(ladders, labels, (POSITIVE, NEGATIVE, BOUND), "osv", strict=False):
         left.plot(ladder.predicted, ladder.measured, mark, color=color, label=label)
@@ -100,7 +100,6 @@ def ladder_figure(ladders: Sequence[EscapeLadder], labels: Sequence[str], *, tit
     right.set_xlabel(r"scale of the start, $\delta$")
     right.set_ylabel(r"$\|\psi(T(\delta), \delta w_*) - p(0)\|$")
     legend_below(figure, right, columns=4)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "POSITIVE",
     "REGION",
     "NamedFigure",
+    "arrow",
     "direction_marker",
     "entitle",
     "label_within_decades",
@@ -35,6 +36,7 @@ __all__ = [
     "shades",
     "sign_color",
     "square",
+    "stars",
 ]
 
 # Okabe and Ito's colours: told apart by colour-blind readers, and in print by their lightness.
@@ -69,7 +71,7 @@ class NamedFigure:
 
 
 def new_figure(
-    rows: int = 1, columns: int = 1, *, size: tuple[float, float], one_scale: bool = False
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float], one_scale: bool = False, title: str = ""
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure that pyplot does not know of, with a grid of axes; it needs no display.
 
@@ -83,6 +85,8 @@ def new_figure(
         ax.tick_params(labelsize=8, color=MUTED)
         ax.xaxis.label.set_size(9)
         ax.yaxis.label.set_size(9)
+    if title:
+        figure.suptitle(title, fontsize=11)
     return figure, [list(row) for row in axes]
 
 
@@ -115,6 +119,36 @@ def _mix(color: str, other: str, share: float) -> str:
 def direction_marker(sign: float) -> str:
     """Return the marker of a positive (up) or negative (down) neuron: colour alone does not tell the sign."""
     return "^" if sign > 0 else "v"
+
+
+def arrow(
+    ax: Axes,
+    start: Float[np.ndarray, " 2"],
+    end: Float[np.ndarray, " 2"],
+    *,
+    color: str,
+    width: float,
+    zorder: int,
+) -> None:
+    """Draw an arrow between two points."""
+    style = {"arrowstyle": "-|>", "color": color, "linewidth": width, "shrinkA": 0, "shrinkB": 0}
+    ax.annotate("", xy=(end[0], end[1]), xytext=(start[0], start[1]), zorder=zorder, arrowprops=style)
+
+
+def stars(ax: Axes, points: Float[np.ndarray, "k 2"], label: str) -> None:
+    """Mark optimal neurons with open stars."""
+    ax.plot(
+        *points.T,
+        "*",
+        markersize=17,
+        markerfacecolor="none",
+        markeredgecolor=INK,
+        markeredgewidth=1.2,
+        linestyle="none",
+        zorder=6,
+        clip_on=False,
+        label=label,
+    )
 
 
 def log_axis(axis: Axis) -> None:

@@ -61,7 +61,7 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
         raise InvalidInputError(
             f"at least one run and a positive optimum are needed, got {len(bounds)} and {optimum}"
         )
-    figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5))
+    figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5), title=title)
     fitting = any(np.isfinite(each.trajectory.objective).any() for each in bounds)
     for each in bounds:
         _draw_bounds(left, each)
@@ -89,7 +89,6 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
     right.set_xlim(left.get_xlim())
     for ax in (left, right):
         label_within_decades(ax.xaxis)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -194,7 +193,9 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figur
     shown = list(trajectories[:_MOST_PANELS])
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure, axes = new_figure(rows, columns, size=(max(3.3 * columns, 5.0), 2.5 * rows + 1.2), one_scale=True)
+    figure, axes = new_figure(
+        rows, columns, size=(max(3.3 * columns, 5.0), 2.5 * rows + 1.2), one_scale=True, title=title
+    )
     flat = [ax for row in axes for ax in row]
     for index, (ax, trajectory) in enumerate(zip(flat, shown, strict=False)):
         _draw_alignment(ax, trajectory)
@@ -207,7 +208,6 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figur
     for ax in flat[len(shown) :]:
         ax.set_visible(False)
     _alignment_legend(figure, flat[0])
-    figure.suptitle(title, fontsize=11)
     return figure
 
 

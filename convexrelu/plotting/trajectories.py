@@ -29,6 +29,7 @@ from convexrelu.plotting.style import (
     shades,
     sign_color,
     square,
+    stars,
 )
 from convexrelu.training import Trajectory
 
@@ -119,10 +120,9 @@ def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU,
     InvalidInputError
         If the data does not have two rows.
     """
-    figure, [[ax]] = new_figure(size=(6.0, 5.6))
+    figure, [[ax]] = new_figure(size=(6.0, 5.6), title=title)
     _draw_images(ax, trajectory, network)
     _time_bars(figure, [ax], _powers_of_ten(trajectory))
-    figure.suptitle(title, fontsize=11)
     legend_below(figure, ax)
     return figure
 
@@ -150,13 +150,12 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) 
         If the data does not have two columns.
     """
     _need_planar(trajectory)
-    figure, [[left, right]] = new_figure(1, 2, size=(9.6, 5.2))
+    figure, [[left, right]] = new_figure(1, 2, size=(9.6, 5.2), title=title)
     _draw_circle(left, trajectory, network)
     entitle(left, "time runs outwards: iterations $10^0$ to the last on a log scale")
     _draw_angles(right, trajectory, network)
     entitle(right, "the same, unrolled")
     legend_below(figure, left, columns=3)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -185,7 +184,7 @@ def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, t
     if not trajectories:
         raise InvalidInputError("trajectories must hold at least one run, got none")
     _need_planar(trajectories[0])
-    figure, axes = new_figure(2, len(trajectories), size=(3.4 * len(trajectories) + 1.2, 7.4))
+    figure, axes = new_figure(2, len(trajectories), size=(3.4 * len(trajectories) + 1.2, 7.4), title=title)
     for column, trajectory in enumerate(trajectories):
         top, bottom = axes[0][column], axes[1][column]
         _draw_images(top, trajectory, network)
@@ -196,7 +195,6 @@ def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, t
             top.set_ylabel("")
     _time_bars(figure, [ax for row in axes for ax in row], _powers_of_ten(trajectories[0]))
     legend_below(figure, axes[1][0], columns=4)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -222,19 +220,7 @@ def _draw_images(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     draw_rectified(ax, ellipsoid)
     images = np.maximum(directions_of(trajectory) @ X.T, 0)
     _draw_paths(ax, trajectory, images)
-    optimal = np.maximum(unit_neurons(network) @ X.T, 0)
-    ax.plot(
-        *optimal.T,
-        "*",
-        markersize=17,
-        markerfacecolor="none",
-        markeredgecolor=INK,
-        markeredgewidth=1.2,
-        linestyle="none",
-        zorder=7,
-        clip_on=False,
-        label="optimal neurons",
-    )
+    stars(ax, np.maximum(unit_neurons(network) @ X.T, 0), "optimal neurons")
     square(ax, np.vstack([ellipsoid.body, np.diag(ellipsoid.spikes)]), pad=0.09)
     ax.set_xlabel(r"$(x_1^\top \hat w)_+$")
     ax.set_ylabel(r"$(x_2^\top \hat w)_+$")
@@ -323,18 +309,7 @@ def _draw_circle(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     _draw_paths(ax, trajectory, ends * rings[:, None, None])
     for direction in unit_neurons(network):
         ax.plot(*np.vstack([0 * direction, direction]).T, color=INK, linewidth=0.9, linestyle="--", zorder=2)
-    ax.plot(
-        *unit_neurons(network).T,
-        "*",
-        markersize=17,
-        markerfacecolor="none",
-        markeredgecolor=INK,
-        markeredgewidth=1.2,
-        linestyle="none",
-        zorder=7,
-        clip_on=False,
-        label="optimal neurons",
-    )
+    stars(ax, unit_neurons(network), "optimal neurons")
     ax.set_xlim(-1.12, 1.12)
     ax.set_ylim(-1.12, 1.12)
     ax.set_aspect("equal")

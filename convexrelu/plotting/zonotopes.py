@@ -16,6 +16,7 @@ from convexrelu.plotting.style import (
     INK,
     NEGATIVE,
     POSITIVE,
+    arrow,
     entitle,
     legend_below,
     new_figure,
@@ -66,11 +67,10 @@ def zonotopes_figure(panels: Sequence[ZonotopePanel], *, title: str) -> Figure:
     InvalidInputError
         If a data set is not in the plane, or shapes disagree.
     """
-    figure, [row] = new_figure(1, len(panels), size=(4.9 * len(panels), 5.4))
+    figure, [row] = new_figure(1, len(panels), size=(4.9 * len(panels), 5.4), title=title)
     for ax, panel in zip(row, panels, strict=True):
         _draw_panel(ax, panel)
     legend_below(figure, row[0], columns=2)
-    figure.suptitle(title, fontsize=11)
     return figure
 
 
@@ -94,13 +94,7 @@ def _draw_panel(ax: Axes, panel: ZonotopePanel) -> None:
     for segment in hausdorff_segments(panel.X, panel.lam, panel.network):
         color = sign_color(segment.sign)
         word, mine, other = ("positive", "Z_+", "Z_-") if segment.sign > 0 else ("negative", "Z_-", "Z_+")
-        ax.annotate(
-            "",
-            xy=tuple(segment.end),
-            xytext=tuple(segment.start),
-            zorder=4,
-            arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0},
-        )
+        arrow(ax, segment.start, segment.end, color=color, width=1.6, zorder=4)
         ax.plot(*segment.start, "o", color=color, markersize=4, zorder=4)
         ax.plot(
             [],
