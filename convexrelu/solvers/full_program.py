@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from convexrelu.errors import InvalidInputError, SolverError
-from convexrelu.programs.inputs import ProgramInputs
-from convexrelu.programs.primal import build_primal
+from convexrelu.programs import ProgramInputs, build_primal
 from convexrelu.solvers.problem import Neurons, Problem
 
 __all__ = ["SOLVERS", "FullSolution", "check_solver", "solve_full"]
