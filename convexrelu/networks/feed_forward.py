@@ -7,7 +7,6 @@ like are the same thing with some entries of the weights that training leaves al
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,14 +22,14 @@ from convexrelu.networks.activations import RELU, Activation, PowerLeakyReLU, ho
 from convexrelu.networks.convert import feed_forward_module, feed_forward_weights
 from convexrelu.networks.layers import Layers, evaluate, forward, pack
 from convexrelu.networks.neurons import balanced_layers, row_norms
-from convexrelu.networks.storage import read_layers, write_layers
+from convexrelu.networks.storage import Stored
 from convexrelu.networks.two_layer import TwoLayerReLU
 
 __all__ = ["FeedForward"]
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class FeedForward:
+class FeedForward(Stored):
     """Return the network ``H(x; w) = W_L s(W_{L-1} ... s(W_1 x))`` without biases.
 
     Parameters
@@ -430,47 +429,25 @@ class FeedForward:
             raise InvalidInputError(f"to_torch needs an activation of power 1, got {activation!r}")
         return feed_forward_module(self.weights, activation.alpha)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a JSON file from which :meth:`load` reads the same floats.
+    _kind = "convexrelu.FeedForward"
+    _fields = ("weights", "trainable", "alpha", "power")
 
-        Parameters
-        ----------
-        path : str or path
-            The file; an older one is replaced in one step.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the activation is not homogeneous.
-        """
+    def _document(self) -> dict[str, Any]:
         activation = homogeneous(self.activation)
-        write_layers(path, self.weights, self.trainable, alpha=activation.alpha, power=activation.power)
+        return {
+            "alpha": activation.alpha,
+            "power": activation.power,
+            "weights": [W.tolist() for W in self.weights],
+            "trainable": [mask.tolist() for mask in self.trainable],
+        }
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FeedForward:
-        """Return the network that :meth:`save` wrote to the file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-
-        Returns
-        -------
-        FeedForward
-            The same weights to the last bit.
-
-        Raises
-        ------
-        InvalidInputError
-            If the file is missing, not such a file, or misshapen; the message names it.
-        """
-        stored = read_layers(path)
-        try:
-            activation = PowerLeakyReLU(stored.alpha, stored.power)
-            return cls(stored.weights, activation, trainable=stored.trainable)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{path} does not hold a network: {error}") from error
+    def _of(cls, document: dict[str, Any]) -> FeedForward:
+        weights, trainable = document["weights"], document["trainable"]
+        if not isinstance(weights, list) or not isinstance(trainable, list):
+            raise InvalidInputError("weights and trainable must be lists of layers")
+        activation = PowerLeakyReLU(document["alpha"], document["power"])
+        return cls(weights, activation, trainable=trainable)
 
     def __repr__(self) -> str:
         return f"FeedForward(widths={self.widths}, activation={self.activation!r})"

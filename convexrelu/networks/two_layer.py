@@ -6,7 +6,6 @@ function nor the convex objective ``sum_i ||u_i||`` depends on how the layers sh
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +18,8 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
 from convexrelu.networks.convert import sklearn_weights, torch_module, torch_weights
 from convexrelu.networks.layers import evaluate
-from convexrelu.networks.neurons import Weights, balance, describe, merge, row_norms
-from convexrelu.networks.storage import read_weights, write_weights
+from convexrelu.networks.neurons import balance, describe, merge, row_norms
+from convexrelu.networks.storage import Stored
 
 __all__ = ["TwoLayerReLU"]
 
@@ -34,7 +33,7 @@ for each, which is harmless for the reason given with DIRECTION_TOL."""
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class TwoLayerReLU:
+class TwoLayerReLU(Stored):
     """Return a two-layer ReLU network without bias, ``f(x) = sum_i w2_i (x^T w1_i)_+``.
 
     Parameters
@@ -453,41 +452,20 @@ class TwoLayerReLU:
         """
         return torch_module(self.W1, self.w2)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the network to a JSON file from which :meth:`load` reads the same floats.
+    _kind = "convexrelu.TwoLayerReLU"
+    _fields = ("n_features", "W1", "w2")
 
-        Parameters
-        ----------
-        path : str or path
-            The file; an older one is replaced in one step.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist.
-        """
-        write_weights(path, Weights(self.W1, self.w2))
+    def _document(self) -> dict[str, Any]:
+        return {"n_features": self.n_features, "W1": self.W1.tolist(), "w2": self.w2.tolist()}
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> TwoLayerReLU:
-        """Return the network that :meth:`save` wrote to the file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file.
-
-        Returns
-        -------
-        TwoLayerReLU
-            The same weights to the last bit.
-
-        Raises
-        ------
-        InvalidInputError
-            If the file is missing, not such a file, or misshapen; the message names it.
-        """
-        return cls(*read_weights(path))
+    def _of(cls, document: dict[str, Any]) -> TwoLayerReLU:
+        d = document["n_features"]
+        if isinstance(d, bool) or not isinstance(d, int) or d < 1:
+            raise InvalidInputError(f"n_features must be a positive number, got {d!r}")
+        # With no neuron, JSON's [] has lost the number of columns.
+        rows = document["W1"] or np.empty((0, d))
+        return cls(as_matrix(rows, "W1", columns=d, min_rows=0), document["w2"])
 
     def __repr__(self) -> str:
         return (
