@@ -23,7 +23,6 @@ EXAMPLES = (
 )
 
 _WIDTHS, _SCALES = [10], [1e-3]
-_DRAWN = 6  # runs in each figure: those of the first width and scale
 
 
 def verify(
@@ -122,7 +121,7 @@ def _of_runs(report: LimitReport) -> list[NamedFigure]:
 
     solution = report.solution
     optima = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
-    first = next(cell for cell in report.cells if cell.runs).runs[:_DRAWN]
+    first = next(cell for cell in report.cells if cell.runs).runs[:6]
     figures: list[NamedFigure] = []
     for k, (optimum, name) in enumerate(zip(optima, report.problems, strict=True)):
         bounds = [training_bounds(run.trajectories[k]) for run in first]

@@ -19,7 +19,6 @@ vectors, so that no rounding of a sum of d products can turn a sign."""
 _PROBE = 1000  # samples that show whether a teacher leaves enough of them: one in a hundred is 10 +- 3
 _LEAST_KEPT = 0.01  # a teacher that keeps less of the samples is given up: it would cost 100 draws a sample
 _MAX_TEACHERS = 200  # with n = 2 half of all teachers give one label: all 200 do with probability 1e-60
-_MAX_BATCHES = 500  # of 2 n samples, of which 2 n / 100 are kept: ten times what the worst teacher needs
 
 
 def orthogonally_separable(n: int, d: int, *, n_classes: int = 2, rng: RNGLike = None) -> Dataset:
@@ -280,7 +279,8 @@ def _labelled(
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
     """Return n samples with |f| > margin and their labels, or fewer if the network keeps too few."""
     kept, values, total = [], [], 0
-    for batch in range(_MAX_BATCHES):
+    # batches of 2 n samples, of which 2 n / 100 are kept: ten times what the worst teacher needs
+    for batch in range(500):
         X = generator.normal(size=(_PROBE if batch == 0 else max(_PROBE, 2 * n), directions.shape[1]))
         f = np.maximum(X @ directions.T, 0.0) @ signs
         far = np.abs(f) > margin

@@ -15,10 +15,6 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = ["load", "names"]
 
-_SAME_ENTRY = (
-    1.0 - 1e-9
-)  # entries of a component this close to the largest count as largest: rounding picks no sign
-
 
 class _Raw(NamedTuple):
     """A data set before preprocessing: `labels` index into `classes`."""
@@ -133,7 +129,7 @@ def _principal(X: Float[np.ndarray, "n d"], k: int) -> Float[np.ndarray, "n k"]:
     if k > rank:
         raise InvalidInputError(f"pca must be at most the rank of the centred data, {rank}, got {k}")
     largest = np.abs(components)
-    first = np.argmax(largest >= _SAME_ENTRY * largest.max(axis=1, keepdims=True), axis=1)
+    first = np.argmax(largest >= (1.0 - 1e-9) * largest.max(axis=1, keepdims=True), axis=1)
     signs = np.sign(components[np.arange(len(components)), first])
     return np.asarray(centred @ (components[:k] * signs[:k, None]).T)
 

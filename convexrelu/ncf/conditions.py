@@ -37,10 +37,6 @@ TIE_TOL = 1e-6
 """A pre-activation is zero if it is at most this share of what weights of these norms can make of the sample:
 maxima of this package tie within 1e-12, those of networks trained in other ways less exactly."""
 
-_MOST_STEPS = 300
-"""Of Lanczos' method. The spectrum is that of the active neurons and a cluster for all others: 20 steps
-are the rule."""
-
 _SETTLED = 1e-12
 """The smallest eigenvalue is settled once its residual is this share of the largest eigenvalue's size."""
 
@@ -272,7 +268,9 @@ def _smallest_curvature(point: _Point) -> float:
         return np.inf
     start = project(np.random.default_rng(_SEED).normal(size=len(point.w)))
     basis, diagonal, beside = [start / np.linalg.norm(start)], list[float](), list[float]()
-    for _ in range(min(n_directions, _MOST_STEPS)):
+    # The spectrum is that of the active neurons and a cluster for all others: 20 steps
+    # are the rule.
+    for _ in range(min(n_directions, 300)):
         image = twice_lambda * basis[-1] - project(point.products(basis[-1]))
         diagonal.append(float(image @ basis[-1]))
         known = np.array(basis)

@@ -25,12 +25,6 @@ from convexrelu.networks.neurons import row_norms
 
 __all__ = ["Ties", "gated", "least_residual_gates", "ties_of"]
 
-_MOST_STEPS = 100
-"""Damped steps at most; a dozen are the rule."""
-
-_FIRST_DAMPING = 1e-2
-"""Of the norm of the gradient: steps stay within the range where products of gates are nearly linear."""
-
 _ROUNDING = 1e-14
 """A residual below this share of the gradient is rounding."""
 
@@ -168,8 +162,10 @@ class _GateSearch:
     def descend(self, gates: Float[np.ndarray, " t"]) -> Float[np.ndarray, " t"]:
         """Return where damped Gauss-Newton steps (Levenberg, Marquardt) lead to."""
         every = np.ones(len(gates), dtype=bool)
-        size, damping = self.size(gates), _FIRST_DAMPING * self.largest
-        for _ in range(_MOST_STEPS):
+        # with this damping steps stay within the range where products of gates are nearly linear
+        size, damping = self.size(gates), 1e-2 * self.largest
+        # a dozen steps are the rule
+        for _ in range(100):
             trial = np.clip(gates + self.step(gates, damping, every), self.ties.low, 1.0)
             reached = self.size(trial)
             if reached < size:

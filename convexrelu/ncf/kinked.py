@@ -23,18 +23,8 @@ from convexrelu.networks.layers import Layers, pack, unpack
 
 __all__ = ["KinkedEnd", "kinked_ends"]
 
-_ROUNDS = 200
-"""Steps along the gradient of N itself at most, before any smoothing."""
-
 _COARSE = (1e-2, 3e-3, 1e-3)
 """Scales of smoothing, beside data at size one, until the structure is looked at."""
-
-_FINE = tuple(float(mu) for mu in np.geomspace(3e-4, 1e-9, 12))
-"""Scales for maxima that are not of rank one."""
-
-_RANK_ONE = 1e-6
-"""Layers have rank one, and non-negative entries, if this share of their norm is left over: it is some 1e-12
-where they do, and of the order of 1 where they do not."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,18 +55,22 @@ def kinked_ends(
     The activation is of power 1 with a kink, and `free` tells the shapes of the layers.
     """
     sharp = SphereProblem(X=X, z=z, activation=activation, free=free)
+    fine = np.geomspace(3e-4, 1e-9, 12).tolist()  # scales for maxima that are not of rank one
     ladder = [
         replace(sharp, activation=SmoothedLeakyReLU(activation.alpha, mu, shift=mu))
-        for mu in (*_COARSE, *_FINE)
+        for mu in (*_COARSE, *fine)
     ]
     shape = TwoSidedPower.of(activation, (1.0,) * (len(free) - 2))
     single = NeuronProblem(G=X, M=z, shape=shape)
     found = []
-    for point in ascend(ladder[0], follow(sharp, starts, rounds=_ROUNDS)):
+    # first steps along the gradient of N itself, before any smoothing
+    for point in ascend(ladder[0], follow(sharp, starts, rounds=200)):
         end = _followed(ladder[1 : len(_COARSE)], point)
         vectors, misfit = _rank_one_vectors(unpack(end, free))
         best = climb(single, vectors[0])
-        if misfit <= _RANK_ONE and best.value > 0:
+        # Layers have rank one, and non-negative entries, if this share of their norm is left over: it is some
+        # 1e-12 where they do, and of the order of 1 where they do not.
+        if misfit <= 1e-6 and best.value > 0:
             layers = rank_one_layers([best.u, *vectors[1:-1], best.b], 1)
         else:
             layers = unpack(_followed(ladder[len(_COARSE) :], end), free)

@@ -41,12 +41,6 @@ SAME_VALUE, SAME_OUTPUTS = 1e-7, 1e-5
 """KKT points are one if values and outputs on X agree to these shares. Both are unchanged by permutations of
 hidden neurons, by their sign symmetries, and by the exchange of weight between neurons of one direction."""
 
-_DIRECTIONS = 32
-"""Directions from which rank-one networks are climbed besides, where maxima lie on kinks."""
-
-_MOST_ROUNDS = 20
-"""If no start climbs, as many again are drawn, at most so often: thin networks are dead at most starts."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NCFPoint:
@@ -185,7 +179,8 @@ def maximize_ncf(
     ends, n_drawn = [FeedForward(layers, s) for layers in climbed.ends], climbed.n_starts
     check_scale(scale)
     bound, extra = _global_bound(scaled, weights, sizes, s, seconds)
-    extra += _rank_one_maxima(scaled, weights, sizes, s, _DIRECTIONS, generator)
+    # 32 directions, from which rank-one networks are climbed besides, where maxima lie on kinks
+    extra += _rank_one_maxima(scaled, weights, sizes, s, 32, generator)
     groups = _distinct(scaled, weights, [*ends, *extra], [1] * len(ends) + [0] * len(extra))
     points = [_described(network, samples, outputs, hits, n_drawn) for network, hits in groups]
     return NCFResult(
@@ -242,7 +237,8 @@ def climb_from_starts(
     free = tuple(np.zeros((k, j)) for j, k in pairwise(widths))
     problem = SphereProblem(X=X, z=z, activation=activation, free=free)
     n_drawn = 0
-    for _ in range(_MOST_ROUNDS):
+    # If no start climbs, as many again are drawn, at most so often: thin networks are dead at most starts.
+    for _ in range(20):
         starts = unit(rng.normal(size=(count, problem.size)))
         n_drawn += count
         if activation.kinked:

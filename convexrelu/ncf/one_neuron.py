@@ -44,21 +44,9 @@ __all__ = [
     "rank_one_network",
 ]
 
-LISTED_CELLS = 200_000
-"""The exact oracle is asked if the rows cut space into at most so many cells: a fraction of a second."""
-
 NEAR_KINK = 1e-9
 """A neuron is at a row's kink within this, relative to the row: the last ascent lands on kinks to 1e-13."""
 
-SAME_NEURON = 1e-6
-"""Two ends are one maximum if the cosine of their activities differs from +-1 by less: at kinks a
-quasi-Newton ascent stops up to 1e-3 away from the maximum."""
-
-POLISHED = 5
-"""So many of the best ends are followed onto their kinks (power 1 only), and none of the others returned."""
-
-_ROUNDS = 300  # alternation between u and b converges linearly; with one output a dozen rounds suffice
-_GAIN = 1e-14  # relative gain of a round that is rounding
 _STEPS = 500  # of a quasi-Newton ascent
 _NO_VALUE = 1e3  # minus the logarithm of a correlation that is zero: worse than any other
 
@@ -223,7 +211,8 @@ class NeuronProblem:
         rows, weights = self._relu()
         used = (weights != 0) & rows.any(axis=1)
         rank = int(np.linalg.matrix_rank(rows[used])) if used.any() else 0
-        if not used.any() or pattern_bound(int(used.sum()), rank) > LISTED_CELLS:
+        # The exact oracle is asked if the rows cut space into at most so many cells: a fraction of a second.
+        if not used.any() or pattern_bound(int(used.sum()), rank) > 200_000:
             return None
         best = dual_norm(rows[used], weights[used])
         return best.direction if best.exact and best.value > 0 else None
@@ -252,7 +241,9 @@ def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generat
     ends = [end for end in (_ascend(problem, start) for start in starts) if end is not None]
     found = _distinct(problem, _ranked([_maximum(problem, u) for u in ends]))
     if problem.shape.kinked:
-        climbed = [replace(climb(problem, end.u), n_starts=end.n_starts) for end in found[:POLISHED]]
+        # So many of the best ends are followed onto their kinks (power 1 only), and none of the others
+        # returned.
+        climbed = [replace(climb(problem, end.u), n_starts=end.n_starts) for end in found[:5]]
         found = _distinct(problem, _ranked(climbed))
     best = problem.proven_direction()
     proven = [] if best is None else [replace(_maximum(problem, best), n_starts=0, proven=True)]
@@ -269,10 +260,12 @@ def climb(
     """
     value, best = (0.0 if b is None else -2 * problem.scale), u
     along = np.zeros(problem.M.shape[1]) if b is None else b
-    for _ in range(_ROUNDS):
+    # the alternation between u and b converges linearly; with one output a dozen rounds suffice
+    for _ in range(300):
         pull = problem.outgoing(u)
         reached = float(np.linalg.norm(pull)) if b is None else float(b @ pull)
-        if reached <= value + _GAIN * abs(value):
+        # less is rounding
+        if reached <= value + 1e-14 * abs(value):
             break
         value, best = reached, u
         along = pull / reached if b is None else b
@@ -331,7 +324,8 @@ def _same(problem: NeuronProblem, u: Float[np.ndarray, " g"], v: Float[np.ndarra
     """Whether two directions make one neuron: with best outgoing weights, opposite activities do."""
     first, second = problem.shape(problem.G @ u), problem.shape(problem.G @ v)
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
-    return abs(float(first @ second)) >= (1 - SAME_NEURON) * size
+    # at kinks a quasi-Newton ascent stops up to 1e-3 away from the maximum
+    return abs(float(first @ second)) >= (1 - 1e-6) * size
 
 
 def _majorised(

@@ -40,15 +40,6 @@ HOLDS = 1e-7
 """A condition holds if it is missed by at most this much: far more than the rounding of a polished point, far
 less than what a wrong structure leaves."""
 
-_STARTS = 32
-"""Directions from which the reduced problem is climbed."""
-
-_POLISHED = 4
-"""The best ends of the ascent, whose values are known to 1e-4, that Newton's method finishes."""
-
-_ENTRY = 1e-6
-"""An entry below this share of the largest one counts as zero."""
-
 
 def rank_one_kkt_point(
     X: ArrayLike,
@@ -108,7 +99,8 @@ def rank_one_kkt_point(
         raise InvalidInputError(f"sign must be 1 or -1, got {sign!r}")
     active, generator = check_count(n_active, "n_active"), as_generator(rng)
     scaled, weights, _ = rescaled(samples, outputs, s.power, len(sizes) - 1)
-    starts = unit(generator.normal(size=(_STARTS, sizes[0])))
+    # Directions from which the reduced problem is climbed.
+    starts = unit(generator.normal(size=(32, sizes[0])))
     shape = TwoSidedPower.of(s, (1.0,) * (len(sizes) - 3))
     problem = NeuronProblem(G=scaled, M=weights, shape=shape)
     best = _best_direction(problem, sign, starts)
@@ -138,7 +130,8 @@ def _best_direction(
     free, fixed = (starts[:1],), (q[:, None],)
     sphere = SphereProblem(X=problem.G, z=problem.M, activation=problem.shape, free=free, fixed=fixed)
     near = follow(sphere, starts)
-    order = np.argsort(-sphere.value_and_gradient(near)[0], kind="stable")[:_POLISHED]
+    # the best ends of the ascent, whose values are known to 1e-4; Newton's method finishes them
+    order = np.argsort(-sphere.value_and_gradient(near)[0], kind="stable")[:4]
     ends = np.array([polish(sphere, u) if sphere.positive(u) else u for u in near[order]])
     values, _ = sphere.value_and_gradient(ends)
     best = ends[int(np.argmax(values))]
@@ -252,7 +245,8 @@ def check_rank_one(network: FeedForward, X: ArrayLike, z: ArrayLike) -> RankOneR
     left, right = factors(layers, signed=s.alpha != 1.0)
     shares = float(s.power) ** np.arange(len(layers) - 1, -1, -1)
     norms = np.array([np.sum(W**2) for W in layers])
-    active = [np.abs(a) > _ENTRY * np.abs(a).max() for a in left]
+    # An entry below this share of the largest one counts as zero.
+    active = [np.abs(a) > 1e-6 * np.abs(a).max() for a in left]
     spreads = [np.ptp(np.abs(a[on])) / np.abs(a).max() for a, on in zip(left, active, strict=True)]
     return RankOneReport(
         value=known.value,

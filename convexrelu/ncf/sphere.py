@@ -26,9 +26,6 @@ __all__ = ["MOST_ROUNDS", "SphereProblem", "ascend", "follow", "polish", "unit"]
 MOST_ROUNDS = 3000
 """Steps along great circles at most; starts that take longer crawl along a plateau."""
 
-_NEAR = 1e-2
-"""Newton's method takes over once the gradient's part along the sphere is this share of it."""
-
 _FIRST_STEP, _LONGEST_STEP, _SHORTEST_STEP = 0.3, 30.0, 1e-10
 """Steps in units of that share, as an angle; the first one is short enough to follow the flow."""
 
@@ -40,21 +37,6 @@ _ARMIJO = 0.1
 
 _MOST_NEWTON_STEPS, _MOST_PRODUCTS = 60, 200
 """Newton steps, and Hessian-vector products for each, at most; some ten of either are the rule."""
-
-_CONVERGED = 1e-14
-"""A gradient whose part along the sphere is this small beside it is rounding."""
-
-_ROUNDING = 1e-13
-"""N may fall by this share of it in a step that halves the residual: that is rounding."""
-
-_FLAT = 1e-12
-"""Curvature below this share of mu is taken for none: maxima of linear networks are not isolated."""
-
-_CANCELLED = 1e-12
-"""N is zero if it is at most this share of the sum of its terms' sizes: data can cancel (antipodes)."""
-
-_CHUNK = 5_000_000
-"""Activities held at once: starts are worked off in chunks of a fixed size, so that memory is bounded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +72,8 @@ class SphereProblem:
     def chunk(self) -> int:
         """How many starts are worked off together."""
         widest = max(len(layer) for layer in (*self.free, *self.fixed))
-        return max(1, _CHUNK // (len(self.X) * widest))
+        # activities held at once: chunks have a fixed size, so that memory is bounded
+        return max(1, 5_000_000 // (len(self.X) * widest))
 
     def value_and_gradient(
         self, w: Float[np.ndarray, "*batch w"]
@@ -104,7 +87,8 @@ class SphereProblem:
         """Return whether N is positive beyond the rounding of its sum."""
         run = forward(self._layers(w), self.activation, self.X)
         terms = run.outputs * self.z
-        level = _CANCELLED * np.abs(terms).sum(axis=(-2, -1))
+        # N is zero if it is at most this share of the sum of its terms' sizes: data can cancel (antipodes).
+        level = 1e-12 * np.abs(terms).sum(axis=(-2, -1))
         return np.asarray((terms.sum(axis=(-2, -1)) > level) & (level >= np.finfo(float).tiny))
 
     def products(self, w: Float[np.ndarray, " w"], v: Float[np.ndarray, "*batch w"]) -> np.ndarray:
@@ -140,7 +124,8 @@ def follow(
     step = np.full(len(w), _FIRST_STEP)
     for _ in range(rounds):
         tangent, share = _tangents(w, gradient)
-        on = np.flatnonzero((share > _NEAR) & (step > _SHORTEST_STEP))
+        # Newton's method takes over once the gradient's part along the sphere is this share of it.
+        on = np.flatnonzero((share > 1e-2) & (step > _SHORTEST_STEP))
         if not len(on):
             break
         slope = np.linalg.norm(tangent[on], axis=1)
@@ -158,7 +143,8 @@ def polish(problem: SphereProblem, w: Float[np.ndarray, " w"]) -> Float[np.ndarr
     """Return the maximiser that Newton's method on the sphere reaches from a point with N > 0."""
     here = _place(problem, w)
     for _ in range(_MOST_NEWTON_STEPS):
-        if here.share <= _CONVERGED or here.mu <= 0:
+        # A gradient whose part along the sphere is this small beside it is rounding.
+        if here.share <= 1e-14 or here.mu <= 0:
             break
         there = _stepped(problem, here, _newton_direction(problem, here))
         if there is here:
@@ -201,7 +187,8 @@ def _stepped(problem: SphereProblem, here: _Place, step: Float[np.ndarray, " w"]
         there = _place(problem, _turned(here.w, step / size, angle))
         gain = there.value - here.value
         # near the end gains are below the rounding of N, but the gradient still tells
-        nearer = there.share <= 0.5 * here.share and gain >= -_ROUNDING * abs(here.value)
+        # N may fall by this share of it in a step that halves the residual: that is rounding.
+        nearer = there.share <= 0.5 * here.share and gain >= -1e-13 * abs(here.value)
         if nearer or gain >= _ARMIJO * angle * promise:
             return there
         angle *= 0.5
@@ -221,7 +208,8 @@ def _newton_direction(problem: SphereProblem, here: _Place) -> Float[np.ndarray,
         image = problem.products(w, direction)
         image = mu * direction - (image - (image @ w) * w)
         curvature = float(direction @ image)
-        if curvature <= _FLAT * mu * float(direction @ direction):
+        # Curvature below this share of mu is taken for none: maxima of linear networks are not isolated.
+        if curvature <= 1e-12 * mu * float(direction @ direction):
             return v if v.any() else direction
         length = square / curvature
         v, rest = v + length * direction, rest - length * image

@@ -12,8 +12,6 @@ from convexrelu.networks.feed_forward import FeedForward
 
 __all__ = ["FourierSpectra", "fourier_spectra"]
 
-_CONSTANT = 1e-12  # weights that vary by less than this share of their sum are constant but for rounding
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FourierSpectra:
@@ -81,5 +79,6 @@ def _strongest(spectrum: Float[np.ndarray, "m f"]) -> Float[np.ndarray, " m"]:
     """The strongest frequency's share of the power beyond the constant part; 0 where that is rounding."""
     power = spectrum[:, 1:] ** 2
     total = power.sum(axis=1)
-    varies = total > (_CONSTANT * spectrum[:, 0]) ** 2
+    # weights that vary by less than this share of their sum are constant but for rounding
+    varies = total > (1e-12 * spectrum[:, 0]) ** 2
     return np.where(varies, power.max(axis=1), 0.0) / np.where(varies, total, 1.0)

@@ -18,12 +18,6 @@ from convexrelu.networks.layers import Layers
 
 __all__ = ["Weights", "balance", "balanced_layers", "describe", "merge", "row_norms"]
 
-_BALANCED = 1e-14
-"""A sweep that changes no neuron's factor by more than this part has arrived, up to rounding."""
-
-_MOST_SWEEPS = 10_000
-"""Far more than needed: 1500 random networks of up to seven layers, rows scaled by 1e-4 to 1e4, took 159."""
-
 
 class Weights(NamedTuple):
     """The arrays of a two-layer network without biases."""
@@ -57,7 +51,8 @@ def balanced_layers(weights: Layers, power: int) -> list[Float[np.ndarray, "_ _"
     for layer, live in enumerate(alive):
         layers[layer][~live] = 0.0
         layers[layer + 1][:, ~live] = 0.0
-    for _ in range(_MOST_SWEEPS):
+    # Far more than needed: 1500 random networks of up to seven layers, rows scaled by 1e-4 to 1e4, took 159.
+    for _ in range(10_000):
         change = 0.0
         for layer, live in enumerate(alive):
             into, out = row_norms(layers[layer])[live], row_norms(layers[layer + 1].T)[live]
@@ -67,7 +62,8 @@ def balanced_layers(weights: Layers, power: int) -> list[Float[np.ndarray, "_ _"
             layers[layer] *= c[:, None]
             layers[layer + 1] *= c**-power
             change = max(change, float(np.abs(c - 1.0).max(initial=0.0)))
-        if change <= _BALANCED:
+        # A sweep that changes no neuron's factor by more than this part has arrived, up to rounding.
+        if change <= 1e-14:
             break
     return layers
 

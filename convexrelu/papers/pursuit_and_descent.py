@@ -35,9 +35,6 @@ PURSUIT, DESCENT = "pursuit", "descent"
 
 _FORMAT = "convexrelu comparison of pursuit and descent"
 
-_CUT_SHORT = (Status.TIME_LIMIT, Status.INTERRUPTED)
-"""The status of a run that would have gone on: it says nothing about its method and is not kept."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SmallDescent:
@@ -306,7 +303,8 @@ def _compare(
             batch, left = left[:workers], left[workers:]
             done = run_tasks(_run, [(plan, number, clock) for number in batch])
             for number, run in zip(batch, done, strict=True):
-                if run.status not in _CUT_SHORT:
+                # a run that would have gone on says nothing about its method and is not kept
+                if run.status not in (Status.TIME_LIMIT, Status.INTERRUPTED):
                     kept.add(number, asdict(run))
                     advance(text=f"{run.n} samples, {run.method}")
     cut = Status.INTERRUPTED if clock.interrupted else Status.TIME_LIMIT

@@ -30,26 +30,9 @@ from convexrelu.training import gradient_flow
 
 __all__ = ["figures"]
 
-_CLOSED_FORM = 1e-8
-"""Allowed distance of an integrated flow from its closed form."""
-
-_KEPT = {"smooth": 0.1, "kinked": 0.3}
-"""Allowed size of neurons at the first saddle that were below a tenth of their layer's largest before the
-escape: with a derivative Theorem 18 says that they stay small, for ReLU the paper observes it."""
-
 _SQUARES_DELTAS, _RELU_DELTAS = (0.05, 0.02, 0.01, 0.005), (1e-2, 1e-3, 1e-4, 1e-5)
 """How far from the saddle the runs start, over its norm. Degree p + 1 = 3 takes a time of order 1/delta,
 degree 2 one of order ln(1/delta) only."""
-
-_TURNED = 0.5
-"""What is left, at the nearest start, of the sine of w_z and its NCF's gradient at the farthest one, at most.
-NP Theorem 7 says that it tends to 0 with delta and not how fast; over a factor of ten in delta, powers from
-0.3 on halve it, while a direction that is not a KKT point keeps it."""
-
-_STILL_NEAR = 0.999
-"""A run is near the saddle while its loss is above this part of the saddle's."""
-
-_NP = "NP Theorem 7"
 
 
 def figures() -> Iterator[ReproducedFigure]:
@@ -106,7 +89,7 @@ def _example_1() -> ReproducedFigure:
         name="kh-beyond-figure-2",
         figure=example_1_figure(runs, ladder.path.trajectory, title="KH-beyond Figure 2: Example 1"),
         claims=(
-            Claim.at_most("largest distance from the closed form", worst, _CLOSED_FORM, where),
+            Claim.at_most("largest distance from the closed form", worst, 1e-8, where),
             Claim.equals(
                 "rate of psi -> p in delta",
                 ladder.rate,
@@ -168,7 +151,9 @@ def _run(run: Run) -> ReproducedFigure:
     marks = [escape.before, escape.saddle.index]
     if escape.saddle.left and len(track.plateaus) > 2:
         marks.append(track.plateaus[2].index)
-    kept = _KEPT["kinked" if run.activation == RELU else "smooth"]
+    # Of neurons that were below a tenth of their layer's largest before the escape: with a derivative Theorem
+    # 18 says that they stay small, for ReLU the paper observes it.
+    kept = 0.3 if run.activation == RELU else 0.1
     loss = trajectory.loss
     claims = [
         Claim.at_most(
@@ -210,8 +195,11 @@ def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> Re
     ]
     approach, mark = approaches[-1], marks[-1]
     small = _least(approach.trajectory.network_at(mark), approach.saddle)
-    where = _NP if approach.saddle.activation != RELU else "NP section 4: seen for ReLU, not proven"
+    kinked = approach.saddle.activation == RELU
+    where = "NP section 4: seen for ReLU, not proven" if kinked else "NP Theorem 7"
     sine = "sine of w_z and its NCF's gradient, leaving"
+    # NP Theorem 7 says that the sine tends to 0 with delta and not how fast; over a factor of ten in delta,
+    # powers from 0.3 on halve it, while a direction that is not a KKT point keeps it.
     claims = (
         *(
             Claim.at_most(
@@ -219,9 +207,7 @@ def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> Re
             )
             for a, before, here in zip(approaches[1:], sines, sines[1:], strict=False)
         ),
-        Claim.at_most(
-            f"{sine}: the nearest start's over the farthest's", sines[-1] / sines[0], _TURNED, where
-        ),
+        Claim.at_most(f"{sine}: the nearest start's over the farthest's", sines[-1] / sines[0], 0.5, where),
         Claim.at_most(
             "relative distance of w_n from the saddle, leaving",
             float(approach.displacement[mark]),
@@ -246,7 +232,8 @@ def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> Re
 
 def _leaving(approach: SaddleApproach) -> int:
     """Return the last recorded point near the saddle."""
-    return int(np.flatnonzero(approach.relative_loss > _STILL_NEAR)[-1])
+    # A run is near the saddle while its loss is above this part of the saddle's.
+    return int(np.flatnonzero(approach.relative_loss > 0.999)[-1])
 
 
 def _least(network: FeedForward, saddle: FeedForward) -> list[Int[np.ndarray, " _"]]:

@@ -46,7 +46,6 @@ WIDTH = 10  # neurons, as in WP appendix F
 INIT_SCALE = 1e-2
 STEP_SIZE = 0.1
 LAST_ITERATION = 10_000  # WP draws iterations 10^0 to 10^4
-_EVERY_STEP_UNTIL = 150  # the neurons turn within these; later records are spaced evenly in the logarithm
 ALIGNED = (
     1 - 1e-3
 )  # cosine with the optimal neuron that the largest neuron of a class has after the last iteration (F.1)
@@ -150,7 +149,8 @@ def _example(data: Dataset, seeds: Sequence[np.random.Generator]) -> Example:
     solution = solve_max_margin(data.X, data.y)
     if not isinstance(solution, MaxMarginSolution):
         raise SolverError(f"{data.name} must have two labels, got {data.n_classes}")
-    record = np.r_[np.arange(1, _EVERY_STEP_UNTIL), np.rint(np.geomspace(1, LAST_ITERATION, 81))]
+    # the neurons turn within the first 150; later records are spaced evenly in the logarithm
+    record = np.r_[np.arange(1, 150), np.rint(np.geomspace(1, LAST_ITERATION, 81))]
     runs = []
     for seed in seeds:
         start = scaled_start(data.X, data.y, width=WIDTH, scale=INIT_SCALE, rng=seed).network

@@ -15,8 +15,6 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = ["Ellipsoid", "PatternExtreme", "cone_maximum", "ellipsoid_of", "pattern_extremes"]
 
-_POINTS = 721  # of the ellipse's outline: half a degree
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ellipsoid:
@@ -93,7 +91,8 @@ def ellipsoid_of(X: ArrayLike) -> Ellipsoid:
     left, sizes, _ = np.linalg.svd(matrix, full_matrices=False)
     axes = np.zeros((2, 2))
     axes[:, : len(sizes)] = left * sizes  # one column only if d = 1: the ellipse is a segment
-    angles = np.linspace(0, 2 * np.pi, _POINTS)
+    # every half degree
+    angles = np.linspace(0, 2 * np.pi, 721)
     outline = np.column_stack([np.cos(angles), np.sin(angles)]) @ axes.T
     spikes = np.array([_reach(matrix[0], matrix[1]), _reach(matrix[1], matrix[0])])
     crossing = np.array([_distance_to_line(matrix[0], matrix[1]), _distance_to_line(matrix[1], matrix[0])])

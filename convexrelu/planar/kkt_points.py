@@ -22,9 +22,6 @@ from convexrelu.networks.activations import PowerLeakyReLU, homogeneous
 
 __all__ = ["PlanarKKT", "planar_kkt_points"]
 
-_FLAT = 1e-12
-"""A derivative this small beside ``sum_n |z_n| ||x_n||^2`` is zero all along the arc: rounding of sums."""
-
 _ANGLE = 1e-12
 """Angles this close are one."""
 
@@ -115,7 +112,9 @@ def planar_kkt_points(X: ArrayLike, z: ArrayLike, activation: PowerLeakyReLU) ->
         u = _unit(0.5 * (start + end))
         sides = np.where(samples @ u > 0, 1.0, activation.alpha**2)
         M = samples.T @ ((weights * sides)[:, None] * samples)
-        if math.hypot(2.0 * M[0, 1], M[1, 1] - M[0, 0]) > _FLAT * size:
+        # A derivative this small beside ``sum_n |z_n| ||x_n||^2`` is zero all along the arc: rounding of
+        # sums.
+        if math.hypot(2.0 * M[0, 1], M[1, 1] - M[0, 0]) > 1e-12 * size:
             found += _critical_angles(M, float(start), float(end))
         elif flats and start - flats[-1][1] <= _ANGLE:
             flats[-1] = (flats[-1][0], float(end))

@@ -17,8 +17,6 @@ from convexrelu.planar.ellipsoid import cone_maximum
 
 __all__ = ["PatternConstraint", "PolarSet", "pattern_constraints", "polar_set"]
 
-_PARALLEL = 1e-9  # tangents closer to parallel than this do not meet in a corner, but far away
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PolarSet:
@@ -145,7 +143,8 @@ def _traced(touching: Callable[[Float[np.ndarray, " 2"]], Float[np.ndarray, " 2"
     for v, z, after, z_after in zip(directions, images, *following, strict=True):
         # the boundary's tangents at neighbouring directions meet in the corner, if there is one between them
         system = np.array([z, z_after])
-        if abs(np.linalg.det(system)) > _PARALLEL * max(float(z @ z), float(z_after @ z_after)):
+        # (those closer to parallel than this meet far away)
+        if abs(np.linalg.det(system)) > 1e-9 * max(float(z @ z), float(z_after @ z_after)):
             corner = np.linalg.solve(system, np.ones(2))
             unit = corner / np.linalg.norm(corner)
             if unit @ (v + after) > 0 and _cross(v, unit) > 0 and _cross(unit, after) > 0:

@@ -15,7 +15,6 @@ __all__ = ["basins_figure"]
 
 # Okabe and Ito's colours and two darker ones; further points share them in turn.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#332288")
-_ARC = 181  # points of a drawn great circle, each side
 _LEGEND_ROOM, _LEGEND_LINE, _LEGEND_COLUMNS = 0.14, 0.18, 3  # the first two in inches
 _LISTED = 6  # extreme points named in the legend of a panel
 
@@ -104,7 +103,7 @@ def _flattened(points: Float[np.ndarray, "k 3"], side: float) -> Float[np.ndarra
 
 def _great_circles(ax: Axes, X: Float[np.ndarray, "n d"], side: float) -> None:
     """Draw the hyperplanes' halves on one hemisphere, and its edge."""
-    turn = np.linspace(0, 2 * np.pi, 2 * _ARC)
+    turn = np.linspace(0, 2 * np.pi, 362)
     for row in X[X.any(axis=1)]:
         basis = np.linalg.svd(row[None, :])[2][1:]
         circle = np.cos(turn)[:, None] * basis[0] + np.sin(turn)[:, None] * basis[1]

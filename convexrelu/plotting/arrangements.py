@@ -31,8 +31,6 @@ from convexrelu.plotting.style import (
 
 __all__ = ["arrangement_figure", "coverage_figure"]
 
-_MOST_LABELS = 40  # patterns written out; of more, the colours must do
-_MOST_BITS = 12
 _LABEL, _LETTER = 0.02, 0.017  # half the width of an empty label, and of a letter, in radii
 _TICK = 18  # place on a great circle of 121 points, where ticks stand
 _PIXELS = 700
@@ -179,7 +177,8 @@ def _draw_disc(ax: Axes, lines: Hyperplanes, arrangement: Arrangement, side: flo
     for row in np.flatnonzero(lines.sign):
         _draw_tick(ax, lines.sign[row] * (lines.normals[lines.member[row]] @ view.T), side)
     ax.add_patch(Circle((0, 0), 1.0, fill=False, edgecolor=MUTED, linewidth=1.0, zorder=3))
-    if len(arrangement) <= _MOST_LABELS and arrangement.n_rows <= _MOST_BITS:
+    # of more patterns, or longer ones, the colours must do
+    if len(arrangement) <= 40 and arrangement.n_rows <= 12:
         _label(ax, np.stack([x, y], axis=-1)[inside], active, heights)
     ax.set_xlim(-1.06, 1.06)
     ax.set_ylim(-1.06, 1.06)

@@ -38,8 +38,6 @@ __all__ = [
     "weights_figure",
 ]
 
-_CURVE_POINTS = 721  # every half degree
-
 
 def early_training_figure(path: DeepTrajectory, *, title: str = "") -> Figure:
     """Return loss, norm and alignment with the gradient of the NCF over the steps of a run (K-deep Figure 1).
@@ -186,7 +184,8 @@ def directions_figure(
     """
     figure, axes = new_figure(2, 1, size=(6.4, 6.4), title=title)
     top, bottom = axes[0][0], axes[1][0]
-    grid = np.linspace(-math.pi, math.pi, _CURVE_POINTS)
+    # every half degree
+    grid = np.linspace(-math.pi, math.pi, 721)
     heights = path.problem.X @ np.array([np.cos(grid), np.sin(grid)])
     top.plot(grid, z @ path.problem.network.activation(heights), color=INK)
     entitle(top, r"constrained NCF, $N(\theta) = \sum_n z_n s(x_n^T u(\theta))$")

@@ -12,8 +12,6 @@ from convexrelu.plotting.style import NamedFigure
 
 __all__ = ["save_figures"]
 
-_FAST = {"compress_level": 3}  # a fifth larger than the default 6, in a third of the time
-
 
 def save_figures(figures: Iterable[NamedFigure], folder: str | os.PathLike[str]) -> list[Path]:
     """Write figures as PNG files and return their paths.
@@ -47,7 +45,8 @@ def save_figures(figures: Iterable[NamedFigure], folder: str | os.PathLike[str])
         path = target / f"{item.name}.png"
         draft = target / f".{item.name}.{secrets.token_hex(4)}.tmp"
         try:
-            item.figure.savefig(draft, format="png", facecolor="white", pil_kwargs=_FAST)
+            # a fifth larger than with the default level 6, in a third of the time
+            item.figure.savefig(draft, format="png", facecolor="white", pil_kwargs={"compress_level": 3})
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)

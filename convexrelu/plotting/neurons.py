@@ -25,11 +25,6 @@ __all__ = ["cosines_figure", "growth_figure", "input_space_figure"]
 
 _EVENT_MARKERS = {"on": ("o", "a row switches on"), "off": ("x", "a row switches off")}
 _SLIDE_MARKER = ("s", "the neuron begins to slide along a hyperplane")
-_TIE = 1e-9  # sine of the angle to a hyperplane below which a flow's neuron rests on it
-_OLDEST = 1e-4  # of the last time: where a logarithmic time axis begins if the run starts at 0
-_SAME_SIZE = (
-    1.0 + 1e-9
-)  # sizes closer than this all along, of a run that stands still, have no scale of their own
 
 
 def input_space_figure(trajectory: Trajectory, *, title: str) -> Figure:
@@ -130,7 +125,8 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
             label=word,
         )
     drawn = sizes[chosen][sizes[chosen] > 0]
-    if len(drawn) and drawn.max() < _SAME_SIZE * drawn.min():
+    # sizes this close all along, of a run that stands still, have no scale of their own
+    if len(drawn) and drawn.max() < (1.0 + 1e-9) * drawn.min():
         ax.set_ylim(drawn.min() / 10.0, 10.0 * drawn.max())
     log_axis(ax.yaxis)
     _finish(ax, trajectory)
@@ -184,7 +180,8 @@ def cosines_figure(trajectory: Trajectory, *, title: str) -> Figure:
 def _sees(trajectory: Trajectory) -> np.ndarray:
     """Which neurons are positive on a sample at each record: without one there is no direction to turn to."""
     X, lengths = trajectory.X, np.linalg.norm(trajectory.X, axis=1)
-    ties = [_TIE * np.outer(lengths, np.linalg.norm(W1, axis=1)) for W1 in trajectory.W1]
+    # a flow's neuron rests on a hyperplane if the sine of its angle to it is below this
+    ties = [1e-9 * np.outer(lengths, np.linalg.norm(W1, axis=1)) for W1 in trajectory.W1]
     return np.stack([(X @ W1.T - tie > 0).any(axis=0) for W1, tie in zip(trajectory.W1, ties, strict=True)])
 
 
@@ -217,7 +214,8 @@ def _time_axis(trajectory: Trajectory) -> tuple[Float[np.ndarray, " t"], np.ndar
     last = float(times[np.isfinite(times)][-1])
     if last == 0.0:  # a run that took no step is shown at step 1, where a logarithmic axis begins
         return np.ones_like(times), np.ones(len(times), dtype=bool)
-    first = min(1.0, last) if trajectory.kind == "descent" else _OLDEST * last
+    # where the axis begins if the run starts at 0
+    first = min(1.0, last) if trajectory.kind == "descent" else 1e-4 * last
     return times, (times >= first) & (times <= last)
 
 

@@ -40,9 +40,6 @@ __all__ = [
 ]
 
 _COLORS = (POSITIVE, NEGATIVE, BOUND, REGION, INK, MUTED)
-_SHOWN_WEIGHTS = 6  # entries of the upper layers that fit above a panel
-_FAINT = 0.02  # edges thinner than this share of the layer's largest are not drawn
-_LEAST_ERROR = 1e-16  # an error of zero has no place on a logarithmic axis
 
 
 @runtime_checkable
@@ -140,7 +137,8 @@ def _architecture(ax: Axes, step: PursuitStep) -> None:
     heights = [np.linspace(1.0, -1.0, k + 2)[1:-1] for k in widths]
     for layer, W in enumerate(step.network.weights):
         share = np.abs(W) / (np.abs(W).max() or 1.0)
-        for i, j in np.argwhere(share > _FAINT):
+        # thinner edges are not drawn
+        for i, j in np.argwhere(share > 0.02):
             new = _is_new(step, layer, int(j)) or _is_new(step, layer + 1, int(i))
             ax.plot(
                 [layer, layer + 1],
@@ -210,7 +208,8 @@ def _function(
 
 
 def _numbers(values: Float[np.ndarray, " k"]) -> str:
-    if len(values) > _SHOWN_WEIGHTS:
+    # more do not fit above a panel
+    if len(values) > 6:
         return f"{len(values)} weights"
     return ", ".join(f"{value:.2f}" for value in values)
 
@@ -265,7 +264,8 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
 
 def _medians(ax: Axes, comparison: Comparison, method: str, kind: str, color: str, style: str) -> None:
     sizes = [n for n in comparison.sizes if comparison.of(method, n)]
-    values = [[max(getattr(run, kind), _LEAST_ERROR) for run in comparison.of(method, n)] for n in sizes]
+    # an error of zero has no place on a logarithmic axis
+    values = [[max(getattr(run, kind), 1e-16) for run in comparison.of(method, n)] for n in sizes]
     label = f"{method}, {kind.replace('_', ' ')}"
     ax.plot(sizes, [float(np.median(each)) for each in values], style, color=color, label=label)
     marker = "o" if style == "-" else "."

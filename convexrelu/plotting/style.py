@@ -49,8 +49,6 @@ MUTED = "#8A8A8A"
 GRID = "#DDDDDD"
 INK = "#222222"
 
-_DPI = 150
-_BETWEEN = (2.0, 3.0, 5.0, 7.0)  # about evenly spaced on a logarithmic axis
 _PAD = 0.08  # inches between panels and round the figure
 
 
@@ -77,7 +75,7 @@ def new_figure(
 
     With `one_scale` the y axes are shared, and labelled on the left only.
     """
-    figure = Figure(figsize=size, dpi=_DPI, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
+    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=one_scale)
     for ax in axes.flat:
@@ -165,7 +163,8 @@ def label_within_decades(axis: Axis) -> None:
     """Label a logarithmic axis between powers of ten where its data, drawn by now, spans fewer than two."""
     low, high = np.log10(axis.get_view_interval())
     if np.floor(high) - np.ceil(low) < 1:
-        axis.set_minor_locator(LogLocator(subs=_BETWEEN))
+        # about evenly spaced on a logarithmic axis
+        axis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0, 7.0)))
         axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_tick_params(which="minor", labelsize=8)
 

@@ -31,9 +31,6 @@ from convexrelu.training import TrainingBounds, Trajectory
 
 __all__ = ["alignment_figure", "bounds_figure", "training_figures"]
 
-_MOST_PANELS = 6
-_SMALLEST_GAP = 1e-12  # gaps below it are rounding; a logarithmic axis needs a floor
-
 
 def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: str) -> Figure:
     """Return objective and self-certified lower bound over training, and the relative gaps, one line a run.
@@ -165,7 +162,8 @@ def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"])
     """Relative gap; NaN, which leaves a hole in the line, where the data is not fitted."""
     fits = np.isfinite(upper)
     safe = np.where(fits, upper, 1.0)
-    return np.where(fits, np.maximum((safe - lower) / safe, _SMALLEST_GAP), np.nan)
+    # gaps below 1e-12 are rounding; a logarithmic axis needs a floor
+    return np.where(fits, np.maximum((safe - lower) / safe, 1e-12), np.nan)
 
 
 def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figure:
@@ -190,7 +188,7 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figur
     """
     if not trajectories:
         raise InvalidInputError("trajectories must hold at least one run, got none")
-    shown = list(trajectories[:_MOST_PANELS])
+    shown = list(trajectories[:6])
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = new_figure(

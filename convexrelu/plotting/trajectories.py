@@ -41,7 +41,6 @@ __all__ = [
     "seeds_figure",
 ]
 
-_NEAR = 0.1  # a record this close, relatively, stands for a power of ten
 _FIRST_RING = 0.35  # radius of the first record on the circle of directions; the last one stands at 1
 
 
@@ -90,7 +89,8 @@ def iterations_shown(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
     steps = _steps(trajectory)
     powers = _powers_of_ten(trajectory)
     nearest = steps[np.abs(np.log(steps[:, None] / powers)).argmin(axis=0)]
-    return np.asarray(np.unique(nearest[np.abs(nearest / powers - 1) <= _NEAR]))
+    # a record within a tenth stands for a power of ten
+    return np.asarray(np.unique(nearest[np.abs(nearest / powers - 1) <= 0.1]))
 
 
 def _powers_of_ten(trajectory: Trajectory) -> Float[np.ndarray, " k"]:

@@ -42,27 +42,9 @@ __all__ = [
     "predicted_escape_time",
 ]
 
-_ARRIVED = 1e-6
-"""A path is followed until its gradient is this part of its peak: the loss is then within about 1e-12 of the
-saddle's, relative to the way from the origin."""
-
-_REFERENCE = 0.1
-"""The limit is taken from a start this much smaller than the smallest one compared with it: its own error is
-then a hundredth of the smallest one measured."""
-
 _HALF_WAY = 0.5
 """Escapes are timed where the loss has come half-way from the origin to the first saddle: there it falls
 fastest, so that time is told best."""
-
-_SETTLED = 0.01
-"""Just before the escape the loss has come this part of the way: the direction is as settled as it gets, and
-the weights are still small."""
-
-_LONG = 1e6
-"""A path may take this many times its escape time to arrive; it stops where it has."""
-
-_RESOLVED = 1e-3
-"""Rounding of the time may be this part of 1/N, the time that the escape itself takes, at most."""
 
 
 def predicted_escape_time(value: float, degree: int, scale: float) -> float:
@@ -222,7 +204,10 @@ def limiting_path(
         )
     _check_resolved(start.degree, check_positive(scale, "scale"))
     predicted = predicted_escape_time(value, start.degree, scale)
-    small, t_max = start.scaled_weights(scale), _LONG * max(predicted, 1.0 / value)
+    # The path may take this many times its escape time; it stops where it has arrived.
+    small, t_max = start.scaled_weights(scale), 1e6 * max(predicted, 1.0 / value)
+    # The path is followed until its gradient is 1e-6 of its peak: the loss is then within about 1e-12 of the
+    # saddle's, relative to the way from the origin.
     path = gradient_flow(
         X,
         y,
@@ -231,7 +216,7 @@ def limiting_path(
         loss=loss,
         reduction=reduction,
         rtol=rtol,
-        stop_gradient=_ARRIVED,
+        stop_gradient=1e-6,
         time_limit=time_limit,
         record=400,
     )
@@ -335,8 +320,10 @@ def escape_ladder(
     if len(deltas) < 2:
         raise InvalidInputError(f"scales must hold at least two numbers, got {scales!r}")
     start = kkt_point.normalized()
+    # The limit is taken from a start this much smaller than the smallest one: its own error is then a
+    # hundredth of the smallest one measured.
     path = limiting_path(
-        start, X, y, loss=loss, reduction=reduction, scale=_REFERENCE * float(deltas[-1]), rtol=rtol
+        start, X, y, loss=loss, reduction=reduction, scale=0.1 * float(deltas[-1]), rtol=rtol
     )
     runs = [
         limiting_path(start, X, y, loss=loss, reduction=reduction, scale=float(delta), rtol=rtol)
@@ -430,7 +417,9 @@ def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
     saddle = track_saddles(trajectory).first_saddle
     loss = trajectory.loss
     way = float(loss[0] - loss[saddle.index])
-    before = int(np.argmax(loss < loss[0] - _SETTLED * way)) - 1
+    # Just before the escape the loss has come this part of the way: the direction is as settled as it gets,
+    # and the weights are still small.
+    before = int(np.argmax(loss < loss[0] - 0.01 * way)) - 1
     network = trajectory.network_at(max(before, 0))
     sizes = neuron_sizes(network.weights, network.trainable)
     return Escape(
@@ -446,7 +435,8 @@ def _check_resolved(degree: int, scale: float) -> None:
     """Refuse starts so small that float64 cannot tell the time of the escape from what surrounds it."""
     if degree > 2:
         eps = float(np.finfo(np.float64).eps)
-        least = (eps / (_RESOLVED * degree * (degree - 2))) ** (1.0 / (degree - 2))
+        # Rounding of the time may be this part of 1/N, the time that the escape itself takes, at most.
+        least = (eps / (1e-3 * degree * (degree - 2))) ** (1.0 / (degree - 2))
         if scale < least:
             raise InvalidInputError(
                 f"scale must be at least {least:.1e} for degree {degree}, got {scale:.1e}: the escape takes "

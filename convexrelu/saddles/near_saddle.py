@@ -36,10 +36,6 @@ from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = ["SaddleApproach", "SaddleSplit", "approach_of", "split_near_saddle"]
 
-_ON_A_KINK = 1e-12
-"""A sum of the saddle is zero below this part of the norms of its weights and inputs: silent inputs give
-exact zeros, and nothing but rounding lies between."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SaddleSplit:
@@ -220,7 +216,9 @@ def _one_sided_slope(run: Pass, layer: int, change: Float[np.ndarray, "n j"]) ->
     sums = run.sums[layer]
     if run.activation.kinked:
         sizes = np.outer(row_norms(run.inputs[layer]), row_norms(run.weights[layer]))
-        sums = np.where(np.abs(sums) <= _ON_A_KINK * sizes, change, sums)
+        # A sum of the saddle is zero below this part of the norms of its weights and inputs: silent inputs
+        # give exact zeros, and nothing but rounding lies between.
+        sums = np.where(np.abs(sums) <= 1e-12 * sizes, change, sums)
     return np.asarray(run.activation.slope(sums))
 
 

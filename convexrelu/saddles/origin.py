@@ -41,18 +41,8 @@ __all__ = [
     "non_branching_set",
 ]
 
-_RTOL = 1e-10
-"""Of the flows that are compared: their difference falls like delta^L, and must not drown in their errors."""
-
-_KKT_TOL = 1e-6
-"""A stationarity of at most this counts as a KKT point."""
-
 _FIRST_SIZE, _LADDER = 0.2, 4
 """The default ladder: the norm that u reaches times delta is at most 0.2, and delta is halved three times."""
-
-_MOST_GROWTH = math.log(100.0)
-"""The comparison ends where the norm of u has grown by this factor: a direction that needs longer to settle
-does so, for L > 2, in times close to the blow-up, where errors of the integrator grow without bound too."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,7 +207,10 @@ def _settling_time(flow: NCFFlow, epsilon: float) -> float:
     directions = pack(flow.directions)[:, free]
     away = np.flatnonzero(1.0 - directions @ directions[-1] > epsilon)
     settled = away[-1] + 1 if len(away) else 1
-    large = np.flatnonzero(flow.log_norm > flow.log_norm[0] + _MOST_GROWTH)
+    # The comparison ends where the norm of u has grown by this factor: a direction that needs longer to
+    # settle does so, for L > 2, in times close to the blow-up, where errors of the integrator grow without
+    # bound too.
+    large = np.flatnonzero(flow.log_norm > flow.log_norm[0] + math.log(100.0))
     return float(flow.times[min(settled, large[0]) if len(large) else settled])
 
 
@@ -254,6 +247,7 @@ def _scaled_path(
             record=np.rint(np.linspace(0, n_steps, len(times))),
         )
     else:
+        # the difference of the flows falls like delta^L, and must not drown in their errors
         path = gradient_flow(
             X,
             y,
@@ -261,7 +255,7 @@ def _scaled_path(
             t_max=times[-1] * pace,
             loss=loss,
             reduction="sum",
-            rtol=_RTOL,
+            rtol=1e-10,
             method="dop853",
             record=times * pace,
             time_limit=None,
@@ -377,7 +371,8 @@ def non_branching_set(network: FeedForward, X: ArrayLike, z: ArrayLike) -> NonBr
     value, off = float(weights @ point(samples)), ncf_stationarity(point, samples, weights)
     heights = np.abs(samples @ point.weights[0][0])
     lengths = row_norms(samples)
-    if not value > 0 or off > _KKT_TOL or heights.min() <= TIE_TOL * lengths.max():
+    # A stationarity of at most this counts as a KKT point.
+    if not value > 0 or off > 1e-6 or heights.min() <= TIE_TOL * lengths.max():
         raise InvalidInputError(
             "a KKT point with a positive value and no pre-activation of zero is needed, got value "
             f"{value:.3g}, stationarity {off:.1e}, smallest |x^T u| {heights.min():.1e}"

@@ -43,9 +43,6 @@ _WORK_BETWEEN_CHECKS = 20_000_000
 _NUMPY_WORK = 1_000_000
 """The same for the loop in NumPy, which is slower on small networks."""
 
-_ORDERS_AT_ONCE = 100_000
-"""Samples whose order is drawn at once: whole epochs, whatever is recorded, so that a seed is one run."""
-
 _RUNS_A_ROUND = 64
 """Runs handed out between two advances of the progress bar."""
 
@@ -392,7 +389,9 @@ class _TwoLayerDescent(_Descent):
         self.batch = plan.batch_size or n
         work = 2 * self.batch * self.form.W1.shape[1] * network.n_neurons
         self.chunk = max(1, _WORK_BETWEEN_CHECKS // work)
-        self.epochs = max(1, _ORDERS_AT_ONCE // n)
+        # So many samples' order is drawn at once: whole epochs, whatever is recorded, so that a seed is one
+        # run.
+        self.epochs = max(1, 100_000 // n)
         self.between_orders = self.epochs * -(-n // self.batch)
         self.orders = np.zeros((0, n), dtype=np.int64)
 

@@ -37,27 +37,12 @@ from convexrelu.training.run import Process, follow
 
 __all__ = ["NCFFlow", "ncf_flow"]
 
-_FLOOR = 1e-2
-"""Absolute errors of the Runge-Kutta method are kept below this part of `rtol`; directions have norm one."""
-
-_TAIL = 1e-9
-"""A blow-up time is settled when the bounds on it differ by this part."""
-
-_WORK_BETWEEN_CHECKS = 20_000_000
-"""Multiplications between two looks at the clock and the keyboard: some hundredths of a second."""
-
 _RECORD_ANGLE, _RECORD_GROWTH = 0.01, 0.1
 """Fixed steps are stored when the direction has turned this far, or the norm changed by this factor's log."""
 
 _BLOCK, _SETTLED_BLOCKS = 0.1, 100
 """Fixed steps come in blocks of a path of 0.1. A direction that after 100 of them, a path of 10, is within a
 few steps of where it was does no more than jump to and fro over kinks."""
-
-_CHATTER = 5.0
-"""How many steps the direction may have moved in that time."""
-
-_NEARLY_SETTLED = 1e-6
-"""Below this sine between direction and gradient only stability limits an explicit method's steps."""
 
 _HOVERING = 20
 """So many such steps without gain: the method hovers at its limit of stability, and shorter steps help."""
@@ -318,13 +303,14 @@ class _Integration(Process):
     @cached_property
     def solver(self) -> DOP853:
         """The integrator, for a gradient that is not zero."""
+        # directions have norm one
         return DOP853(
             self._velocity,
             0.0,
             self.state,
             1e300,
             rtol=self.rtol,
-            atol=_FLOOR * self.rtol,
+            atol=1e-2 * self.rtol,
             first_step=1e-3 / self.size,
         )
 
@@ -351,9 +337,8 @@ class _Integration(Process):
         whole[record.free] = u
         record.add(np.array([solver.t, solver.y[-2], solver.y[-1]]), whole)
         sine = _off(u, gradient) / (float(np.linalg.norm(gradient)) or 1.0)
-        self.waited = (
-            self.waited + 1 if self.tol < sine < _NEARLY_SETTLED and sine > 0.9 * self.nearest else 0
-        )
+        # Below this sine between direction and gradient only stability limits an explicit method's steps.
+        self.waited = self.waited + 1 if self.tol < sine < 1e-6 and sine > 0.9 * self.nearest else 0
         self.nearest = min(self.nearest, sine)
         if self.waited >= _HOVERING:
             solver.max_step, self.waited = 0.5 * float(solver.step_size or np.inf), 0
@@ -375,7 +360,8 @@ def _off(u: Float[np.ndarray, " f"], gradient: Float[np.ndarray, " f"]) -> float
 def _still_to_come(degree: int, state: Float[np.ndarray, " f"], growth: float) -> bool:
     """Return whether a noticeable part of the time until the blow-up lies ahead."""
     slow = degree - 2
-    return slow > 0 and math.exp(-slow * float(state[-2])) > _TAIL * slow * growth * float(state[-1])
+    # A blow-up time is settled when the bounds on it differ by this part.
+    return slow > 0 and math.exp(-slow * float(state[-2])) > 1e-9 * slow * growth * float(state[-1])
 
 
 def _verdict(
@@ -411,7 +397,8 @@ class _FixedSteps(Process):
             step,
         )
         self.block = max(1, round(_BLOCK / step))
-        self.portion = max(1, _WORK_BETWEEN_CHECKS // (3 * len(self.u) * len(record.X)))
+        # so many multiplications take some hundredths of a second
+        self.portion = max(1, 20_000_000 // (3 * len(self.u) * len(record.X)))
         self.ring = [self.u.copy()]
 
     def advance(self, target: float) -> Status | None:
@@ -428,7 +415,8 @@ class _FixedSteps(Process):
         if turned or abs(track[1] - record.points[-1][1]) > _RECORD_GROWTH:
             record.add(track, u)
         self.ring = [*self.ring[-_SETTLED_BLOCKS:], u.copy()]
-        back = float(np.linalg.norm(u - self.ring[0])) <= _CHATTER * self.step
+        # as far as the direction may have moved in that time
+        back = float(np.linalg.norm(u - self.ring[0])) <= 5.0 * self.step
         still = len(self.ring) > _SETTLED_BLOCKS and back
         if still or not moving or track[1] - record.points[0][1] < _FADED:
             return _verdict_after_steps(record, u, self.step)

@@ -30,10 +30,6 @@ __all__ = [
     "scale_of",
 ]
 
-LARGEST_WEIGHT = 1e100
-"""Of a start, and over the root of the longest row's length: then squares of weights, outputs and their
-products with inputs stay within float64."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
@@ -162,7 +158,8 @@ def check_start(network: TwoLayerReLU, X: Float[np.ndarray, "n d"]) -> None:
     if not network.n_neurons:
         raise InvalidInputError("the network must have at least one neuron, got none")
     largest = max(float(np.abs(network.W1).max()), float(np.abs(network.w2).max()))
-    bound = LARGEST_WEIGHT / max(1.0, math.sqrt(np.abs(X).max()))
+    # then squares of weights, outputs and their products with inputs stay within float64
+    bound = 1e100 / max(1.0, math.sqrt(np.abs(X).max()))
     if largest > bound:
         raise InvalidInputError(
             f"the network's weights must be at most {bound:.3g} in size on this data, got {largest:.3g}"

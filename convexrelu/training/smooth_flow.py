@@ -29,10 +29,6 @@ from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = ["smooth_flow"]
 
-_FLOOR = 1e-3
-"""Absolute errors are kept below `rtol` times this part of the smallest neuron: entries that pass through 0
-need not be followed to relative accuracy, small neurons must."""
-
 _FAR = 1e300
 """The end of the rescaled time, which t meets long before."""
 
@@ -116,7 +112,8 @@ class _Field:
         layers = self.layers(self.start)
         neurons = np.concatenate([row_norms(V) for W in layers for V in (W, W.T)])
         alive = neurons[neurons > 0]
-        atol = rtol * _FLOOR * (float(alive.min()) if len(alive) else 1.0)
+        # entries that pass through 0 need not be followed to relative accuracy, small neurons must
+        atol = rtol * 1e-3 * (float(alive.min()) if len(alive) else 1.0)
         if method == "lsoda":
             return LSODA(self, 0.0, self.start, _FAR, rtol=rtol, atol=atol)
         return DOP853(self, 0.0, self.start, _FAR, rtol=rtol, atol=atol)

@@ -14,9 +14,6 @@ from convexrelu.networks import TwoLayerReLU
 
 __all__ = ["ScaledStart", "draw_start", "scaled_start"]
 
-MAX_DRAWS = 100
-"""How many starts are drawn before going on with the last: beyond that the data is in the way, not chance."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScaledStart:
@@ -96,7 +93,8 @@ def draw_start(
     """The same, of checked arguments; the first start drawn after the clock has expired is the last."""
     signs = np.where(np.arange(width) % 2 == 0, 1.0, -1.0)
     draw, satisfied = 0, False
-    while not draw or not (satisfied or draw == MAX_DRAWS or clock.expired()):
+    # beyond 100 draws the data is in the way, not chance
+    while not draw or not (satisfied or draw == 100 or clock.expired()):
         draw += 1
         directions = generator.normal(size=(width, X.shape[1]))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -22,13 +22,6 @@ __all__ = [
     "log_of_clock",
 ]
 
-NEGLIGIBLE_WEIGHT = 1e-15
-"""Relative loss weights below it are left out of the certified bound. Any lam gives a valid bound, so
-this costs at most n * 1e-15 of it, and a sparser lam makes the oracle's work smaller."""
-
-_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
-"""Covers the roundings of dividing an exactly rounded sum by the bound on h."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FlowEvent:
@@ -207,12 +200,15 @@ class Trajectory:
         >= 0``. It is 0 when no weight is left. h(lam) is taken at its proven upper bound.
         """
         weights = self.y * self.relative_lam[index]
-        weights = np.where(weights > NEGLIGIBLE_WEIGHT, weights, 0.0)
+        # Any lam gives a valid bound, so this costs at most n * 1e-15 of it, and a sparser lam makes the
+        # oracle's work smaller.
+        weights = np.where(weights > 1e-15, weights, 0.0)
         total = math.fsum(weights)
         if total == 0.0:
             return 0.0
         norm = float(dual_norm(self.X, self.y * weights).upper_bound)
-        return total / norm * (1.0 - _ROUNDING) if norm > 0.0 else math.inf
+        # less the roundings of dividing an exactly rounded sum by the bound on h
+        return total / norm * (1.0 - 4.0 * float(np.finfo(np.float64).eps)) if norm > 0.0 else math.inf
 
     def gap_at(self, index: int = -1) -> float:
         """Return the certified relative gap at one recorded point; inf if the network does not fit."""

@@ -13,9 +13,6 @@ from convexrelu.verify.verdicts import GLOBAL, VERDICTS, LimitRun
 
 __all__ = ["AlignedShare", "LimitCell", "ReachedLimit", "Share"]
 
-SAME_LIMIT = 1e-5
-"""Limits of runs whose objectives differ by less than this, relatively, are counted as one."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Share:
@@ -109,7 +106,8 @@ class LimitCell:
         groups: list[list[LimitRun]] = []
         for run in sorted(self.runs, key=lambda run: run.polished_objective):
             first = groups[-1][0].polished_objective if groups else -1.0
-            if run.polished_objective <= first * (1 + SAME_LIMIT) or run.polished_objective == first:
+            # Limits of runs whose objectives differ by less than this, relatively, are counted as one.
+            if run.polished_objective <= first * (1 + 1e-5) or run.polished_objective == first:
                 groups[-1].append(run)
             else:
                 groups.append([run])

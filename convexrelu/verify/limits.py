@@ -26,10 +26,6 @@ from convexrelu.solvers.reduced_program import resolved
 
 __all__ = ["Heading", "Limit", "enlarged", "headings", "largest_correlation", "limit_of", "polished"]
 
-SHARE = 1e-5
-"""Neurons with less than this share of ``sum ||u_i||`` play no part: at the start all are equal, and those of
-the limit outgrow the rest."""
-
 GROWING = (0.0, 0.9, 0.99)
 """Shares of the largest correlation, tried in turn, that tell the limit's neurons from those left behind."""
 
@@ -39,8 +35,6 @@ point's gap of 1e-10, times their condition."""
 
 _ROUNDS = 6  # activities repeat after one or two
 _STEADY = 1e-10  # relative change of the objective below which activities repeat
-_SEED_SHARE = 1e-2  # of the objective: a direction enters with it, and the program finds the size itself
-_SAME_DIRECTION = 1e-6  # the interior-point solver resolves directions to about the root of its gap
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,10 +92,13 @@ def limit_of(
     neurons = problem.neurons(network)
     sizes = np.linalg.norm(neurons.U, axis=1)
     rates = problem.features(neurons).T @ problem.multipliers(lam) / np.where(sizes > 0, sizes, 1.0)
-    live = neurons.kept((sizes > SHARE * sizes.sum()) & (rates >= at_least * rates.max()))
+    # Neurons with less than this share of ``sum ||u_i||`` play no part: at the start all are equal, and those
+    # of the limit outgrow the rest.
+    live = neurons.kept((sizes > 1e-5 * sizes.sum()) & (rates >= at_least * rates.max()))
     fitted = Neurons(U=live.U / network.margin(X, y), signs=live.signs)
     answer = resolved(problem, fitted)
-    found = problem.network(answer.neurons).merged(tol=_SAME_DIRECTION).pruned(tol=1e-8)
+    # the interior-point solver resolves directions to about the root of its gap
+    found = problem.network(answer.neurons).merged(tol=1e-6).pruned(tol=1e-8)
     if not found.n_neurons or found.margin(X, y) <= 0:
         raise SolverError(
             "the activity patterns of the network's large neurons do not fit the data by themselves"
@@ -162,7 +159,8 @@ def enlarged(
     The point itself if that is no better, or the program fails.
     """
     network = limit.network
-    seeds = TwoLayerReLU.from_directions(_SEED_SHARE * network.objective() * directions, signs)
+    # a direction enters with this share of the objective, and the program finds the size itself
+    seeds = TwoLayerReLU.from_directions(1e-2 * network.objective() * directions, signs)
     joined = TwoLayerReLU(np.vstack([network.W1, seeds.W1]), np.r_[network.w2, seeds.w2])
     try:
         first = limit_of(X, y, joined, limit.lam, at_least=0.0)

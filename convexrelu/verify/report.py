@@ -20,7 +20,6 @@ from convexrelu.verify.verdicts import GLOBAL, NOT_CONVERGED, VERDICTS, LimitRun
 
 __all__ = ["LimitReport"]
 
-_MOST_ROWS = 30  # runs printed one by one; beyond that only the cells are
 _MOST_POINTS = 12  # extreme points printed
 _RUN_COLUMNS = (4, 11, 8, 11, 8, 8, 9)
 _CELL_COLUMNS = (7, 7, 24)
@@ -185,7 +184,7 @@ class LimitReport:
 
     def _table(self) -> list[str]:
         """One line a run, or one a cell if there are several."""
-        if len(self.cells) > 1 or len(self.runs) > _MOST_ROWS:
+        if len(self.cells) > 1 or len(self.runs) > 30:
             return _cell_table(self.cells)
         return _run_table(self.runs)
 

@@ -30,24 +30,8 @@ STEP_SIZE = 0.3
 STEP_GROWTH = 10.0
 """From stage to stage; a step then turns the direction by about a thousandth at first, and less later."""
 
-FIRST_STEPS = 2000
-"""Of the first stage: enough for a start of size 1e-3 to align and to leave the origin."""
-
-STAGE_GROWTH = 1.5
-"""Of a stage's number of steps: this is what makes single steps turn the direction less and less."""
-
-MOST_STAGES = 11
-"""A run that is still on its way after them (350,000 steps) counts as not converged."""
-
-STAGES_TO_FIT = 9
-"""A run that does not fit the data after so many (150,000 steps) counts as never fitting it."""
-
 CLOSE = 1e-3
 """A run has converged when its objective is within half of this of its limit's, relatively."""
-
-FAR = 0.05
-"""A run whose own loss weights have always left a gap above this, relatively, is not close to any point yet.
-With large steps the weights of a single step flicker about the multipliers, so that one look may be wrong."""
 
 _CUT_SHORT = (Status.TIME_LIMIT, Status.INTERRUPTED)
 
@@ -126,15 +110,21 @@ def train(run: Run, clock: Clock) -> End:
 
     The clock's limit and Ctrl-C end descent within a stage.
     """
-    size, length = STEP_SIZE, FIRST_STEPS
+    # Enough for a start of size 1e-3 to align and to leave the origin.
+    size, length = STEP_SIZE, 2000
     path = run.descend(run.start, clock, step_size=size, n_steps=length, record=_FIRST_RECORDS)
     near = False
-    for stage in range(1, MOST_STAGES + 1):
+    # A run that is still on its way after 11 stages (350,000 steps) counts as not converged.
+    for stage in range(1, 12):
         if path.status in _CUT_SHORT:
             return _cut(path)
-        lost = stage > STAGES_TO_FIT and not path.margin[-1] > 0
+        # A run that does not fit the data after nine of them (150,000 steps) counts as never fitting it.
+        lost = stage > 9 and not path.margin[-1] > 0
         final = lost or path.status != Status.FINISHED
-        near = near or final or _own_gap(path) <= FAR
+        # A run whose own loss weights have always left a gap above this, relatively, is not close to any
+        # point yet. With large steps the weights of a single step flicker about the multipliers, so that one
+        # look may be wrong.
+        near = near or final or _own_gap(path) <= 0.05
         end = _end(path, near=near)
         if end.close or final:
             return end
@@ -147,7 +137,8 @@ def train(run: Run, clock: Clock) -> End:
             size /= STEP_GROWTH
             more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
         path = _joined(path, more)
-        length = round(STAGE_GROWTH * length)
+        # this is what makes single steps turn the direction less and less
+        length = round(1.5 * length)
     return _cut(path) if path.status in _CUT_SHORT else _end(path, near=True)
 
 

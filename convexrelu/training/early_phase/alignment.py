@@ -38,15 +38,6 @@ SAME_POINT = 1e-9
 """Limit directions within this distance are one extreme point: it is well above the rounding of a
 least-norm pull, and distinct points so near to each other would need rows that are nearly parallel."""
 
-SAME_NORM = 1e-12
-"""Norms this near to each other, relatively, count as one, the smallest: it is their rounding, and a smaller
-norm makes the bound larger."""
-
-NO_NORM = 1e-13
-"""A norm below this part of the sum of the rows' norms is the rounding of 0."""
-
-_PATTERNS_AT_A_TIME = 65_536
-
 _NEURONS_A_TASK = 4096
 """A tenth of a second of work, whatever the number of workers: the cut decides nothing about the answer."""
 
@@ -453,11 +444,14 @@ def pattern_pulls(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Fl
     pushes = 0.5 * y[:, None] * X
     norms = [
         np.unique(np.linalg.norm(patterns.astype(np.float64) @ pushes, axis=1))
-        for patterns in iter_patterns(X, chunk_size=_PATTERNS_AT_A_TIME)
+        for patterns in iter_patterns(X, chunk_size=65_536)
     ]
     values = np.unique(np.concatenate(norms))
-    values = values[values > NO_NORM * np.linalg.norm(pushes, axis=1).sum()]
-    return np.asarray(values[np.diff(values, prepend=0.0) > SAME_NORM * values])
+    # A norm below this part of the sum of the rows' norms is the rounding of 0.
+    values = values[values > 1e-13 * np.linalg.norm(pushes, axis=1).sum()]
+    # Norms this near to each other, relatively, count as one, the smallest: it is their rounding, and a
+    # smaller norm makes the bound larger.
+    return np.asarray(values[np.diff(values, prepend=0.0) > 1e-12 * values])
 
 
 def proposition_6_bound(

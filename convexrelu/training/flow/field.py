@@ -40,13 +40,6 @@ TIE = 1e-11
 """A neuron counts as on a hyperplane within this sine of the angle: ten times what counts as parallel, since
 the event that led there was located to about 1e-12."""
 
-BALANCE_ROUNDING = 1e-15
-"""Imbalance ||w1||^2 - w2^2 below this part of ||w1||^2 + w2^2 is the rounding of a balanced
-start, and taken as 0."""
-
-STILL = 1e-13
-"""The flow has converged when the remaining time moves no neuron by this part of the largest one."""
-
 STRAIGHT = 1e-14
 """A neuron this near to its pull's line (sine) is on it, as in the early phase: nearer, its distance is
 rounding, and must not bring back a balanced neuron that fades along the line."""
@@ -101,7 +94,9 @@ class Field:
         leading = np.where(shared.member >= 0, shared.sign[lead][shared.member], 0) if len(lead) else 0
         first_square, second_square = np.square(W1).sum(axis=1), np.square(w2)
         imbalance = first_square - second_square
-        imbalance[np.abs(imbalance) <= BALANCE_ROUNDING * (first_square + second_square)] = 0.0
+        # Imbalance ||w1||^2 - w2^2 below this part of ||w1||^2 + w2^2 is the rounding of a balanced start,
+        # and taken as 0.
+        imbalance[np.abs(imbalance) <= 1e-15 * (first_square + second_square)] = 0.0
         problem = Problem(
             XT=np.ascontiguousarray(X.T),
             y=np.ascontiguousarray(y),
@@ -277,7 +272,8 @@ def is_still(field: Field, state: Float[np.ndarray, " s"], mode: Mode, clock_rat
     largest = float((sizes * np.linalg.norm(neurons[:, :-1], axis=1)).max())
     remaining = math.expm1(min(end - float(state[-1]), _LARGEST_EXPONENT))
     left = min(remaining / clock_rate, _FOREVER) if clock_rate > 0.0 else _FOREVER
-    return bool(_ways(field, state, mode, left).max() <= STILL * largest)
+    # The flow has converged when the remaining time moves no neuron by this part of the largest one.
+    return bool(_ways(field, state, mode, left).max() <= 1e-13 * largest)
 
 
 def _ways(field: Field, state: Float[np.ndarray, " s"], mode: Mode, left: float) -> Float[np.ndarray, " m"]:

@@ -37,25 +37,11 @@ __all__ = ["gradient_flow"]
 _SMALLEST_RTOL = 1e-13
 """Below it an integrator in float64 only chases its own rounding."""
 
-_RESTS = 50
-"""Changes of pattern in a row without progress (and four more for each neuron, since equal neurons change
-together) after which the run is given up as stalled."""
-
-_PROGRESS = 1e-9
-"""A change after less than this part of the step that accuracy allows counts as no progress."""
-
-_SHORTEST = 1e-2
-"""After a change of pattern the next step is twice the way to it, so that steps are about as long as the
-pieces, but at least this part of the last step."""
-
 _EARLIEST = -700.0
 """Logarithm of the earliest end: log(1 + t) = t must be a normal float64 number."""
 
 _CHUNK = 64
 """Steps between two looks at the clock and for Ctrl-C, fewer where a step is long."""
-
-_FIRST_STEP = 0.01
-"""The first step moves no entry of the state by more; the step control takes over from there."""
 
 _CHUNK_WORK = 10**7
 """Products of neurons, rows and inputs between two looks: about a second at 17 evaluations a step."""
@@ -367,7 +353,8 @@ class _Run(Process):
         rate = self.field.velocity(self.state, self.mode)
         if is_still(self.field, self.state, self.mode, float(rate[-1]), self.end):
             return Status.CONVERGED
-        self.step = self.step or _FIRST_STEP / float(np.abs(rate).max())
+        # the first step moves no entry of the state by more; the step control takes over from there
+        self.step = self.step or 0.01 / float(np.abs(rate).max())
         problem, mode, start = self.field.problem, self.mode, self.state
         watched = is_watched(problem, mode)
         self.state = start.copy()
@@ -395,10 +382,14 @@ class _Run(Process):
 
     def _change(self, change: Change, way: float, step: float) -> Status | None:
         """Change the mode after a part of a step, and choose the next step; the status if the run stalls."""
-        self.rests = 0 if way > _PROGRESS * step else self.rests + 1
-        if self.rests > _RESTS + 4 * len(self.mode.sides):
+        # A change after less than this part of the step that accuracy allows counts as no progress.
+        self.rests = 0 if way > 1e-9 * step else self.rests + 1
+        # stalled: four more for each neuron, since equal neurons change together
+        if self.rests > 50 + 4 * len(self.mode.sides):
             return Status.STALLED
-        self.step = max(2.0 * way, _SHORTEST * step) if way > 0.0 else step
+        # Twice the way to the change, so that steps are about as long as the pieces, but at least this part
+        # of the last step.
+        self.step = max(2.0 * way, 1e-2 * step) if way > 0.0 else step
         self._switch(change)
         return None
 
