@@ -120,7 +120,8 @@ def is_spike_free(X: ArrayLike) -> bool:
     (True, False)
     """
     lines = hyperplanes_of(as_matrix(X))
-    if len(lines.normals) != lines.rank or _has_antiparallel_rows(lines.member, lines.sign):
+    antiparallel = set(lines.member[lines.sign > 0]) & set(lines.member[lines.sign < 0])
+    if len(lines.normals) != lines.rank or antiparallel:
         return False
     if lines.rank <= 1:
         return True
@@ -171,7 +172,3 @@ class _DualBasis:
 def _product_rounding(d: int) -> float:
     """Bound on the rounding error of a product of two unit vectors."""
     return float((d + 3) * np.finfo(float).eps)
-
-
-def _has_antiparallel_rows(member: np.ndarray, sign: np.ndarray) -> bool:
-    return bool(set(member[sign > 0]) & set(member[sign < 0]))

@@ -13,7 +13,7 @@ from convexrelu.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from convexrelu.datasets import Task
-    from convexrelu.pursuit import PursuitResult, PursuitStep
+    from convexrelu.pursuit import PursuitResult
 
 __all__ = ["EXAMPLES", "pursue"]
 
@@ -140,6 +140,16 @@ def _as_task(dataset: Any) -> Task:
 
 
 def _document(task: Task, result: PursuitResult, test_error: float | None) -> dict[str, Any]:
+    shown = (
+        "iteration",
+        "layer",
+        "ncf_value",
+        "kkt_residual",
+        "proven",
+        "loss",
+        "relative_error",
+        "n_neurons",
+    )
     return {
         "data": task.name,
         "status": result.status,
@@ -147,10 +157,5 @@ def _document(task: Task, result: PursuitResult, test_error: float | None) -> di
         **({} if test_error is None else {"test_error": test_error}),
         "widths": result.network.widths,
         "weights": result.network.weights,
-        "history": [_step(step) for step in result.history],
+        "history": [{name: getattr(step, name) for name in shown} for step in result.history],
     }
-
-
-def _step(step: PursuitStep) -> dict[str, Any]:
-    shown = ("iteration", "layer", "ncf_value", "kkt_residual", "proven", "loss", "relative_error")
-    return {**{name: getattr(step, name) for name in shown}, "n_neurons": step.n_neurons}

@@ -188,7 +188,8 @@ def _run(run: Run) -> ReproducedFigure:
 
 def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> ReproducedFigure:
     """Draw the run from the nearest start, the last one, and claim that w_z turns the more the nearer."""
-    marks = [_leaving(approach) for approach in approaches]
+    # a run is near the saddle while its loss is above this part of the saddle's
+    marks = [int(np.flatnonzero(approach.relative_loss > 0.999)[-1]) for approach in approaches]
     sines = [
         approach.split_at(mark).stationarity(approach.residual, tie_tol=approach.tie_tol)
         for approach, mark in zip(approaches, marks, strict=True)
@@ -228,12 +229,6 @@ def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> Re
         ),
     )
     return ReproducedFigure(name=name, figure=approach_figure(approach, mark, title=title), claims=claims)
-
-
-def _leaving(approach: SaddleApproach) -> int:
-    """Return the last recorded point near the saddle."""
-    # A run is near the saddle while its loss is above this part of the saddle's.
-    return int(np.flatnonzero(approach.relative_loss > 0.999)[-1])
 
 
 def _least(network: FeedForward, saddle: FeedForward) -> list[Int[np.ndarray, " _"]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -61,9 +62,7 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
     figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5), title=title)
     fitting = any(np.isfinite(each.trajectory.objective).any() for each in bounds)
     for each in bounds:
-        _draw_bounds(left, each)
-        if fitting:
-            _draw_gaps(right, each, optimum)
+        _draw_run(left, right if fitting else None, each, optimum)
     left.axhline(
         optimum,
         color=MUTED,
@@ -89,56 +88,27 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
     return figure
 
 
-def _late_objective(trajectory: Trajectory) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-    """Return steps and objectives from step 1 on: a logarithmic axis has no place for step 0."""
-    late = trajectory.times >= 1
-    return np.asarray(trajectory.times, dtype=float)[late], trajectory.objective[late]
-
-
-def _draw_bounds(ax: Axes, bounds: TrainingBounds) -> None:
-    """Draw both bounds of one run."""
-    times, objective = _late_objective(bounds.trajectory)
-    ax.plot(
-        times,
-        np.where(np.isfinite(objective), objective, np.nan),
-        color=INK,
-        linewidth=1.1,
-        alpha=0.75,
-        label="objective at margin 1 (upper bound)",
-    )
-    ax.plot(
-        np.maximum(bounds.times, 1.0),
-        bounds.lower_bound,
-        color=BOUND,
-        marker="o",
-        markersize=3.5,
-        linewidth=1.1,
-        alpha=0.85,
-        label="lower bound from the run's own loss weights",
-    )
-
-
-def _draw_gaps(ax: Axes, bounds: TrainingBounds, optimum: float) -> None:
-    """Draw one run's distance to the optimum, and the gap that it certifies itself."""
-    times, objective = _late_objective(bounds.trajectory)
-    ax.plot(
-        times,
-        _gap(objective, optimum),
-        color=INK,
-        linewidth=1.1,
-        alpha=0.75,
-        label=r"(objective $-\,P^*$) / objective",
-    )
-    ax.plot(
-        np.maximum(bounds.times, 1.0),
-        _gap(bounds.objective, bounds.lower_bound),
-        color=BOUND,
-        marker="o",
-        markersize=3.5,
-        linewidth=1.1,
-        alpha=0.85,
-        label="gap that the run certifies itself",
-    )
+def _draw_run(left: Axes, right: Axes | None, bounds: TrainingBounds, optimum: float) -> None:
+    """Draw both bounds of a run; on the right its distance to the optimum and the gap it certifies itself."""
+    upper: dict[str, Any] = {"color": INK, "linewidth": 1.1, "alpha": 0.75}
+    lower: dict[str, Any] = {
+        "color": BOUND,
+        "linewidth": 1.1,
+        "alpha": 0.85,
+        "marker": "o",
+        "markersize": 3.5,
+    }
+    # from step 1 on: a logarithmic axis has no place for step 0
+    late = bounds.trajectory.times >= 1
+    times, objective = bounds.trajectory.times[late].astype(float), bounds.trajectory.objective[late]
+    looks = np.maximum(bounds.times, 1.0)
+    shown = np.where(np.isfinite(objective), objective, np.nan)
+    left.plot(times, shown, label="objective at margin 1 (upper bound)", **upper)
+    left.plot(looks, bounds.lower_bound, label="lower bound from the run's own loss weights", **lower)
+    if right is not None:
+        gap = _gap(bounds.objective, bounds.lower_bound)
+        right.plot(times, _gap(objective, optimum), label=r"(objective $-\,P^*$) / objective", **upper)
+        right.plot(looks, gap, label="gap that the run certifies itself", **lower)
 
 
 def _against_steps(ax: Axes) -> None:

@@ -201,14 +201,11 @@ class SaddleSplit:
         sizes = float(np.linalg.norm(w) * np.linalg.norm(g))
         return float(np.clip(w @ g / sizes, -1.0, 1.0)) if sizes > 0.0 else 0.0
 
-    def _weights(self, z: ArrayLike) -> Float[np.ndarray, "n k"]:
-        rows, columns = self._run.outputs.shape
-        return as_columns(z, "z", rows=rows, columns=columns)
-
     def _worth(self, z: ArrayLike) -> Layers:
         """Return ``J_l(x_n)^T z_n`` for the sums of each layer, the first layer first."""
         slopes = [_one_sided_slope(self._run, layer, change) for layer, change in enumerate(self._changes)]
-        return self._run.worth(self._weights(z), slopes)
+        rows, columns = self._run.outputs.shape
+        return self._run.worth(as_columns(z, "z", rows=rows, columns=columns), slopes)
 
 
 def _one_sided_slope(run: Pass, layer: int, change: Float[np.ndarray, "n j"]) -> Float[np.ndarray, "n j"]:

@@ -98,17 +98,8 @@ def draw_start(
         draw += 1
         directions = generator.normal(size=(width, X.shape[1]))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        satisfied = _is_favourable(X, y, directions, signs)
+        favour = y @ np.maximum(X @ directions.T, 0.0)
+        satisfied = all(((signs == label) & (label * favour > 0)).any() for label in np.unique(y))
     return ScaledStart(
         network=TwoLayerReLU(scale * directions, scale * signs), satisfied=satisfied, draws=draw
     )
-
-
-def _is_favourable(
-    X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
-    directions: Float[np.ndarray, "m d"],
-    signs: Float[np.ndarray, " m"],
-) -> bool:
-    correlation = y @ np.maximum(X @ directions.T, 0.0)
-    return all(bool(((signs == label) & (label * correlation > 0)).any()) for label in np.unique(y))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -183,10 +184,13 @@ class LimitReport:
         return "\n".join(lines)
 
     def _table(self) -> list[str]:
-        """One line a run, or one a cell if there are several."""
+        """One line a run, or one a cell if there are several, below a line of titles."""
         if len(self.cells) > 1 or len(self.runs) > 30:
-            return _cell_table(self.cells)
-        return _run_table(self.runs)
+            titles = _row(_CELL_COLUMNS, "scale", "width", "global optimum", "limits (objective: runs)")
+            return [titles, *(_cell_line(cell) for cell in self.cells)]
+        columns = ("run", "descent", "gap", "its limit", "gap", "KKT res.", "h(lam)", "verdict")
+        lines = [_run_lines(number, run) for number, run in enumerate(self.runs, start=1)]
+        return [_row(_RUN_COLUMNS, *columns), *chain.from_iterable(lines)]
 
     def _verdicts(self) -> str:
         """How many runs got each verdict, and how sure the share of global optima is."""
@@ -247,21 +251,6 @@ class LimitReport:
             ],
             "runs": [_run_document(run) for run in self.runs],
         }
-
-
-def _run_table(runs: Sequence[LimitRun]) -> list[str]:
-    """Return one line a run, and what is to be said about it, below a line of titles."""
-    titles = ("run", "descent", "gap", "its limit", "gap", "KKT res.", "h(lam)", "verdict")
-    lines = [_row(_RUN_COLUMNS, *titles)]
-    for number, run in enumerate(runs, start=1):
-        lines += _run_lines(number, run)
-    return lines
-
-
-def _cell_table(cells: Sequence[LimitCell]) -> list[str]:
-    """Return one line a cell below a line of titles."""
-    titles = ("scale", "width", "global optimum", "limits (objective: runs)")
-    return [_row(_CELL_COLUMNS, *titles), *(_cell_line(cell) for cell in cells)]
 
 
 def _run_lines(number: int, run: LimitRun) -> list[str]:
