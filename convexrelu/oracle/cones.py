@@ -230,15 +230,22 @@ def search_cones(
     generators, n_convex = np.vstack([pair.positive, pair.negative]), len(pair.positive)
     lengths = np.linalg.norm(generators, axis=1)
     n, r = generators.shape
-    front, closed, nodes = orthants(r, n, ceiling, turn), 0.0, 0
+    front, closed, nodes, rounds = orthants(r, n, ceiling, turn), 0.0, 0, 0
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
-        shares, rest = _dealt(front, 1 if nodes == 0 else _TASKS, smallest_first=crowded)
-        # a task goes for depth; below the bounds of the cones left out, and of half of its own, others first
-        shelf = 0.0
-        if not crowded and nodes:
-            shelf = float(rest.bounds.max()) if len(rest) else 0.5 * (value + float(front.bounds.max()))
-        budget = min(_TASK_NODES if nodes else _FIRST_NODES, -(-(max_nodes - nodes) // len(shares)))
+        shares, rest = _dealt(front, 1 if rounds < 2 else _TASKS, smallest_first=crowded)
+        # First all orthants are bounded, then comes a short search for depth in the caller. After that, tasks
+        # go for depth; what they find below the bounds of cones left out, or of half of theirs, has to wait.
+        shelf, most = (np.inf, len(front)) if rounds == 0 else (0.0, _FIRST_NODES)
+        if rounds > 1:
+            most = _TASK_NODES
+            if not crowded:
+                shelf = 0.5 * (value + float(front.bounds.max()))
+                if len(front) > 2 * _TASKS:
+                    handed = np.concatenate([share.bounds for share in shares])
+                    shelf = max(float(np.median(handed)), float(rest.bounds.max(initial=0.0)))
+        budget = min(most, -(-(max_nodes - nodes) // len(shares)))
+        rounds += 1
         found = run_tasks(
             _work,
             [
@@ -259,10 +266,13 @@ def search_cones(
 
 
 def _dealt(front: Frontier, n_tasks: int, *, smallest_first: bool) -> tuple[list[Frontier], Frontier]:
-    """Deal out the cones with the largest bounds (or the smallest, which are soon closed), and the rest."""
+    """Deal out the cones with the largest bounds (or the smallest, which are soon closed), and the rest.
+
+    What comes first is at the end of a hand: a task begins there.
+    """
     order = np.argsort(front.bounds if smallest_first else -front.bounds, kind="stable")
     handed = len(order) if n_tasks == 1 else min(len(order), n_tasks * _TASK_CONES)
-    hands = [front.taken(order[k:handed:n_tasks]) for k in range(min(n_tasks, handed))]
+    hands = [front.taken(order[k:handed:n_tasks][::-1]) for k in range(min(n_tasks, handed))]
     return hands, front.taken(order[handed:])
 
 
@@ -651,7 +661,7 @@ def _edge(heights, mixed, start, stop, inverse, rho):
                 if x * y < 0.0:
                     error += min(abs(x), abs(y))  # twice that of the chord in the middle
             if total > 0.0:
-                error *= min(weights[a], weights[b]) + _FAR_EDGE * total
+                error *= np.sqrt(weights[a] * weights[b]) + _FAR_EDGE * total
             if error > most:
                 first, second, most = a, b, error
     if first < 0:

@@ -326,13 +326,12 @@ def test_without_time_both_bounds_still_bracket_the_truth(monkeypatch):
     assert inexact > 20  # or the test would say nothing about bounds
 
 
-def test_hopeless_sizes_return_at_once_with_honest_bounds():
+def test_hopeless_sizes_are_not_searched_and_have_honest_bounds():
     rng = np.random.default_rng(0)
     X, lam = rng.normal(size=(120, 20)), rng.normal(size=120)
-    started = time.perf_counter()
     found = maximize_correlation(X, lam)
-    assert time.perf_counter() - started < 10
     assert not found.exact
+    assert found.nodes == 0
     U = np.vstack([rng.normal(size=(20_000, 20)), X, lam[:, None] * X])
     U /= np.linalg.norm(U, axis=1, keepdims=True)
     seen = correlations(X, lam, U).max()
@@ -538,10 +537,11 @@ def test_a_search_however_it_ended_is_repeated_by_its_cover(effort):
     X, lam = dense()
     norm = dual_norm(X, lam, **effort)
     again = covered_norm(X, 3 * lam, norm.scaled(3.0).cover)
-    assert again.upper_bound == 3 * norm.upper_bound
+    assert again.upper_bound == 3 * norm.cover.level == pytest.approx(3 * norm.upper_bound, rel=ORACLE)
+    assert again.upper_bound > 3 * norm.upper_bound
     assert again.nodes <= norm.nodes
     with joblib.parallel_config(n_jobs=2):
-        assert covered_norm(X, lam, norm.cover).upper_bound == norm.upper_bound
+        assert covered_norm(X, lam, norm.cover).upper_bound == norm.cover.level
 
 
 def test_a_cover_below_the_dual_norm_is_refused():
