@@ -58,9 +58,9 @@ class CentralMaster:
         self._weights = np.r_[self._weights, np.zeros(len(directions))]
         self.directions = self.directions.joined(directions)
 
-    def drop_idle(self) -> None:
-        """Forget directions that play no part and are far from it, at the latest multipliers."""
-        kept = (self._features @ self.mu > 0.7) | (self._weights > 1e-6 * self._weights.max(initial=0.0))
+    def drop_idle(self, below: float) -> None:
+        """Forget directions that play no part and correlate less than that with the latest multipliers."""
+        kept = (self._features @ self.mu > below) | (self._weights > 1e-6 * self._weights.max(initial=0.0))
         self._features, self._weights = self._features[kept], self._weights[kept]
         self.directions = self.directions.kept(kept)
 

@@ -235,6 +235,10 @@ class Generation:
             asked = self._asked(candidate, stop_above=violated)
             norm = asked.norm
             if norm.value <= violated or not program.add(self._around(asked)):
+                if (
+                    norm.value > violated and not norm.repeatable
+                ):  # it ended at the violator: its bound is poor
+                    asked = replace(asked, norm=unpriced(self.problem))
                 return asked if polish_first else self._closer(asked)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
         return self._polished(candidate) if exact else candidate

@@ -66,9 +66,13 @@ def solve_max_margin(
         Two labels of any kind (the larger is +1), one label that is +1 or -1, or K > 2 classes (one against
         the rest, WP section 2).
     C : float, default inf
-        Penalty of slack: the objective is ``sum ||u_j|| + C sum xi_n``. A finite C is never infeasible.
+        Penalty of slack: the objective is ``sum ||u_j|| + C sum xi_n``. A finite C is never infeasible. On
+        noisy data begin with a small one: the smaller, the fewer neurons and the less work. Compare several
+        with :func:`max_margin_path`.
     tol : float, default 1e-6
-        Certified relative gap at which the status is "optimal".
+        Certified relative gap at which the status is "optimal". 1e-2 is often enough on noisy data, where the
+        labels themselves are not that certain, and takes a fraction of the time: the search ends sooner, and
+        the oracle is asked for its bound only as closely as the gap leaves room for.
     method : {"auto", "closed-form", "column-generation", "program"}
         "program" solves the full convex program over all patterns (small data), "column-generation" only over
         those it needs. "closed-form" is for structured data: orthogonally separable, spike-free or of rank
@@ -80,7 +84,8 @@ def solve_max_margin(
     start : TwoLayerReLU, or K of them for K > 2 classes, optional
         Network to start column generation from; any will do, a good one saves time.
     time_limit : float, optional
-        Seconds, for all classes together. The best bounds so far are returned with status "time_limit".
+        Seconds, for all classes together. The best bounds so far are returned with status "time_limit"; with
+        a finite C the network is then the best found on all rows.
     rng : int, Generator or None
         Source of the local search's random starts; None means 0, so that the same call gives the same answer.
     progress : bool, default False

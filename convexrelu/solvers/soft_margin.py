@@ -21,7 +21,7 @@ from convexrelu.oracle import DualNorm
 from convexrelu.oracle.near_ascent import ascend
 from convexrelu.oracle.neuron import CONE_RANK
 from convexrelu.solvers.central_master import CentralMaster
-from convexrelu.solvers.column_generation import PER_ROUND, Candidate, first_directions, unpriced
+from convexrelu.solvers.column_generation import PER_ROUND, Candidate, unpriced
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, Problem
@@ -106,9 +106,9 @@ class SoftMargin:
     def solve(self, start: Neurons) -> Candidate:
         """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
         self.offer(start)
-        self.master.add(start.normalized().joined(first_directions(self.problem)))
+        self.master.add(start.normalized())
         self.priced(self.problem.caps)  # where slack is cheap enough, these are the optimum
-        wanted = 0.5 * self.tol
+        wanted, asked = 0.5 * self.tol, np.inf
         while True:
             self._directions(max(HANDED_OVER, wanted), MAX_ROUNDS)
             before = np.inf
@@ -119,11 +119,14 @@ class SoftMargin:
                 self._patterns(wanted)
             self._vertex()
             self._thin()
-            norm = self._asked(stop_above=1 + self._allowed())
-            if self.clock.expired() and norm.value > 1 + self._allowed():  # too late for another round
-                norm = self._asked()
-            if self.clock.expired() or norm.value <= 1 + self._allowed():
+            # the last time, when it is too late for another round or the one before has led to nothing
+            last = self.clock.expired() or not self.gap < 0.9 * asked
+            norm = self._asked(np.inf if last else 1 + self._allowed())
+            if not last and self.clock.expired() and norm.value > 1 + self._allowed():
+                norm, last = self._asked(), True
+            if last or norm.value <= 1 + self._allowed():
                 return Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
+            asked = self.gap
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
             near = found + np.vstack(
@@ -262,7 +265,7 @@ class SoftMargin:
             known = float((self.best.mu @ problem.features(found)).max())
             self.best.largest = max(self.best.largest, known)
             if len(self.master) > MOST:
-                self.master.drop_idle()
+                self.master.drop_idle(1 - float(np.clip(3 * self.gap, 0.05, 0.3)))
             self.master.add(found)
         return found, float(values.max(initial=0.0))
 

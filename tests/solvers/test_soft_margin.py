@@ -151,7 +151,7 @@ def test_the_central_master_reaches_the_linear_program():
     assert (mix.mu < problem.caps).all()
     assert problem.objective(mix.neurons) == pytest.approx(mix.value, rel=1e-6)
     size = len(master)
-    master.drop_idle()
+    master.drop_idle(0.7)
     assert len(master) < size
     assert master.solve(1e-9).value == pytest.approx(-known.fun, rel=1e-6)
 
