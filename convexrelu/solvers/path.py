@@ -110,9 +110,9 @@ def max_margin_path(
 
     Examples
     --------
-    >>> path = max_margin_path([[1.0, 0.2], [-0.2, 1.0], [0.9, 0.3]], [1, -1, -1], [0.1, 1.0, 10.0])
+    >>> path = max_margin_path([[1.0, 0.2], [-0.2, 1.0], [0.9, 0.3]], [1, -1, 1], [0.1, 1.0, 10.0])
     >>> [round(value, 3) for value in path.objectives.tolist()]
-    [0.3, 2.02, 15.667]
+    [0.3, 2.046, 2.051]
     """
     prices = np.asarray(Cs, dtype=object)
     if prices.ndim != 1 or not len(prices):
