@@ -21,7 +21,6 @@ __all__ = [
     "feed_forward_module",
     "feed_forward_weights",
     "sklearn_weights",
-    "torch_module",
     "torch_weights",
 ]
 
@@ -55,12 +54,9 @@ def torch_weights(module: Any) -> Weights:
 
     The layers are told by their class names, so that reading a module needs no import of torch.
     """
-    if type(module).__name__ != "Sequential":
-        raise InvalidInputError(f"from_torch {_TORCH_NEED}, got a {type(module).__name__}")
-    layers = list(module)
-    got = [type(layer).__name__ for layer in layers]
-    if got != ["Linear", "ReLU", "Linear"]:
-        raise InvalidInputError(f"from_torch {_TORCH_NEED}, got Sequential({', '.join(got)})")
+    layers, kinds = _layers_of(module, _TORCH_NEED)
+    if kinds != ["Linear", "ReLU", "Linear"]:
+        raise InvalidInputError(f"from_torch {_TORCH_NEED}, got Sequential({', '.join(kinds)})")
     first, _, last = layers
     W1, w2 = as_matrix(_to_numpy(first.weight), "the first weight"), _to_numpy(last.weight)
     if w2.shape[0] != 1:
@@ -74,13 +70,6 @@ def torch_weights(module: Any) -> Weights:
     if last.bias is not None:
         output_bias = as_vector(_to_numpy(last.bias), "the last bias", length=1)
     return _absorb_biases(W1, hidden_bias, w2, float(output_bias[0]))
-
-
-def torch_module(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> Any:
-    """``nn.Sequential(Linear, ReLU, Linear)`` without biases, in double precision."""
-    if len(w2) == 0:
-        raise InvalidInputError("to_torch needs a network of at least one neuron, got 0 neurons")
-    return feed_forward_module([W1, w2[None, :]], 0.0)
 
 
 def feed_forward_module(weights: Sequence[Float[np.ndarray, "_ _"]], alpha: float) -> Any:
@@ -104,23 +93,24 @@ def feed_forward_module(weights: Sequence[Float[np.ndarray, "_ _"]], alpha: floa
 
 def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "_ _"]], float]:
     """Weights of the linear layers and slope on the negative side, of what `feed_forward_module` makes."""
-    if type(module).__name__ != "Sequential":
-        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got a {type(module).__name__}")
-    layers = list(module)
-    got = [type(layer).__name__ for layer in layers]
+    layers, kinds = _layers_of(module, _DEEP_NEED)
     linear, between = layers[::2], layers[1::2]
-    if (
-        len(layers) % 2 == 0
-        or {type(layer).__name__ for layer in linear} != {"Linear"}
-        or not {type(layer).__name__ for layer in between} <= {"ReLU", "LeakyReLU"}
-    ):
-        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got Sequential({', '.join(got)})")
+    if len(kinds) % 2 == 0 or {*kinds[::2]} != {"Linear"} or not {*kinds[1::2]} <= {"ReLU", "LeakyReLU"}:
+        raise InvalidInputError(f"from_torch {_DEEP_NEED}, got Sequential({', '.join(kinds)})")
     if any(layer.bias is not None for layer in linear):
         raise InvalidInputError(f"from_torch {_DEEP_NEED}, got a layer with a bias")
     slopes = {float(getattr(layer, "negative_slope", 0.0)) for layer in between}
     if len(slopes) > 1:
         raise InvalidInputError(f"from_torch {_DEEP_NEED}, got slopes {sorted(slopes)}")
     return [_to_numpy(layer.weight) for layer in linear], slopes.pop() if slopes else 0.0
+
+
+def _layers_of(module: Any, need: str) -> tuple[list[Any], list[str]]:
+    """Return what a Sequential holds, and the names of its classes."""
+    if type(module).__name__ != "Sequential":
+        raise InvalidInputError(f"from_torch {need}, got a {type(module).__name__}")
+    layers = list(module)
+    return layers, [type(layer).__name__ for layer in layers]
 
 
 def _to_numpy(tensor: Any) -> np.ndarray:

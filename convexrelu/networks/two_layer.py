@@ -16,7 +16,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegative, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
-from convexrelu.networks.convert import sklearn_weights, torch_module, torch_weights
+from convexrelu.networks.convert import feed_forward_module, sklearn_weights, torch_weights
 from convexrelu.networks.layers import evaluate
 from convexrelu.networks.neurons import balance, describe, merge, row_norms
 from convexrelu.networks.storage import Stored
@@ -450,7 +450,9 @@ class TwoLayerReLU(Stored):
         InvalidInputError
             If there is no neuron.
         """
-        return torch_module(self.W1, self.w2)
+        if not self.n_neurons:
+            raise InvalidInputError("to_torch needs a network of at least one neuron, got 0 neurons")
+        return feed_forward_module([self.W1, self.w2[None, :]], 0.0)
 
     _kind = "convexrelu.TwoLayerReLU"
     _fields = ("n_features", "W1", "w2")

@@ -200,15 +200,9 @@ def _bridges() -> ReproducedFigure:
             objectives, optimum.lower_bound, title="Two layers grown greedily, iris setosa and versicolor"
         ),
         claims=(
-            Claim.equals(
-                "D.5, iteration 1: third coefficient", path[0, 2], 1.771539, tolerance=1e-4, source=matching
-            ),
-            Claim.equals(
-                "D.5, iteration 2: first coefficient", path[1, 0], 1.1875, tolerance=1e-4, source=matching
-            ),
-            Claim.equals(
-                "D.5, iteration 2: third coefficient", path[1, 2], 1.875, tolerance=1e-4, source=matching
-            ),
+            Claim.equals("D.5, iteration 1: third coefficient", path[0, 2], 1.771539, 1e-4, matching),
+            Claim.equals("D.5, iteration 2: first coefficient", path[1, 0], 1.1875, 1e-4, matching),
+            Claim.equals("D.5, iteration 2: third coefficient", path[1, 2], 1.875, 1e-4, matching),
             Claim.at_most(
                 "gap of P*, certified", optimum.gap, 1e-6, "the convex program is solved (WP section 3)"
             ),

@@ -91,11 +91,7 @@ def _example_1() -> ReproducedFigure:
         claims=(
             Claim.at_most("largest distance from the closed form", worst, 1e-8, where),
             Claim.equals(
-                "rate of psi -> p in delta",
-                ladder.rate,
-                2.0,
-                tolerance=0.1,
-                source=f"{where}: closed form, delta^2",
+                "rate of psi -> p in delta", ladder.rate, 2.0, 0.1, f"{where}: closed form, delta^2"
             ),
             Claim.at_most(
                 "error of the escape time, delta = 1e-3", abs(float(ladder.errors[-1])), 0.01, where
@@ -128,11 +124,7 @@ def _ladder() -> ReproducedFigure:
                 f"{label}: error of the escape time, delta = 1e-3", abs(float(ladder.errors[-1])), 0.01, where
             ),
             Claim.equals(
-                f"{label}: rate of psi -> p in delta",
-                ladder.rate,
-                2.0,
-                tolerance=0.15,
-                source=f"{where}: at least 1",
+                f"{label}: rate of psi -> p in delta", ladder.rate, 2.0, 0.15, f"{where}: at least 1"
             ),
         )
     ]
@@ -210,14 +202,11 @@ def _approach(name: str, title: str, approaches: Sequence[SaddleApproach]) -> Re
         ),
         Claim.at_most(f"{sine}: the nearest start's over the farthest's", sines[-1] / sines[0], 0.5, where),
         Claim.at_most(
-            "relative distance of w_n from the saddle, leaving",
-            float(approach.displacement[mark]),
-            0.05,
-            where,
+            "relative distance of w_n from the saddle, leaving", approach.displacement[mark], 0.05, where
         ),
         Claim.at_most(
             "loss at the end over the saddle's",
-            float(approach.relative_loss[-1]),
+            approach.relative_loss[-1],
             0.9,
             "NP section 4: the run leaves",
         ),

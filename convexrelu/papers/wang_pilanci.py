@@ -44,11 +44,8 @@ times a small condition number."""
 
 WIDTH = 10  # neurons, as in WP appendix F
 INIT_SCALE = 1e-2
-STEP_SIZE = 0.1
 LAST_ITERATION = 10_000  # WP draws iterations 10^0 to 10^4
-ALIGNED = (
-    1 - 1e-3
-)  # cosine with the optimal neuron that the largest neuron of a class has after the last iteration (F.1)
+ALIGNED = 1 - 1e-3  # cosine of a class's largest neuron with the optimal one after the last iteration (F.1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,28 +134,21 @@ def star(n: int, *, rng: RNGLike = None) -> Dataset:
     angles = 2 * np.pi * (np.arange(count) + generator.uniform(-0.3, 0.3, count)) / count
     radii = generator.uniform(0.7, 1.5, count)
     X = radii[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
-    return Dataset(
-        X,
-        np.where(np.arange(count) % 2 == 0, 1.0, -1.0),
-        f"star-{count}",
-        "alternating labels round the origin",
-    )
+    y = np.where(np.arange(count) % 2 == 0, 1.0, -1.0)
+    return Dataset(X, y, f"star-{count}", "alternating labels round the origin")
 
 
 def _example(data: Dataset, seeds: Sequence[np.random.Generator]) -> Example:
-    solution = solve_max_margin(data.X, data.y)
+    X, y = data
+    solution = solve_max_margin(X, y)
     if not isinstance(solution, MaxMarginSolution):
         raise SolverError(f"{data.name} must have two labels, got {data.n_classes}")
     # the neurons turn within the first 150; later records are spaced evenly in the logarithm
     record = np.r_[np.arange(1, 150), np.rint(np.geomspace(1, LAST_ITERATION, 81))]
     runs = []
     for seed in seeds:
-        start = scaled_start(data.X, data.y, width=WIDTH, scale=INIT_SCALE, rng=seed).network
-        runs.append(
-            gradient_descent(
-                data.X, data.y, start, step_size=STEP_SIZE, n_steps=LAST_ITERATION, record=record
-            )
-        )
+        start = scaled_start(X, y, width=WIDTH, scale=INIT_SCALE, rng=seed).network
+        runs.append(gradient_descent(X, y, start, step_size=0.1, n_steps=LAST_ITERATION, record=record))
     return Example(data=data, solution=solution, runs=tuple(runs))
 
 

@@ -232,17 +232,7 @@ def _draw_paths(ax: Axes, trajectory: Trajectory, points: Float[np.ndarray, "t m
     for i in range(points.shape[1]):
         sign = float(np.sign(trajectory.w2[0, i]))
         if trajectory.inactive[i]:
-            ax.plot(
-                *points[-1, i],
-                "x",
-                color=MUTED,
-                markersize=8,
-                markeredgewidth=1.8,
-                zorder=6,
-                clip_on=False,
-                linestyle="none",
-                label="neurons that see no sample: they never move",
-            )
+            _mark_still(ax, points[-1, i], zorder=6, label="neurons that see no sample: they never move")
             continue
         color = sign_color(sign)
         ax.plot(*points[:, i].T, color=color, linewidth=1.2, alpha=0.6, zorder=4)
@@ -270,6 +260,13 @@ def _draw_paths(ax: Axes, trajectory: Trajectory, points: Float[np.ndarray, "t m
                 linewidth=1.2,
                 label=f"{word} output weight",
             )
+
+
+def _mark_still(ax: Axes, point: Float[np.ndarray, " 2"], *, zorder: int, label: str | None = None) -> None:
+    """Mark a neuron that never moves."""
+    ax.plot(
+        *point, "x", color=MUTED, markersize=8, markeredgewidth=1.8, clip_on=False, zorder=zorder, label=label
+    )
 
 
 def _time_bars(figure: Figure, axes: list[Axes], shown: Float[np.ndarray, " k"]) -> None:
@@ -346,16 +343,7 @@ def _draw_angles(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
         color = MUTED if still else sign_color(float(trajectory.w2[0, i]))
         ax.plot(times, turns[:, i], color=color, linewidth=1.5, alpha=0.85, linestyle=":" if still else "-")
         if still:
-            ax.plot(
-                times[-1],
-                turns[-1, i],
-                "x",
-                color=MUTED,
-                markersize=8,
-                markeredgewidth=1.8,
-                clip_on=False,
-                zorder=5,
-            )
+            _mark_still(ax, np.array([times[-1], turns[-1, i]]), zorder=5)
     for direction, sign in zip(unit_neurons(network), network.signs, strict=True):
         angle = float(np.degrees(np.arctan2(direction[1], direction[0])))
         angle -= 360 * np.round((angle - 90) / 360)

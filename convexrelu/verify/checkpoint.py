@@ -88,18 +88,14 @@ def _decoded(values: dict[str, Any], X: Float[np.ndarray, "n d"], y: Float[np.nd
         kind="descent",
         events=(),
     )
+    fields: dict[str, Any] = {name: float(values[name]) for name in _NUMBERS}
+    fields |= {name: str(values[name]) for name in _TEXTS}
     return LimitPart(
         trajectory=trajectory,
         limit=certificate.network,
         certificate=certificate,
         favourable=bool(values["favourable"]),
-        objective=float(values["objective"]),
-        lower_bound=float(values["lower_bound"]),
-        stationarity=float(values["stationarity"]),
-        dual_feasibility=float(values["dual_feasibility"]),
-        better_by=str(values["better_by"]),
-        correspondence=str(values["correspondence"]),
-        verdict=str(values["verdict"]),
+        **fields,
     )
 
 
