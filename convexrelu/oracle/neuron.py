@@ -344,8 +344,8 @@ def covered_norm(X: ArrayLike, lam: ArrayLike, cover: Cover) -> DualNorm:
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> X, lam = rng.normal(size=(60, 4)), rng.normal(size=60)
-    >>> norm = dual_norm(X, lam, tol=0.1, max_nodes=5000)
+    >>> X, lam = rng.normal(size=(300, 4)), rng.normal(size=300)
+    >>> norm = dual_norm(X, lam, tol=0.3, max_nodes=5000)
     >>> covered_norm(X, lam, norm.cover).upper_bound / norm.upper_bound - 1 < 2e-10
     True
     """
