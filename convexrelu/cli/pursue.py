@@ -140,16 +140,8 @@ def _as_task(dataset: Any) -> Task:
 
 
 def _document(task: Task, result: PursuitResult, test_error: float | None) -> dict[str, Any]:
-    shown = (
-        "iteration",
-        "layer",
-        "ncf_value",
-        "kkt_residual",
-        "proven",
-        "loss",
-        "relative_error",
-        "n_neurons",
-    )
+    shown = ("iteration", "layer", "ncf_value", "kkt_residual", "proven", "loss", "relative_error")
+    steps = [{name: getattr(step, name) for name in (*shown, "n_neurons")} for step in result.history]
     return {
         "data": task.name,
         "status": result.status,
@@ -157,5 +149,5 @@ def _document(task: Task, result: PursuitResult, test_error: float | None) -> di
         **({} if test_error is None else {"test_error": test_error}),
         "widths": result.network.widths,
         "weights": result.network.weights,
-        "history": [{name: getattr(step, name) for name in shown} for step in result.history],
+        "history": steps,
     }
