@@ -102,15 +102,15 @@ def box_least_norm(
 
     Parameters
     ----------
-    A : (k, d) array
+    A : (k, d) array_like
         The zonotope's generators, one a row; k = 0 is allowed.
-    g : (d,) array
+    g : (d,) array_like
         The translate.
-    upper : (k,) array
+    upper : (k,) array_like
         Caps, non-negative, ``inf`` allowed.
     threshold : float, default 0
         Stop early once the norm is at most this.
-    start : (k,) array, optional
+    start : (k,) array_like or None
         Minimiser of a problem nearby, clipped to the box: saves the steps that lead there.
 
     Returns
@@ -151,11 +151,11 @@ def box_least_norms(A: ArrayLike, G: ArrayLike, upper: ArrayLike) -> BoxLeastNor
 
     Parameters
     ----------
-    A : (k, d) array
+    A : (k, d) array_like
         The zonotope's generators, one a row; k = 0 is allowed.
-    G : (b, d) array
+    G : (b, d) array_like
         The translates, one a row.
-    upper : (k,) array
+    upper : (k,) array_like
         Caps, non-negative, ``inf`` allowed.
 
     Returns

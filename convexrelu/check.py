@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Parameters
     ----------
-    arguments : sequence of str, optional
+    arguments : sequence of str or None
         Those of the command line.
 
     Returns

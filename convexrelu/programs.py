@@ -92,11 +92,11 @@ def primal_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float 
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    y : (n,) array
+    y : (n,) array_like
         Two labels of any kind (the larger is +1), or K > 2 classes.
-    patterns : (p, n) bool array
+    patterns : (p, n) bool array_like
         Masks D_j, such as ``enumerate_patterns(X).patterns``.
     C : float, default inf
         Penalty of slack; inf is the hard margin.
@@ -181,11 +181,11 @@ def dual_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = 
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    y : (n,) array
+    y : (n,) array_like
         Two labels of any kind (the larger is +1), or K > 2 classes.
-    patterns : (p, n) bool array
+    patterns : (p, n) bool array_like
         Masks D_j, such as ``enumerate_patterns(X).patterns``.
     C : float, default inf
         Penalty of slack in the primal; here the cap on ``y_n lam_n``.

@@ -102,11 +102,11 @@ def enumerate_patterns(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data; its rows are the hyperplanes' normals.
     exact : bool, default True
         Whether to decide whole and rational numbers in exact arithmetic, and not as floats.
-    max_patterns : int, optional
+    max_patterns : int or None
         Refuse if there are more; by default, if they need more than 2 GiB.
     progress : bool, default False
         Show a progress bar on the terminal.
@@ -167,7 +167,7 @@ def iter_patterns(X: ArrayLike, chunk_size: int = 2**16) -> Iterator[Bool[np.nda
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data, treated as :func:`enumerate_patterns` does.
     chunk_size : int, default 65536
         Most patterns in a chunk.

@@ -39,6 +39,10 @@ def pattern_bound(n: int, rank: int) -> int:
     InvalidInputError
         If n or rank is negative.
 
+    References
+    ----------
+    WP: docs/references.md.
+
     Examples
     --------
     >>> pattern_bound(40, 4)
@@ -64,7 +68,7 @@ def count_patterns(X: ArrayLike) -> int:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The rows are the normals; zero, repeated, parallel and antiparallel rows are allowed.
 
     Returns

@@ -108,7 +108,7 @@ def adjacency(X: ArrayLike, arrangement: Arrangement) -> Adjacency:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
     arrangement : Arrangement
         Cells of it (:func:`enumerate_patterns`); of a sample, only pairs in it are found.
@@ -159,7 +159,7 @@ def rays(X: ArrayLike) -> Rays:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data, of rank r >= 1.
 
     Returns
@@ -215,9 +215,9 @@ def cell_of(X: ArrayLike, w: ArrayLike) -> Cell:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    w : (d,) array
+    w : (d,) array_like
         A direction on none of the hyperplanes.
 
     Returns

@@ -32,7 +32,7 @@ def sample_patterns(X: ArrayLike, size: int, *, method: str = "gaussian", rng: R
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
     size : int
         Number of directions drawn, at least 1.
@@ -80,7 +80,7 @@ def coverage_curve(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
     sizes : sequence of int
         Numbers of directions, increasing.

@@ -27,9 +27,9 @@ def is_orthogonally_separable(X: ArrayLike, y: ArrayLike) -> bool:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data. A zero row is never orthogonally separable (its product with itself is not positive).
-    y : (n,) array
+    y : (n,) array_like
         Labels of any number of classes.
 
     Returns
@@ -41,6 +41,10 @@ def is_orthogonally_separable(X: ArrayLike, y: ArrayLike) -> bool:
     ------
     InvalidInputError
         If X is not a finite matrix or y does not match it.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------
@@ -101,7 +105,7 @@ def is_spike_free(X: ArrayLike) -> bool:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
 
     Returns
@@ -113,6 +117,10 @@ def is_spike_free(X: ArrayLike) -> bool:
     ------
     InvalidInputError
         If X is not a finite matrix.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------

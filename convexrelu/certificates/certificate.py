@@ -182,9 +182,9 @@ class Certificate:
 
         Parameters
         ----------
-        X : (n, d) array
+        X : (n, d) array_like
             The data the certificate is about.
-        y : (n,) array
+        y : (n,) array_like
             Its two labels.
 
         Returns

@@ -76,20 +76,20 @@ def certify(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data; append a ones column (:func:`convexrelu.datasets.with_bias`) for networks with biases.
-    y : (n,) array
+    y : (n,) array_like
         Two labels (the larger is +1), or K > 2 classes.
     network : TwoLayerReLU, or K of them for K > 2 classes
         The network(s) to judge, class k's against the rest.
-    lam : (n,) array, optional
+    lam : (n,) array_like or None
         Dual variable; (K, n) for K > 2 classes. By default the better of the network's logistic loss weights
         and its least-squares KKT multipliers.
     C : float, default inf
         Penalty of slack; inf is the hard margin.
-    better : TwoLayerReLU, optional
+    better : TwoLayerReLU or None
         A network with a smaller objective, as the proof that `network` is not optimal (binary problems).
-    time_limit : float, optional
+    time_limit : float or None
         Seconds for the oracle. If its search does not finish, the lower bound is what it has proven so far;
         the certificate says how far that was, for :meth:`Certificate.check` to arrive at the same.
 

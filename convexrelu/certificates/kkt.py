@@ -71,6 +71,10 @@ class KKTReport:
         Certified bounds on P* from the network and from lam.
     correspondence : str
         What Theorem 3 and Propositions 4 and 5 say about this point, in words.
+
+    References
+    ----------
+    WP: docs/references.md.
     """
 
     stationarity: float
@@ -119,13 +123,13 @@ def check_kkt(X: ArrayLike, y: ArrayLike, network: TwoLayerReLU, lam: ArrayLike)
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    y : (n,) array
+    y : (n,) array_like
         Two labels.
     network : TwoLayerReLU
         A network with positive margin.
-    lam : (n,) array
+    lam : (n,) array_like
         Multipliers with ``y * lam >= 0``.
 
     Returns
@@ -137,6 +141,10 @@ def check_kkt(X: ArrayLike, y: ArrayLike, network: TwoLayerReLU, lam: ArrayLike)
     ------
     InvalidInputError
         If shapes disagree, a multiplier has the wrong sign, or the network does not fit the data.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------

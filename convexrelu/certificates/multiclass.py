@@ -29,6 +29,10 @@ class MultiClassCertificate:
         The labels.
     certificates : tuple of Certificate
         In the same order.
+
+    References
+    ----------
+    WP: docs/references.md.
     """
 
     classes: np.ndarray
@@ -135,9 +139,9 @@ class MultiClassCertificate:
 
         Parameters
         ----------
-        X : (n, d) array
+        X : (n, d) array_like
             The data.
-        y : (n,) array
+        y : (n,) array_like
             Labels of K classes.
 
         Returns

@@ -61,7 +61,7 @@ class Dataset:
         What ``load`` or the file calls it.
     description : str
         Where it comes from and what was done to it.
-    classes : array_like, optional
+    classes : array_like or None
         The names of the labels, smallest first; taken from ``y`` if not given. Stored as a tuple of strings.
 
     Raises

@@ -112,6 +112,10 @@ class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit): 
     n_features_in_ : int
         Columns of X.
 
+    References
+    ----------
+    NP: docs/references.md.
+
     Examples
     --------
     >>> import numpy as np
@@ -168,6 +172,10 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
     ----------
     classes_ : (K,) array
         The labels.
+
+    References
+    ----------
+    NP: docs/references.md.
 
     Examples
     --------

@@ -141,7 +141,7 @@ def maximize_added_neuron(
         Samples.
     z : (n,) or (n, k_L) array_like
         The residual, ``y - H(X)`` for the square loss.
-    layers : sequence of int, optional
+    layers : sequence of int or None
         Hidden layers to consider; all, unless said otherwise.
     n_starts : int, default 10
         Random starts in each layer, in opposite pairs.

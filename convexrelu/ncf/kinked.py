@@ -33,9 +33,9 @@ class KinkedEnd:
 
     Attributes
     ----------
-    smoothed : sequence of (k_l, k_{l-1}) arrays
+    smoothed : sequence of (k_l, k_{l-1}) float arrays
         The layers of the maximum smoothed on the scale 1e-3.
-    resolved : sequence of (k_l, k_{l-1}) arrays
+    resolved : sequence of (k_l, k_{l-1}) float arrays
         The layers of the maximum itself.
     """
 

@@ -88,6 +88,10 @@ class NCFResult:
         5.3).
     upper_bound : float
         Proven bound on the maximum; inf where none is known.
+
+    References
+    ----------
+    KH2: docs/references.md.
     """
 
     points: tuple[NCFPoint, ...]

@@ -85,6 +85,10 @@ def rank_one_kkt_point(
     InvalidInputError
         If the shapes do not agree, the activation is not homogeneous, or N is zero for every direction.
 
+    References
+    ----------
+    K-deep: docs/references.md.
+
     Examples
     --------
     >>> X, z = [[1.0, 0.0], [0.0, 1.0]], [1.0, 2.0]

@@ -51,9 +51,9 @@ class SphereProblem:
         Weights of the outputs.
     activation : Activation
         Applied between the layers.
-    free : tuple of (k_l, k_{l-1}) arrays
+    free : tuple of (k_l, k_{l-1}) float arrays
         The free layers, the first ones; only their shapes count.
-    fixed : tuple of (k_l, k_{l-1}) arrays
+    fixed : tuple of (k_l, k_{l-1}) float arrays
         The layers behind them, which keep their weights; none as a rule.
     """
 

@@ -55,6 +55,10 @@ class PowerLeakyReLU(Activation):
     InvalidInputError
         If a parameter is not of that kind.
 
+    References
+    ----------
+    K-deep: docs/references.md.
+
     Examples
     --------
     >>> import numpy as np

@@ -38,7 +38,7 @@ class FeedForward(Stored):
         The layers, the first one first; k_0 is the number of inputs. Stored as read-only float64 copies.
     activation : Activation, default ReLU
         The function between the layers, such as ``PowerLeakyReLU(alpha, power)``.
-    trainable : sequence of bool or of (k_l, k_{l-1}) bool array_like, optional
+    trainable : sequence of bool or of (k_l, k_{l-1}) bool array_like or None
         What training moves: True or False for a whole layer, or a mask. Everything, unless said otherwise.
         Gradients and norms leave the rest out.
 

@@ -31,11 +31,11 @@ def forward(weights: Layers, activation: Activation, X: Float[np.ndarray, "n d"]
 
     Parameters
     ----------
-    weights : sequence of (..., k_l, k_{l-1}) arrays
+    weights : sequence of (..., k_l, k_{l-1}) float arrays
         The layers.
     activation : Activation
         Applied between them.
-    X : (n, d) array
+    X : (n, d) float array
         Samples.
 
     Returns
@@ -68,11 +68,11 @@ def evaluate(
 
     Parameters
     ----------
-    weights : sequence of (k_l, k_{l-1}) arrays
+    weights : sequence of (k_l, k_{l-1}) float arrays
         The layers.
     activation : Activation
         Applied between them.
-    X : (n, d) array
+    X : (n, d) float array
         Samples.
 
     Returns
@@ -103,13 +103,13 @@ class Pass:
 
     Attributes
     ----------
-    weights : sequence of (..., k_l, k_{l-1}) arrays
+    weights : sequence of (..., k_l, k_{l-1}) float arrays
         The layers.
     activation : Activation
         Applied between them.
-    inputs : tuple of (..., n, k_{l-1}) arrays
+    inputs : tuple of (..., n, k_{l-1}) float arrays
         What each layer is applied to: X, then the activities of the hidden layers.
-    sums : tuple of (..., n, k_l) arrays
+    sums : tuple of (..., n, k_l) float arrays
         What each layer returns: pre-activations, the last of them the outputs.
     """
 
@@ -130,9 +130,9 @@ class Pass:
 
         Parameters
         ----------
-        z : (..., n, k_L) array
+        z : (..., n, k_L) float array
             Weights of the outputs.
-        slopes : sequence of (..., n, k_l) arrays, optional
+        slopes : sequence of (..., n, k_l) float arrays or None
             The activation's derivatives at the hidden layers' sums, where others than those from the left are
             wanted at kinks.
 
@@ -152,7 +152,7 @@ class Pass:
 
         Parameters
         ----------
-        z : (..., n, k_L) array
+        z : (..., n, k_L) float array
             Weights of the outputs; of shape (n, k_L), they serve all networks of a batch.
 
         Returns
@@ -170,9 +170,9 @@ class Pass:
 
         Parameters
         ----------
-        z : (..., n, k_L) array
+        z : (..., n, k_L) float array
             Weights of the outputs.
-        direction : sequence of (..., k_l, k_{l-1}) arrays
+        direction : sequence of (..., k_l, k_{l-1}) float arrays
             Like the weights.
 
         Returns

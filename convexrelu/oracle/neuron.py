@@ -169,9 +169,9 @@ def maximize_correlation(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    lam : (n,) array
+    lam : (n,) array_like
         Weights of the samples, of any sign.
     tol : float, default 1e-9
         The search ends once ``upper_bound <= (1 + tol) value``, and the answer is called exact. With weights
@@ -280,9 +280,9 @@ def dual_norm(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    lam : (n,) array
+    lam : (n,) array_like
         Dual variable.
     tol, time_limit, max_nodes
         As in :func:`maximize_correlation`; both signs share the limits.
@@ -323,9 +323,9 @@ def covered_norm(X: ArrayLike, lam: ArrayLike, cover: Cover) -> DualNorm:
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    lam : (n,) array
+    lam : (n,) array_like
         Dual variable.
     cover : Cover
         Of this dual variable, from :func:`dual_norm`.

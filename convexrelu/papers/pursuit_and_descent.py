@@ -240,9 +240,9 @@ def compare_with_descent(
         Training sets of each size. Both methods get the same ones, and are tested on the same fresh samples.
     test_size : int, default 5000
         Number of fresh samples.
-    descent : SmallDescent, optional
+    descent : SmallDescent or None
         What pursuit is compared with; without one, 50 neurons a layer and 3e4 steps.
-    checkpoint : path, optional
+    checkpoint : path or None
         A JSON file that every finished run is added to. If it exists, the runs in it are not done again; a
         file of other settings is refused.
     time_limit : float or None

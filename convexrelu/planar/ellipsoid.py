@@ -69,7 +69,7 @@ def ellipsoid_of(X: ArrayLike) -> Ellipsoid:
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples.
 
     Returns
@@ -141,9 +141,9 @@ def pattern_extremes(X: ArrayLike, lam: ArrayLike) -> tuple[PatternExtreme, ...]
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data, few enough rows to list the patterns.
-    lam : (n,) array
+    lam : (n,) array_like
         Dual variable.
 
     Returns

@@ -75,10 +75,10 @@ def planar_kkt_points(X: ArrayLike, z: ArrayLike, activation: PowerLeakyReLU) ->
 
     Parameters
     ----------
-    X : array_like
-        (n, 2) samples.
-    z : array_like
-        (n,) their weights.
+    X : (n, 2) array_like
+        Samples.
+    z : (n,) array_like
+        Their weights.
     activation : PowerLeakyReLU
         Of power 2.
 

@@ -60,7 +60,7 @@ def polar_set(X: ArrayLike, *, size: int = 120) -> PolarSet:
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples, neither of them zero.
     size : int, default 120
         Directions on the half circle to start from; corners between them are added. The rest is symmetric.
@@ -94,7 +94,7 @@ def pattern_constraints(X: ArrayLike, *, size: int = 120) -> tuple[PatternConstr
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples, neither of them zero.
     size : int, default 120
         As for :func:`polar_set`.

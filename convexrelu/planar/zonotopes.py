@@ -48,7 +48,7 @@ def zonotope_polygon(generators: ArrayLike) -> Float[np.ndarray, "v 2"]:
 
     Parameters
     ----------
-    generators : (k, 2) array
+    generators : (k, 2) array_like
         Segments from the origin; none gives the origin, parallel ones a segment.
 
     Returns
@@ -85,9 +85,9 @@ def zonotope_generators(X: ArrayLike, lam: ArrayLike, sign: float) -> Float[np.n
 
     Parameters
     ----------
-    X : (n, 2) array
+    X : (n, 2) array_like
         The data.
-    lam : (n,) array
+    lam : (n,) array_like
         Dual variable.
     sign : float
         1 for Z_+, over the samples with ``lam_n > 0``; -1 for Z_-.
@@ -122,9 +122,9 @@ def hausdorff_segments(X: ArrayLike, lam: ArrayLike, network: TwoLayerReLU) -> t
 
     Parameters
     ----------
-    X : (n, 2) array
+    X : (n, 2) array_like
         The data.
-    lam : (n,) array
+    lam : (n,) array_like
         Dual variable.
     network : TwoLayerReLU
         The optimal network.

@@ -45,7 +45,7 @@ def arrangement_figure(X: ArrayLike, arrangement: Arrangement, *, title: str = "
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data, of rank 2 or 3; directions are drawn in coordinates of the row space.
     arrangement : Arrangement
         Its cells (:func:`convexrelu.enumerate_patterns`).
@@ -97,7 +97,7 @@ def coverage_figure(
         The number of all patterns (:func:`convexrelu.count_patterns`).
     sizes : sequence of int
         Numbers of directions drawn.
-    curves : mapping of str to (k,) array
+    curves : mapping of str to (k,) array_like
         For each method the distinct patterns found (:func:`convexrelu.arrangements.coverage_curve`).
     title : str, default ""
         The title.

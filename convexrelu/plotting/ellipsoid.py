@@ -66,11 +66,11 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples.
     network : TwoLayerReLU
         The optimum; its neurons are drawn at ``(X w1/||w1||)_+``.
-    lam : (2,) array
+    lam : (2,) array_like
         The optimal dual variable.
     title : str
         The title.
@@ -142,7 +142,7 @@ def ellipsoids_figure(X: ArrayLike, *, title: str) -> Figure:
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples.
     title : str
         The title.

@@ -20,11 +20,11 @@ def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str) -> F
 
     Parameters
     ----------
-    X : (2, d) array
+    X : (2, d) array_like
         Two samples.
-    y : (2,) array
+    y : (2,) array_like
         Their labels.
-    lam : (2,) array
+    lam : (2,) array_like
         The optimal dual variable: it lies on the boundary, where ``y^T lam`` is largest.
     title : str
         The title.

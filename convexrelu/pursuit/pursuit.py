@@ -196,7 +196,7 @@ def neuron_pursuit(
         algorithm was stated); or an object of :mod:`convexrelu.pursuit.inner` with other settings.
     delta : float, default 0.01
         Norm of an added neuron, as a share of the norm of the network; shrunk until the loss falls.
-    stop : callable, optional
+    stop : callable or None
         Called with the network after each iteration; the pursuit ends when it returns True.
     time_limit : float or None
         Seconds, after which the best network so far is returned.
@@ -214,6 +214,10 @@ def neuron_pursuit(
     ------
     InvalidInputError
         If an argument is malformed, or the activation is not homogeneous.
+
+    References
+    ----------
+    NP: docs/references.md.
 
     Examples
     --------

@@ -157,10 +157,10 @@ def limiting_path(
     kkt_point : FeedForward
         A positive KKT point w_* of the constrained NCF, such as ``maximize_ncf(...).points[0].network``; its
         norm does not matter.
-    X : array_like
-        (n, k_0) samples.
-    y : array_like
-        (n,) or (n, k_L) targets; labels +1 and -1 for the logistic loss.
+    X : (n, k_0) array_like
+        Samples.
+    y : (n,) or (n, k_L) array_like
+        Targets; labels +1 and -1 for the logistic loss.
     loss : str
         "square" or "logistic".
     reduction : str
@@ -285,10 +285,10 @@ def escape_ladder(
     ----------
     kkt_point : FeedForward
         A positive KKT point w_* of the constrained NCF; its norm does not matter.
-    X : array_like
-        (n, k_0) samples.
-    y : array_like
-        (n,) or (n, k_L) targets; labels +1 and -1 for the logistic loss.
+    X : (n, k_0) array_like
+        Samples.
+    y : (n,) or (n, k_L) array_like
+        Targets; labels +1 and -1 for the logistic loss.
     scales : array_like
         The norms delta, at least two.
     loss : str

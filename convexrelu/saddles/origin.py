@@ -143,10 +143,10 @@ def compare_with_ncf_flow(
     ----------
     network : FeedForward
         w_0: its trainable weights are normalised.
-    X : array_like
-        (n, k_0) samples.
-    y : array_like
-        (n,) or (n, k_L) targets, or labels for the logistic loss.
+    X : (n, k_0) array_like
+        Samples.
+    y : (n,) or (n, k_L) array_like
+        Targets, or labels for the logistic loss.
     loss : str
         "square" or "logistic".
     deltas : array_like or None
@@ -340,10 +340,10 @@ def non_branching_set(network: FeedForward, X: ArrayLike, z: ArrayLike) -> NonBr
     ----------
     network : FeedForward
         The KKT point: one hidden neuron, one output, an activation of power 1. It is normalised.
-    X : array_like
-        (n, d) samples.
-    z : array_like
-        (n,) weights of the outputs.
+    X : (n, d) array_like
+        Samples.
+    z : (n,) array_like
+        Weights of the outputs.
 
     Returns
     -------

@@ -185,7 +185,7 @@ def neuron_sizes(
 
     Parameters
     ----------
-    weights : sequence of (..., k_l, k_{l-1}) arrays
+    weights : sequence of (..., k_l, k_{l-1}) float arrays
         The layers of a network, or of several.
     trainable : sequence of (k_l, k_{l-1}) bool arrays
         Which entries are trainable.

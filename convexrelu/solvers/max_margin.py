@@ -60,9 +60,9 @@ def solve_max_margin(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data; append a ones column (:func:`convexrelu.datasets.with_bias`) for biases.
-    y : (n,) array
+    y : (n,) array_like
         Two labels of any kind (the larger is +1), one label that is +1 or -1, or K > 2 classes (one against
         the rest, WP section 2).
     C : float, default inf
@@ -81,9 +81,9 @@ def solve_max_margin(
     solver : {"CLARABEL", "ECOS", "SCS"}
         Conic solver of method "program"; its answer is verified and finished by the package. A time limit
         is its own (ECOS has none), and it hears Ctrl-C once it is done.
-    start : TwoLayerReLU, or K of them for K > 2 classes, optional
+    start : TwoLayerReLU, K of them for K > 2 classes, or None
         Network to start column generation from; any will do, a good one saves time.
-    time_limit : float, optional
+    time_limit : float or None
         Seconds, for all classes together. The best bounds so far are returned with status "time_limit"; with
         a finite C the network is then the best found on all rows.
     rng : int, Generator or None
@@ -104,6 +104,10 @@ def solve_max_margin(
         If no network without bias fits the labels (hard margin); carries the Farkas vector.
     SolverError
         If a numerical solver returned nothing usable.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------

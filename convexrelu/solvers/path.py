@@ -80,16 +80,16 @@ def max_margin_path(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    y : (n,) array
+    y : (n,) array_like
         Labels, as in :func:`solve_max_margin`.
-    Cs : (q,) array
+    Cs : (q,) array_like
         Prices of slack, positive; inf is the hard margin.
     tol : float, default 1e-6
         Certified relative gap at which a point is "optimal". A path is mostly looked at: 1e-2 takes a
         fraction of the time.
-    time_limit : float, optional
+    time_limit : float or None
         Seconds for the whole path. Each point may use its share of what is left.
     rng : int, Generator or None
         As in :func:`solve_max_margin`.

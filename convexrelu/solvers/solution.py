@@ -81,6 +81,10 @@ class MultiClassSolution:
         In the same order.
     certificate : MultiClassCertificate
         All the proofs in one document.
+
+    References
+    ----------
+    WP: docs/references.md.
     """
 
     classes: np.ndarray

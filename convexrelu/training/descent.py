@@ -134,10 +134,10 @@ def gradient_descent(
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
+    X : (n, d) array_like
+        Data.
+    y : (n,) array_like
+        Binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
         FeedForward with k outputs.
     network : TwoLayerReLU, FeedForward, or sequence of either
         Where to start; frozen weights stay. Several starts run in parallel, each bit for bit as it would
@@ -192,6 +192,10 @@ def gradient_descent(
         If an argument is malformed or out of range, shapes do not agree, a TwoLayerReLU has no neuron, an
         option is not for this kind of network, or two of `growth`, `normalized` and `batch_size` are asked
         for together.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------

@@ -180,10 +180,10 @@ def ncf_flow(
     ----------
     network : FeedForward
         The start, with a homogeneous activation; frozen weights stay.
-    X : array_like
-        (n, k_0) samples.
-    z : array_like
-        (n,) or (n, k_L) weights of the outputs: y for the square loss from tiny weights, y/2 for the
+    X : (n, k_0) array_like
+        Samples.
+    z : (n,) or (n, k_L) array_like
+        Weights of the outputs: y for the square loss from tiny weights, y/2 for the
         logistic.
     tol : float
         The direction has settled when the sine of its angle to the gradient is at most this (smooth

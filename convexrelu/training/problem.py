@@ -39,7 +39,7 @@ class Evaluation:
     ----------
     loss : (...) float array
         Its value; the leading axes are those of the weights.
-    gradient : list of (..., k_l, k_{l-1}) arrays
+    gradient : list of (..., k_l, k_{l-1}) float arrays
         Its gradient, zero at frozen entries; at a kink the activation's derivative from the left is taken.
     """
 

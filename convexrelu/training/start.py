@@ -48,10 +48,10 @@ def scaled_start(X: ArrayLike, y: ArrayLike, *, width: int, scale: float, rng: R
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels.
+    X : (n, d) array_like
+        Data.
+    y : (n,) array_like
+        Binary labels.
     width : int
         The number of neurons.
     scale : float

@@ -67,7 +67,7 @@ class Trajectory:
     ----------
     X, y : (n, d) and (n,) float arrays
         The data, labels as +1 and -1.
-    times : (T,) array
+    times : (T,) float array
         Step indices (descent) or true times (flow) of the recorded points, increasing, the start first.
     W1, w2 : (T, m, d) and (T, m) float arrays
         The weights there.
@@ -291,7 +291,7 @@ class DeepTrajectory:
     ----------
     problem : DeepProblem
         The data, the loss and the network that training started from.
-    times : (T,) array
+    times : (T,) float array
         Step indices (descent) or true times (flow) of the recorded points, increasing, the start first.
     weights : tuple of (T, k_l, k_{l-1}) float arrays
         The layers there.

@@ -34,7 +34,7 @@ class LimitReport:
     ----------
     X : (n, d) float array
         The data.
-    y : (n,) array
+    y : (n,) float array
         The labels as given.
     solution : MaxMarginSolution or MultiClassSolution
         The certified optimum.

@@ -46,9 +46,9 @@ def verify_gradient_descent(
 
     Parameters
     ----------
-    X : (n, d) array
+    X : (n, d) array_like
         The data.
-    y : (n,) array
+    y : (n,) array_like
         Two labels, or K > 2 classes (one against the rest: objectives add up and the worst verdict wins).
     width : int or sequence of int, default 10
         Neurons of each network. Several widths and scales make a grid, with `n_runs` runs in each cell.
@@ -58,13 +58,13 @@ def verify_gradient_descent(
         ``||w1|| = |w2|`` of every neuron at the start. The network's first outputs grow like its square times
         ``max_n ||x_n||``: if X is multiplied by c, dividing `init_scale` by ``sqrt c`` gives the same runs.
         Times the root of that length it must be from 1e-99 to 1e99, so that no square leaves float64.
-    starts : sequence of TwoLayerReLU, optional
+    starts : sequence of TwoLayerReLU or None
         Start from these networks instead, as they are, one run each (two labels only); `width`, `n_runs` and
         `init_scale` then play no part. None, or none of them, means random starts.
-    checkpoint : path, optional
+    checkpoint : path or None
         A JSON file that every finished run is added to. If it exists, the runs in it are not done again; a
         file of other data or settings is refused, before any work.
-    time_limit : float, optional
+    time_limit : float or None
         Seconds for all. The report then has the runs that have finished, and says so, as after Ctrl-C.
     rng : int, Generator or None
         Source of the starts; None means 0, so that the same call gives the same answer.

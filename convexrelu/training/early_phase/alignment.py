@@ -292,12 +292,12 @@ def alignment_flow(
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels.
-    directions : array_like
-        (m, d) initial hidden weights, none of them zero; only their directions matter.
+    X : (n, d) array_like
+        Data.
+    y : (n,) array_like
+        Binary labels.
+    directions : (m, d) array_like
+        Initial hidden weights, none of them zero; only their directions matter.
     t_max : float, default inf
         How far to follow them.
     signs : float or array_like, default 1

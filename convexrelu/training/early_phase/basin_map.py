@@ -51,10 +51,10 @@ def basin_map(X: ArrayLike, y: ArrayLike, *, resolution: int = 240) -> BasinMap:
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data with two or three columns.
-    y : array_like
-        (n,) labels.
+    X : (n, d) array_like
+        Data with two or three columns.
+    y : (n,) array_like
+        Labels.
     resolution : int, default 240
         Points across a hemisphere; directions round the circle are six times as many.
 

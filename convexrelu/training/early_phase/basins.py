@@ -117,10 +117,10 @@ def basins(
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels.
+    X : (n, d) array_like
+        Data.
+    y : (n,) array_like
+        Binary labels.
     sign : int, default 1
         The sign of the output weights, +1 or -1.
     n_starts : int, default 100_000

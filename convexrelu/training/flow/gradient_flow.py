@@ -111,16 +111,16 @@ def gradient_flow(
 
     Parameters
     ----------
-    X : array_like
-        (n, d) data.
-    y : array_like
-        (n,) binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
+    X : (n, d) array_like
+        Data.
+    y : (n,) array_like
+        Binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
         FeedForward with k outputs.
     network : TwoLayerReLU or FeedForward
         Where to start; frozen weights stay.
-    t_max : float, optional
+    t_max : float or None
         The true time at which to stop; either this or `log_t_max`.
-    log_t_max : float, optional
+    log_t_max : float or None
         Its logarithm; 1000 stands for ``t = e^1000``, a time that float64 cannot hold, which only a
         TwoLayerReLU can be followed to.
     loss : str
@@ -170,6 +170,10 @@ def gradient_flow(
         `log_t_max` is given, shapes do not agree, a TwoLayerReLU has no neuron, the activation of a
         FeedForward has a kink, or the data or weights are so large or the data so small that their squares
         leave float64.
+
+    References
+    ----------
+    WP: docs/references.md.
 
     Examples
     --------
