@@ -27,7 +27,7 @@ from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.reduced_program import ReducedProgram
 
-__all__ = ["SoftMargin", "few_weights", "soft_margin_pays"]
+__all__ = ["SoftMargin", "soft_margin_pays"]
 
 _LOGGER = logging.getLogger("convexrelu")
 
@@ -175,15 +175,8 @@ class SoftMargin:
         """Mix the neurons anew, by a vertex of the linear master: no more of them than rows at a margin."""
         if len(self.neurons) <= self.problem.rows.shape[1] + 1:
             return
-        directions = self.neurons.normalized()
-        if len(directions) > len(self.problem.y) + 1:
-            sizes = np.linalg.norm(self.neurons.U, axis=1)
-            fewer = few_weights(self.problem.features(directions), sizes[sizes > 0])
-            directions = directions.kept(fewer > 0)
-            self.neurons = Neurons(U=directions.U * fewer[fewer > 0, None], signs=directions.signs)
-            self.value = self.problem.objective(self.neurons)
         master = Master(self.problem, penalty=np.inf)
-        master.add(directions)
+        master.add(self.neurons.normalized())
         try:
             # after the search's time a part of what is left for the proof: else neurons are more than rows
             mix = master.solve(seconds=max(self.clock.left, 0.5 * self.proof_clock.left, 1.0))
@@ -298,38 +291,3 @@ class SoftMargin:
         scale = self.problem.scale
         bound = self.best.bound(self.problem) if bound is None else bound
         self.clock.note(phase, objective=self.value * scale, bound=bound * scale, n_neurons=n_neurons)
-
-
-def few_weights(
-    features: Float[np.ndarray, "k q"], weights: Float[np.ndarray, " q"]
-) -> Float[np.ndarray, " q"]:
-    """Return weights of the same outputs and sum, of which at most k + 1 are positive (Caratheodory).
-
-    Along a combination of columns that vanishes the weights change nothing, until one of them is zero; then
-    the combinations that leave it alone are kept, by a reflection.
-    """
-    weights = weights.copy()
-    system = np.vstack([features, np.ones(len(weights))])
-    m = len(system)
-    while (used := np.flatnonzero(weights)).size > m:
-        part = used[np.argsort(weights[used])][: 2 * m]
-        null = np.linalg.qr(system[:, part].T, mode="complete")[0][:, m:]
-        x = weights[part]
-        while null.shape[1]:
-            v = null @ null[int(np.argmin(np.where(x > 0, x, np.inf)))]
-            step = np.where(v > 1e-14, x / np.where(v > 1e-14, v, 1.0), np.inf)
-            i = int(np.argmin(step))
-            if not np.isfinite(step[i]):
-                break
-            x = np.maximum(x - step[i] * v, 0.0)
-            x[i] = 0.0
-            mirror = null[i].copy()
-            mirror[0] += np.copysign(np.linalg.norm(mirror), mirror[0])
-            size = float(mirror @ mirror)
-            if size > 0:
-                null = null - np.outer(null @ mirror, 2 * mirror / size)
-            null = null[:, 1:]
-        if np.count_nonzero(x) == len(part):
-            break  # rounding
-        weights[part] = x
-    return weights

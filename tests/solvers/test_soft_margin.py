@@ -19,7 +19,7 @@ from convexrelu.solvers.column_generation import generate
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, prepare
 from convexrelu.solvers.reduced_program import ReducedProgram
-from convexrelu.solvers.soft_margin import SoftMargin, few_weights
+from convexrelu.solvers.soft_margin import SoftMargin
 
 
 def noisy(n, d, seed=0, flipped=0.1):
@@ -201,14 +201,3 @@ def test_an_interruption_before_the_start_still_answers():
     search = SoftMargin(problem, tol=1e-6, clock=clock, rng=np.random.default_rng(0), proof_clock=clock)
     found = search.solve(problem.empty_neurons)
     assert problem.objective(found.neurons) <= problem.caps @ problem.demand
-
-
-def test_few_weights_have_the_same_outputs_and_sum():
-    """Caratheodory's theorem."""
-    rng = np.random.default_rng(0)
-    features, weights = np.maximum(rng.normal(size=(12, 90)), 0), rng.random(90)
-    few = few_weights(features, weights)
-    assert (few >= 0).all()
-    assert np.count_nonzero(few) <= 13
-    np.testing.assert_allclose(features @ few, features @ weights, rtol=1e-9)
-    assert few.sum() == pytest.approx(weights.sum(), rel=1e-9)
