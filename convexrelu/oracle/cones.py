@@ -76,7 +76,8 @@ class Frontier:
     stops : (m,) int array
         Where each cone's part of `members` and `t` ends, and that of the next one begins.
     members : (k,) int array
-        The generators that change their sign, in order; those of Z_- are counted on after those of Z_+.
+        The generators that change their sign, in order; those of Z_- are counted on after those of Z_+. None
+        are listed for a cone not bounded yet: any may.
     t : (k,) float array
         Multipliers of those of Z_-.
     """
@@ -188,11 +189,8 @@ class _Round:
     open: Frontier
 
 
-def orthants(r: int, n: int, ceiling: float, turn: int = 0) -> Frontier:
-    """Return the 2^r orthants of a rotated frame, none of which correlates more than `ceiling`.
-
-    All n generators are their members.
-    """
+def orthants(r: int, ceiling: float, turn: int = 0) -> Frontier:
+    """Return the 2^r orthants of a rotated frame, none of which correlates more than `ceiling`."""
     rotation = np.linalg.qr(np.random.default_rng(_ROTATION_SEED + turn).normal(size=(r, r)))[0]
     signs = 1.0 - 2.0 * ((np.arange(2**r)[:, None] >> np.arange(r)) % 2)
     return Frontier(
@@ -202,9 +200,9 @@ def orthants(r: int, n: int, ceiling: float, turn: int = 0) -> Frontier:
         slacks=np.zeros(2**r),
         edges=np.full((2**r, 2), -1),
         shares=np.zeros(2**r),
-        stops=n * np.arange(1, 2**r + 1),
-        members=np.tile(np.arange(n), 2**r),
-        t=np.full(n * 2**r, 0.5),
+        stops=np.zeros(2**r, dtype=np.int64),
+        members=np.zeros(0, dtype=np.int64),
+        t=np.zeros(0),
     )
 
 
@@ -229,8 +227,8 @@ def search_cones(
     """
     generators, n_convex = np.vstack([pair.positive, pair.negative]), len(pair.positive)
     lengths = np.linalg.norm(generators, axis=1)
-    n, r = generators.shape
-    front, closed, nodes, rounds = orthants(r, n, ceiling, turn), 0.0, 0, 0
+    r = generators.shape[1]
+    front, closed, nodes, rounds = orthants(r, ceiling, turn), 0.0, 0, 0
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
         shares, rest = _dealt(front, 1 if rounds < 2 else _TASKS, smallest_first=crowded)
@@ -294,7 +292,8 @@ def _work(
     Open ones with bounds below `shelf` are set aside.
     """
     (n, r), size, kept, nodes = generators.shape, len(given), 0, 0
-    room = size + budget + 2, len(given.members) + 64 * n
+    unlisted = int((given.edges[:, 0] < 0).sum())
+    room = size + budget + 2, len(given.members) + (unlisted + 64) * n
     stack, aside = Frontier.empty(*room, r), Frontier.empty(*room, r)
     for storage, array in zip(stack.arrays, given.arrays, strict=True):
         storage[: len(array)] = array
@@ -337,13 +336,13 @@ def _search(generators, lengths, n_convex, stack, size, aside, kept, best, state
     done = 0
     while size > 0 and done < budget:
         top = size - 1
+        a, b = edges[top, 0], edges[top, 1]
         start = stops[top - 1] if top > 0 else 0
-        count = stops[top] - start
+        count = stops[top] - start if a >= 0 else n
         if bounds[top] <= max(level, state[0] * (1 + tol)):
             state[1] = max(state[1], bounds[top])
             size -= 1
             continue
-        a, b = edges[top, 0], edges[top, 1]
         if a >= 0 and bounds[top] < shelf:
             if not _put_aside(stack, top, start, count, aside, kept):
                 return size, kept, done, False
@@ -356,7 +355,7 @@ def _search(generators, lengths, n_convex, stack, size, aside, kept, best, state
         copy_rows(V, cones[top])
         copy_into(parent_sum, sums[top])
         bound, slack, share = bounds[top], slacks[top], shares[top]
-        _load(generators, stack, start, count, V, members)
+        _load(generators, stack, start, count, a >= 0, V, members)
         parts = 1
         if a >= 0:
             parts = 2
@@ -435,11 +434,13 @@ def _put_aside(stack, top, start, count, aside, place):
 
 @kernel
 @no_type_check
-def _load(generators, stack, start, count, V, members):
-    """Fill in what the bounds of a cone's parts need to know about its members."""
+def _load(generators, stack, start, count, listed, V, members):
+    """Fill in what the bounds of a cone's parts need to know about its members, or about all generators."""
     which, multipliers, coordinates, heights = members
     for k in range(count):
-        which[k], multipliers[k] = stack[7][start + k], stack[8][start + k]
+        which[k], multipliers[k] = k, 0.5
+        if listed:
+            which[k], multipliers[k] = stack[7][start + k], stack[8][start + k]
         for c in range(len(V)):
             coordinates[c, k] = generators[which[k], c]
     for a in range(len(V)):
