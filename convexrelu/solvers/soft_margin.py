@@ -41,6 +41,7 @@ WIDER = 8  # times as many starts, before the local search is believed that noth
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
+SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
 MOST = 200  # directions, beyond which those that are not in use are dropped
 
 
@@ -118,6 +119,7 @@ class SoftMargin:
                 self._vertex()
                 self._patterns(wanted)
             self._vertex()
+            self._sparse()
             self._thin()
             # the last time, when it is too late for another round or the one before has led to nothing
             last = self.clock.expired() or not self.gap < 0.9 * asked
@@ -156,6 +158,36 @@ class SoftMargin:
         self._note("oracle", len(self.neurons), bound=bound)
         return norm
 
+    def _sparse(self) -> None:
+        """Multipliers at a vertex of what the directions allow, where they bound nearly as well.
+
+        In the middle of the optimal face nearly all rows carry a multiplier; at a vertex no more of them than
+        there are directions lie strictly between zero and their caps. That is the fewer generators for the
+        oracle. From all directions known few are missing.
+        """
+        if self.problem.rows.shape[1] > CONE_RANK:
+            return  # the oracle is not asked
+        master = Master(self.problem, penalty=np.inf)
+        master.add(self.master.directions.joined(self.neurons.normalized()))
+        clock = self.clock.within(SPARSE_SHARE * self.clock.left)
+        for _ in range(MAX_ROUNDS):
+            if clock.expired():
+                return
+            try:
+                mix = master.solve(seconds=max(clock.left, 0.1))
+            except SolverError as error:
+                _LOGGER.info("%s", error)
+                return
+            self.offer(mix.neurons)
+            found, now = self._judged(np.minimum(mix.mu, self.problem.caps))
+            self._note("vertex", len(master.directions), bound=now.bound(self.problem))
+            if now.bound(self.problem) >= self.value * (1 - SPARSE_GAP * self.tol):
+                self.best = now
+                return
+            if not len(found):
+                return
+            master.add(found)
+
     def _thin(self) -> None:
         """Set the smallest multipliers to zero: the oracle searches fewer rows, and the bound hardly falls.
 
@@ -179,7 +211,7 @@ class SoftMargin:
         master.add(self.neurons.normalized())
         try:
             # after the search's time a part of what is left for the proof: else neurons are more than rows
-            mix = master.solve(seconds=max(self.clock.left, 0.5 * self.proof_clock.left, 1.0))
+            mix = master.solve(seconds=max(self.clock.left, 0.4 * self.proof_clock.left, 0.2))
         except SolverError as error:
             _LOGGER.info("%s", error)
             return
@@ -237,6 +269,13 @@ class SoftMargin:
 
     def priced(self, mu: Float[np.ndarray, " k"], *, wider: int = 1) -> Neurons:
         """Return neurons that violate at these multipliers; they are kept if no others bound as well."""
+        found, now = self._judged(mu, wider=wider)
+        if now.bound(self.problem) > self.best.bound(self.problem):
+            self.best = now
+        return found
+
+    def _judged(self, mu: Float[np.ndarray, " k"], *, wider: int = 1) -> tuple[Neurons, _Multipliers]:
+        """Return neurons that violate at these multipliers, and the multipliers with the largest value."""
         found, largest = self.problem.empty_neurons, 0.0
         followed = self.neurons.kept(np.argsort(-np.linalg.norm(self.neurons.U, axis=1))[:FOLLOWED])
         for sign in (1.0, -1.0):
@@ -244,10 +283,7 @@ class SoftMargin:
             weights = sign * self.problem.y * mu
             violators, value = self._violating(mu, sign, np.vstack([own, self._starts(weights, wider)]))
             found, largest = found.joined(violators), max(largest, value)
-        now = _Multipliers(mu=mu, largest=largest)
-        if now.bound(self.problem) > self.best.bound(self.problem):
-            self.best = now
-        return found
+        return found, _Multipliers(mu=mu, largest=largest)
 
     def _violating(
         self, mu: Float[np.ndarray, " k"], sign: float, starts: Float[np.ndarray, "s r"]
