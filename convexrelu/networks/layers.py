@@ -22,6 +22,9 @@ from convexrelu.networks.activations import Activation
 
 __all__ = ["Layers", "Pass", "evaluate", "forward", "pack", "unpack"]
 
+_BLOCK = 2**15
+"""Activities evaluated at once where only the outputs are wanted: a quarter of a megabyte, for the caches."""
+
 Layers = Sequence[Float[np.ndarray, "... _ _"]]
 """Weights, or anything of their shape (gradients, directions): one array a layer, the first layer first."""
 
@@ -89,8 +92,7 @@ def evaluate(
            [1.]])
     """
     outputs = np.empty((len(X), len(weights[-1])))
-    # so many activities at once: a quarter of a megabyte, for the caches
-    rows = max(2**15 // max(len(W) for W in weights), 1)
+    rows = max(_BLOCK // max(len(W) for W in weights), 1)
     for first in range(0, len(X), rows):
         part = slice(first, first + rows)
         outputs[part] = forward(weights, activation, X[part]).outputs

@@ -37,6 +37,9 @@ from convexrelu.training.trajectory import DeepTrajectory, Trajectory
 
 __all__ = ["gradient_descent"]
 
+_ORDERS_AT_ONCE = 100_000
+"""Samples whose order is drawn at once: whole epochs, whatever is recorded, so that a seed is one run."""
+
 _WORK_BETWEEN_CHECKS = 20_000_000
 """Multiplications between two looks at the clock and the keyboard: some hundredths of a second."""
 
@@ -393,9 +396,7 @@ class _TwoLayerDescent(_Descent):
         self.batch = plan.batch_size or n
         work = 2 * self.batch * self.form.W1.shape[1] * network.n_neurons
         self.chunk = max(1, _WORK_BETWEEN_CHECKS // work)
-        # So many samples' order is drawn at once: whole epochs, whatever is recorded, so that a seed is one
-        # run.
-        self.epochs = max(1, 100_000 // n)
+        self.epochs = max(1, _ORDERS_AT_ONCE // n)
         self.between_orders = self.epochs * -(-n // self.batch)
         self.orders = np.zeros((0, n), dtype=np.int64)
 
