@@ -21,7 +21,8 @@ class Round:
     Attributes
     ----------
     phase : str
-        "directions" (linear master), "patterns" (reduced program), "polish" (linear tail), "oracle" (exact
+        "directions" (linear master), "patterns" (reduced program), "polish" (linear tail), "vertex"
+        (multipliers of fewer rows, for the oracle), "oracle" (exact
         pricing), "circle" (the plane's linear program and sweep), "closed form", "program" (all patterns) or
         "relaxation" (semidefinite bound).
     objective : float

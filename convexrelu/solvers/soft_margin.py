@@ -6,6 +6,7 @@ them says nothing of the whole. Here every network is judged on all rows, and so
 "directions": the central linear master and the local search play until the gap is a few thousandths.
 "patterns": the reduced program moves the neurons themselves, which the linear master can only approach by
 ever more directions; rounds of the latter bring new activities.
+"vertex": multipliers that fewer rows carry take their place before the oracle is asked.
 """
 
 from __future__ import annotations
