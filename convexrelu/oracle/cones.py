@@ -4,8 +4,9 @@ On a cone with rays v_1..v_r a generator that keeps its sign is linear, and all 
 sum. A p_i of Z_+ that changes its sign is convex there, so the chord through its values at the rays bounds it
 from above; a q_j of Z_- that does enters as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound
 over t and over the cone's own constraints is one call of the box least-norm kernel, and it is exact once no
-p_i changes its sign. Cones are split along the edge on which the chords err most in total, and in the end
-exactly where a generator vanishes, so that the search is finite.
+p_i changes its sign. Where the parent's t do not close the cone, p_i that nearly cancel against q_j are
+bounded with them (:mod:`.matching`). Cones are split along the edge on which the chords err most in total,
+and in the end exactly where a generator vanishes, so that the search is finite.
 
 A cone keeps a list of the generators that change their sign on it and works on these alone. Its parts inherit
 the sum of the others, and begin with its multipliers t.
@@ -29,6 +30,7 @@ from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements.vertices import invert_into
+from convexrelu.oracle.matching import match, matching_room
 from convexrelu.oracle.zonotopes import Zonotopes
 
 __all__ = ["ConeSearch", "Frontier", "orthants", "search_cones"]
@@ -412,6 +414,7 @@ def _scratch(n, r):
         (np.empty(r), np.empty(r), np.empty(r), np.empty(r)),
         (np.empty((n + r, r)), np.empty(n + r), np.empty(n + r)),
         (np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)),
+        matching_room(n, r),
     )
 
 
@@ -466,7 +469,7 @@ def _consider(
     lengths, n_convex, members, count, V, parent_sum, bound, slack, stack, size, best, state, limits, scratch
 ):
     """Bound a cone, look at the direction that suggests itself, and keep the cone open if need be."""
-    (inverse, _), (total, _, _, rho), (_, _, t), (mixed, _, _) = scratch
+    (inverse, _), (total, _, _, rho), (_, _, t), (mixed, _, _), _ = scratch
     tol, level, _ = limits
     r = len(V)
     n_mixed, hidden = _split_members(lengths, n_convex, members, count, parent_sum, scratch)
@@ -522,7 +525,7 @@ def _split_members(lengths, n_convex, members, count, parent_sum, scratch):
     Returns how many there are, and by how much the others' sum may fall short at a ray.
     """
     which, _, coordinates, heights = members
-    _, (total, _, _, _), _, (mixed, low, high) = scratch
+    _, (total, _, _, _), _, (mixed, low, high), _ = scratch
     r = len(heights)
     for k in range(count):
         low[k] = high[k] = heights[0, k]
@@ -558,26 +561,36 @@ def _bound(members, few, n_mixed, V, closing, scratch):
     Returns the bound, ||rho||, and whether t is the best up to an early end at `closing`.
     """
     _, multipliers, coordinates, heights = members
-    (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _) = scratch
+    (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _), room = scratch
+    residual, left = room[0], room[3]
     r, m = len(V), n_mixed - few
     exact = m <= _MOST_EXACT
-    for a in range(r):
-        value = dot(total, V[a])
-        for j in range(few):
-            value += max(heights[a, mixed[j]], 0.0)
-        values[a] = value
     copy_rows(work, V)
-    if not invert_into(work, inverse, r):
+    invertible = invert_into(work, inverse, r)
+    for a in range(r):
+        values[a] = dot(total, V[a])
+        for j in range(few):
+            values[a] += max(heights[a, mixed[j]], 0.0)
+    if not invertible:
         copy_into(rho, values)
         return np.inf, 0.0, exact
-    for c in range(r):
-        target[c] = rho[c] = dot(inverse[c], values)
     for j in range(m):
         k = mixed[few + j]
         t[j], caps[j] = multipliers[k], 1.0
         for c in range(r):
             vectors[j, c] = coordinates[c, k]
-            rho[c] -= t[j] * vectors[j, c]
+    _fill(inverse, values, vectors, t, m, target, rho)
+    norm = np.sqrt(dot(rho, rho))
+    if norm > closing and few > 0 and m > 0:  # what the parent's multipliers do not close
+        match(heights, mixed, few, n_mixed, room)
+        for a in range(r):
+            values[a] = dot(total, V[a])
+            for j in range(few):
+                values[a] += max(residual[j, a], 0.0)
+        for j in range(m):
+            caps[j] = left[j]
+            t[j] = min(t[j], left[j])
+        _fill(inverse, values, vectors, t, m, target, rho)
     for k in range(r):  # the cone's constraints: rows of the inverse transposed, scaled to length one
         length = 0.0
         for c in range(r):
@@ -601,6 +614,17 @@ def _bound(members, few, n_mixed, V, closing, scratch):
             value -= t[j] * heights[a, mixed[few + j]]
         excess = max(excess, value)
     return norm + np.sqrt(r) * excess, norm, exact
+
+
+@kernel
+@no_type_check
+def _fill(inverse, values, vectors, t, m, target, rho):
+    """Fill in the vector with these values at the rays, and rho: what the multipliers leave of it."""
+    for c in range(len(rho)):
+        target[c] = rho[c] = dot(inverse[c], values)
+    for j in range(m):
+        for c in range(len(rho)):
+            rho[c] -= t[j] * vectors[j, c]
 
 
 @kernel

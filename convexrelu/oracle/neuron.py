@@ -56,9 +56,9 @@ CONE_RANK = 10
 # Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
 _CELL, _CELL_PER_GENERATOR, _CONE = 2e-7, 4e-9, 3e-5
 _COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
-# Before cells are listed, cones get a tenth of that time: they finish first where many generators hardly
+# Before cells are listed, cones get a third of that time: they finish first where many generators hardly
 # matter (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
-_CONE_SHARE = 0.1
+_CONE_SHARE = 0.3
 _ASCENT_SHARE = 0.3  # of the time, for the local phase
 _STARTS = 32
 _SEED = 11  # the oracle is deterministic: the starts of its local phase come from a fixed seed

@@ -234,8 +234,10 @@ class SoftMargin:
                 break
             if self.gap > wanted and len(violators):
                 continue
-            if not len(self.priced(mix.mu, wider=WIDER)) and (self.gap <= wanted or self.gap > 0.9 * before):
-                break  # what is open is what the master's own rounding leaves
+            # the best multipliers are believed after a wider search only, which may find them worse
+            violators = self.priced(self.best.mu, wider=WIDER)
+            if self.gap <= wanted or not (len(violators) or self.gap <= 0.9 * before):
+                break  # or what is open is what the master's own rounding leaves
 
     def _patterns(self, wanted: float) -> None:
         """Reduced programs until the gap is small, or no neuron with a new activity violates."""
