@@ -14,6 +14,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu.errors import InvalidInputError
 
 __all__ = [
+    "SOLVABLE",
     "OneVsRest",
     "as_class_labels",
     "as_columns",
@@ -34,6 +35,7 @@ __all__ = [
 
 
 _RANGE = 1e100  # squares, and products of three, stay within float64
+SOLVABLE = 1e150  # where rows are scaled to length one before anything is squared: inverses, and squares
 
 
 def _as_float(value: ArrayLike, name: str) -> np.ndarray:
@@ -157,13 +159,16 @@ def as_penalty(C: Any) -> float:
     return check_positive(C, "C", finite=False)
 
 
-def check_range(X: Float[np.ndarray, "n d"]) -> None:
-    """Refuse rows so long or so short that their squares overflow or vanish (InvalidInputError)."""
+def check_range(X: Float[np.ndarray, "n d"], most: float = _RANGE) -> None:
+    """Refuse rows longer than `most`, or shorter than its inverse (InvalidInputError).
+
+    By default those whose squares overflow or vanish.
+    """
     largest = np.abs(X).max(axis=1)
-    bad = np.flatnonzero((largest > 0) & ((largest < 1 / _RANGE) | (largest > _RANGE)))
+    bad = np.flatnonzero((largest > 0) & ((largest < 1 / most) | (largest > most)))
     if len(bad):
         raise InvalidInputError(
-            f"X must have rows of size between {1 / _RANGE:.0e} and {_RANGE:.0e} (or zero): rescale the data "
+            f"X must have rows of size between {1 / most:.0e} and {most:.0e} (or zero): rescale the data "
             f"(rows {_listed(bad)})"
         )
 

@@ -10,7 +10,8 @@ h(lam) without one, which is evaluated and not believed.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data
 from convexrelu.certificates import document
-from convexrelu.certificates.bounds import bound, feasible_signs, upper_bound
+from convexrelu.certificates.bounds import bound, feasible_signs, scale_exponent, scaled_by, upper_bound
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks.neurons import row_norms
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
@@ -222,7 +224,9 @@ class Certificate:
         claims = self.to_document()
         # residuals are relative already, and a margin is a difference of outputs
         scales = dict.fromkeys(("gap", "stationarity", "complementarity"), 1.0)
-        scales["margin"] = self.network.group_norm() * float(np.linalg.norm(matrix, axis=1).max())
+        scales["margin"] = self.network.group_norm() * float(row_norms(matrix).max())
+        if not np.isfinite(scales["margin"]):
+            scales["margin"] = 0.0
         for name, value in again.to_document().items():
             claimed = claims[name]
             if not document.agrees(claimed, value, RECHECK_TOL, scale=scales.get(name, 0.0)):
@@ -342,9 +346,9 @@ def assess(
     """
     proven = bound(X, y, network, lam, norm, C)
     kkt = None
-    if np.isinf(C) and proven.margin > 0 and norm.upper_bound > 0:
-        feasible = 1.0 / norm.upper_bound
-        kkt = kkt_report(X, y, network, feasible * lam, norm.scaled(feasible))
+    if np.isinf(C) and proven.objective < np.inf and 0 < norm.upper_bound < np.inf:
+        with suppress(InvalidInputError):  # beyond the range of float64 there are no residuals
+            kkt = kkt_report(X, y, network, *_feasible(lam, norm))
     return Certificate(
         network=network,
         lam=lam,
@@ -365,6 +369,15 @@ def assess(
         relaxation=relaxation,
         cover=norm.cover,
     )
+
+
+def _feasible(lam: Float[np.ndarray, " n"], norm: DualNorm) -> tuple[Float[np.ndarray, " n"], DualNorm]:
+    """Lam divided by the bound on its dual norm, and the dual norm of that."""
+    exponent = scale_exponent(lam)
+    with np.errstate(over="ignore", divide="ignore"):
+        shrink = 1.0 / np.ldexp(norm.upper_bound, -exponent)
+    feasible = replace(norm, value=norm.value / norm.upper_bound, upper_bound=1.0, cover=None)
+    return shrink * scaled_by(lam, -exponent), feasible
 
 
 def _no_kkt(C: float) -> str:

@@ -14,11 +14,10 @@ from convexrelu._validation import (
     as_matrix,
     as_penalty,
     as_vector,
-    check_range,
     check_seconds,
     one_vs_rest,
 )
-from convexrelu.certificates.bounds import dual_scale, feasible_signs
+from convexrelu.certificates.bounds import dual_scale, feasible_signs, lower_bound
 from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
@@ -27,9 +26,6 @@ from convexrelu.networks import TwoLayerReLU
 from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["certify"]
-
-
-_LARGEST = 1e100
 
 
 @overload
@@ -112,7 +108,6 @@ def certify(
     True
     """
     matrix = as_matrix(X)
-    check_range(matrix)
     check_seconds(time_limit)
     if better is not None and not isinstance(better, TwoLayerReLU):
         raise InvalidInputError(f"better must be a TwoLayerReLU, got {type(better).__name__}")
@@ -162,10 +157,6 @@ def _certify_binary(
         candidates = [loss_weights(X, y, network), least_squares_multipliers(X, y, network)]
     else:
         candidates = [feasible_signs(y, as_vector(lam, "lam", length=len(X)))]
-        if np.abs(candidates[0]).max() > _LARGEST:
-            raise InvalidInputError(
-                f"lam must have entries of at most {_LARGEST:.0e}, since its sum is needed"
-            )
     dual, norm = _best(X, y, candidates, C, time_limit)
     return assess(X, y, network, dual, norm=norm, C=C, better=proof)
 
@@ -182,6 +173,12 @@ def _best(
     priced = [(lam, dual_norm(X, lam, time_limit=share)) for lam in candidates]
     if len(priced) == 1:
         return priced[0]
-    shrinks = [1.0 / (dual_scale(y, lam, norm.upper_bound, C) or np.inf) for lam, norm in priced]
-    k = int(np.argmax([shrink * float(y @ lam) for shrink, (lam, _) in zip(shrinks, priced, strict=True)]))
-    return shrinks[k] * priced[k][0], priced[k][1].scaled(shrinks[k])
+    k = int(np.argmax([lower_bound(y, lam, norm.upper_bound, C) for lam, norm in priced]))
+    lam, norm = priced[k]
+    scale = dual_scale(y, lam, norm.upper_bound, C)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        shrink = float(1.0 / np.float64(scale))
+        scaled = shrink * lam
+    if shrink > 0 and np.isfinite(scaled).all():
+        return scaled, norm.scaled(shrink)
+    return lam, norm

@@ -18,10 +18,19 @@ from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_vector
 from convexrelu.arrangements import is_orthogonally_separable, is_spike_free
-from convexrelu.certificates.bounds import bound, feasible_signs
+from convexrelu.certificates.bounds import (
+    at_margin,
+    bound,
+    feasible_signs,
+    margins,
+    relative_gap,
+    scale_exponent,
+    scaled_by,
+)
 from convexrelu.certificates.multipliers import TIE_TOL
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks.neurons import row_norms
 from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["OPTIMALITY_TOL", "KKTReport", "check_kkt", "kkt_report"]
@@ -94,7 +103,7 @@ class KKTReport:
     @property
     def globally_optimal(self) -> bool:
         """Proven to 1e-6 relative by weak duality, whatever the residuals are."""
-        return self.objective - self.lower_bound <= OPTIMALITY_TOL * self.objective
+        return relative_gap(self.objective, self.lower_bound) <= OPTIMALITY_TOL
 
     def __str__(self) -> str:
         proven = "globally optimal" if self.globally_optimal else "not certified globally optimal"
@@ -158,8 +167,8 @@ def check_kkt(X: ArrayLike, y: ArrayLike, network: TwoLayerReLU, lam: ArrayLike)
     """
     matrix, labels = as_data(X, y)
     weights = feasible_signs(labels, as_vector(lam, "lam", length=len(matrix)))
-    margin = network.margin(matrix, labels)
-    if margin <= 0:
+    margin = float(margins(matrix, labels, network).min())
+    if not margin > 0:
         raise InvalidInputError(f"network must fit the data to be a KKT point, got margin {margin:.3g}")
     return kkt_report(matrix, labels, network, weights, dual_norm(matrix, weights))
 
@@ -171,8 +180,16 @@ def kkt_report(
     lam: Float[np.ndarray, " n"],
     norm: DualNorm,
 ) -> KKTReport:
-    """Return the report of clean arguments: a network that fits the data, ``y * lam >= 0``, and its norm."""
-    scaled = network.rescaled_to_margin(X, y)
+    """Return the report of clean arguments: a network that fits the data, ``y * lam >= 0``, and its norm.
+
+    No residual depends on the scale of X, if lam has the inverse: they are taken where X is near one.
+    """
+    proven = bound(X, y, network, lam, norm, np.inf)
+    exponent = scale_exponent(X)
+    X, lam = scaled_by(X, -exponent), scaled_by(lam, exponent)
+    scaled = at_margin(X, y, network)
+    if scaled is None or not np.isfinite(lam).all():
+        raise InvalidInputError("at margin 1 the network's weights or lam are beyond the range of float64")
     balanced = scaled.balanced()
     balanced = TwoLayerReLU(balanced.W1[balanced.w2 != 0], balanced.w2[balanced.w2 != 0])
     carried = lam != 0
@@ -180,14 +197,13 @@ def kkt_report(
         X=X[carried],
         y=y[carried],
         lam=lam[carried],
-        ties=TIE_TOL * np.linalg.norm(X[carried], axis=1),
+        ties=TIE_TOL * row_norms(X[carried]),
     )
     neurons = [_Neuron.of(support, w1, w2) for w1, w2 in zip(balanced.W1, balanced.w2, strict=True)]
     sizes = np.abs(balanced.w2) / np.abs(balanced.w2).max()
-    proven = bound(X, y, scaled, lam, norm, np.inf)
     positive, negative = (_covered(X, y, label, support, neurons) for label in (1.0, -1.0))
     residual = max(float(s * n.clarke) for s, n in zip(sizes, neurons, strict=True))
-    norms = np.linalg.norm(scaled.W1, axis=1)
+    norms = row_norms(scaled.W1)
     excess = np.abs(support.y * scaled(support.X) - 1) if carried.any() else np.zeros(0)
     complementarity = float(np.abs(support.lam) @ excess) / balanced.objective()
     structure = _structure(X, y)
@@ -233,7 +249,7 @@ class _Neuron:
 
     @classmethod
     def of(cls, support: _Support, w1: Float[np.ndarray, " d"], w2: float) -> _Neuron:
-        direction, sign = w1 / np.linalg.norm(w1), float(np.sign(w2))
+        direction, sign = w1 / row_norms(w1[None, :])[0], float(np.sign(w2))
         heights = support.X @ direction
         tied = np.abs(heights) <= support.ties
         sure = (heights > 0) & ~tied
@@ -265,7 +281,7 @@ def _covered(
     A tied row without a multiplier may have any mask, 1 included.
     """
     rows = X[y == label]
-    ties = TIE_TOL * np.linalg.norm(rows, axis=1)
+    ties = TIE_TOL * row_norms(rows)
     return bool(len(rows)) and any(
         bool((neuron.mask[support.y == label] >= 1 - TIE_TOL).all())
         and bool((rows @ neuron.direction >= -ties).all())

@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import nnls
 
+from convexrelu.certificates.bounds import at_margin, margins, scale_exponent, scaled_by
 from convexrelu.losses import get_loss
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks.neurons import row_norms
 
 __all__ = ["TIE_TOL", "least_squares_multipliers", "loss_weights"]
 
@@ -15,6 +17,7 @@ TIE_TOL = 1e-6
 """A row lies on a neuron's hyperplane if the sine of their angle is below this: neurons of a solution
 certified to 1e-12 are accurate to its root, because the objective is flat there."""
 
+_LARGE = 1e300  # margins beyond it count as this, so that their differences are floats
 _MOST_ROWS = 1500  # the least-squares problem has a column a row; those of smallest margin are kept
 
 
@@ -25,7 +28,7 @@ def loss_weights(
 
     They are ``lam_n = -y_n l'(y_n f(x_n))`` for the logistic loss.
     """
-    logs = get_loss("logistic").log_slope(y * network(X))
+    logs = get_loss("logistic").log_slope(np.clip(margins(X, y, network), -_LARGE, _LARGE))
     weights: np.ndarray = y * np.exp(logs - logs.max())
     return weights
 
@@ -40,14 +43,17 @@ def least_squares_multipliers(
     on a neuron's hyperplane may be active in part (Clarke): it gets a weight of its own between 0 and lam_n.
     All zero if the network does not fit the data.
     """
-    if network.margin(X, y) <= 0:
+    exponent = scale_exponent(X)
+    near_one = scaled_by(X, -exponent)
+    scaled = at_margin(near_one, y, network)
+    if scaled is None:
         return np.zeros(len(y))
-    scaled = network.rescaled_to_margin(X, y).merged()
-    excess = y * scaled(X) - 1
+    scaled = scaled.merged()
+    excess = y * scaled(near_one) - 1
     rows = np.sort(np.argsort(excess, kind="stable")[:_MOST_ROWS])
     lam = np.zeros(len(y))
-    lam[rows] = y[rows] * _fit(X[rows], y[rows], scaled, excess[rows])
-    return lam
+    lam[rows] = y[rows] * _fit(near_one[rows], y[rows], scaled, excess[rows])
+    return scaled_by(lam, -exponent)
 
 
 def _fit(
@@ -58,8 +64,8 @@ def _fit(
 ) -> Float[np.ndarray, " k"]:
     """The non-negative least-squares problem: columns are the rows' multipliers, then one for each tie."""
     k, d = X.shape
-    sizes = np.linalg.norm(X, axis=1)
-    directions = network.W1 / np.linalg.norm(network.W1, axis=1)[:, None]
+    sizes = row_norms(X)
+    directions = network.W1 / row_norms(network.W1)[:, None]
     heights = directions @ X.T
     ties = np.argwhere(np.abs(heights) <= TIE_TOL * sizes)
     heavy = 10.0 * max(float(np.abs(network.w2).max(initial=0.0)) * float(sizes.max()), 1.0)

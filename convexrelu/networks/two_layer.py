@@ -182,9 +182,14 @@ class TwoLayerReLU(Stored):
         Returns
         -------
         float
-            Never below :meth:`group_norm`; equal to it for a balanced network.
+            Never below :meth:`group_norm`; equal to it for a balanced network. Infinite beyond the range of
+            float64.
         """
-        return float(0.5 * (np.sum(self.W1**2) + np.sum(self.w2**2)))
+        weights = [self.W1, self.w2]
+        exponent = max(int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in weights)
+        first, second = (np.ldexp(part, -exponent) for part in weights)  # near one: no square overflows
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(0.5 * (np.sum(first**2) + np.sum(second**2)), 2 * exponent))
 
     def group_norm(self) -> float:
         """Return ``sum_i |w2_i| ||w1_i||``, the objective of the convex program, WP eq. (14).
@@ -348,7 +353,8 @@ class TwoLayerReLU(Stored):
         return TwoLayerReLU(self.W1[keep], self.w2[keep])
 
     def _sizes(self) -> Float[np.ndarray, " m"]:
-        return np.asarray(np.abs(self.w2) * row_norms(self.W1))
+        with np.errstate(over="ignore"):
+            return np.asarray(np.abs(self.w2) * row_norms(self.W1))
 
     @classmethod
     def from_directions(cls, U: ArrayLike, signs: ArrayLike) -> TwoLayerReLU:

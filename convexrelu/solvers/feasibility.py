@@ -28,6 +28,7 @@ from jaxtyping import Float, Int
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
 from convexrelu.errors import InfeasibleError
+from convexrelu.networks.neurons import row_norms
 from convexrelu.solvers.problem import spread
 
 __all__ = ["ZERO_COMBINATION", "LeastVector", "check_feasible", "least_vector"]
@@ -44,7 +45,7 @@ def check_feasible(
 
     `lines` are the hyperplanes of X, if they are known.
     """
-    norms = np.linalg.norm(X, axis=1)
+    norms = row_norms(X)
     zero = np.flatnonzero(norms == 0)
     if len(zero):
         raise _error("a zero row: every network without bias is 0 there", y, zero[:1], np.ones(1))

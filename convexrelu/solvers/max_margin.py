@@ -11,6 +11,7 @@ from convexrelu._clock import Interruption
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
+    SOLVABLE,
     as_class_labels,
     as_generator,
     as_matrix,
@@ -116,7 +117,7 @@ def solve_max_margin(
     (1.282432, 'optimal', 2)
     """
     matrix = as_matrix(X)
-    check_range(matrix)
+    check_range(matrix, SOLVABLE)
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
     penalty = as_penalty(C)
     tolerance = check_positive(tol, "tol")

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
 from convexrelu.networks import RELU, TwoLayerReLU, evaluate
+from convexrelu.networks.neurons import row_norms
 from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["Neurons", "Problem", "prepare", "spread"]
@@ -199,7 +200,7 @@ def prepare(
     one label on one ray only the shortest can bind. Soft margin: every non-zero row has slack of its own.
     """
     lines = hyperplanes_of(X) if lines is None else lines
-    norms = np.linalg.norm(X, axis=1)
+    norms = row_norms(X)
     index = np.flatnonzero(norms > 0)
     if np.isinf(C):
         index = _shortest_on_each_ray(lines, y, norms)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._status import Status
-from convexrelu.certificates.bounds import best_rescaling, dual_scale, relative_gap, upper_bound
+from convexrelu.certificates.bounds import at_margin, best_rescaling, dual_scale, relative_gap, upper_bound
 from convexrelu.certificates.certificate import assess
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
@@ -169,9 +169,8 @@ def _at_margin(task: Task, network: TwoLayerReLU) -> TwoLayerReLU:
     """Return the network at margin 1, or, where slack has a price, at the scale of its best objective."""
     if np.isfinite(task.C):
         return best_rescaling(task.X, task.y, network, task.C)
-    if network.n_neurons and network.margin(task.X, task.y) > 0:
-        return network.rescaled_to_margin(task.X, task.y).balanced()
-    return network
+    scaled = at_margin(task.X, task.y, network)
+    return network if scaled is None else scaled.balanced()
 
 
 def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
