@@ -73,26 +73,26 @@ def hyperplanes_of(X: Float[np.ndarray, "n d"]) -> Hyperplanes:
     units = unit_rows(X)
     present: np.ndarray = np.asarray(units.any(axis=1))
     basis = _row_space(units if present.all() else units[present])
-    return _collect(units @ basis, present, np.ones(len(X)), basis)
-
-
-def _collect(
-    units: Float[np.ndarray, "n r"],
-    present: Bool[np.ndarray, " n"],
-    spread: Float[np.ndarray, " n"],
-    basis: Float[np.ndarray, "d r"],
-) -> Hyperplanes:
-    """Merge parallel unit rows into hyperplanes, and put independent ones first."""
-    lead, sign = _group(units, present, spread)
-    first = np.flatnonzero(lead == np.arange(len(lead)))
-    order = first[independent_first(units[first])]
+    while True:
+        projected = units @ basis
+        lead, sign = _group(projected, present)
+        leads = np.flatnonzero(lead == np.arange(len(lead)))
+        # Rows may be parallel within the tolerance to the leader of their group, and yet spread beyond it in
+        # a direction that no leader has: the rank is that of the leaders.
+        smaller = basis if len(leads) == np.count_nonzero(present) else _row_space(units[leads])
+        if smaller.shape[1] >= basis.shape[1]:
+            break
+        basis = smaller
+    order = leads[independent_first(projected[leads])]
     place = np.full(len(lead) + 1, -1)  # the last entry serves rows without a lead
     place[order] = np.arange(len(order))
-    return Hyperplanes(normals=units[order], spread=spread[order], basis=basis, member=place[lead], sign=sign)
+    return Hyperplanes(
+        normals=projected[order], spread=np.ones(len(order)), basis=basis, member=place[lead], sign=sign
+    )
 
 
 def _group(
-    units: Float[np.ndarray, "n d"], present: Bool[np.ndarray, " n"], spread: Float[np.ndarray, " n"]
+    units: Float[np.ndarray, "n d"], present: Bool[np.ndarray, " n"]
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """Group unit rows parallel or antiparallel within the tolerance: (first of the group or -1, sign or 0).
 
@@ -107,7 +107,7 @@ def _group(
     height = np.abs(units @ direction)[rows]
     order = np.argsort(height)
     # parallel rows differ by at most this in height, so that a wider step separates groups for certain
-    reach = 2 * TOLERANCE * float(spread.max(initial=1.0)) * float(np.linalg.norm(direction))
+    reach = 2 * TOLERANCE * float(np.linalg.norm(direction))
     run = np.cumsum(np.r_[False, np.diff(height[order]) > reach])
     rows = rows[order]
     shared = np.bincount(run)[run] > 1
@@ -120,7 +120,7 @@ def _group(
         leads = rows[opens][np.cumsum(opens) - 1]
         side = np.where(np.einsum("ij,ij->i", units[rows], units[leads]) >= 0, 1, -1)
         distance = np.linalg.norm(units[rows] - side[:, None] * units[leads], axis=1)
-        same = opens | (distance <= TOLERANCE * (spread[rows] + spread[leads]))
+        same = opens | (distance <= 2 * TOLERANCE)
         lead[rows[same]], sign[rows[same]] = leads[same], side[same]
         rows, run = rows[~same], run[~same]
     return lead, sign

@@ -59,19 +59,21 @@ def zonotopes_of(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> Z
     along = np.zeros(len(used))
     np.add.at(along, group, sizes[rays >= 0] * np.sign(lam[support][rays >= 0]))
     coordinates = merged @ lines.basis
-    outside = np.linalg.norm(merged - coordinates @ lines.basis.T, axis=1).sum()  # beyond the numerical rank
-    # each generator was moved onto its ray's normal: by its length times the angle between them, which is
-    # measured
+    # Each generator was moved onto its ray's normal, by its length times the angle between them. That is
+    # measured in the data's coordinates, where rows may cancel that differ beyond the numerical rank alone.
+    # What became of a ray's sum is measured once more.
     kept = rays >= 0
     normals = lines.normals[lines.member[kept]] * lines.sign[kept][:, None]
-    angles = np.linalg.norm(unit_rows(X[support][kept]) @ lines.basis - normals, axis=1)
+    angles = np.linalg.norm(unit_rows(X[support][kept]) - normals @ lines.basis.T, axis=1)
     slack = float(sizes[kept] @ angles)
+    first = np.unique(group, return_index=True)[1]
+    slack += float(np.linalg.norm(coordinates - along[:, None] * normals[first], axis=1).sum())
     evaluation = np.finfo(float).eps * (sum(X.shape) + 8) * sizes.sum()
     return Zonotopes(
         positive=np.ascontiguousarray(coordinates[along > 0]),
         negative=np.ascontiguousarray(-coordinates[along < 0]),
         basis=lines.basis,
-        rounding=float(slack + outside + evaluation),
+        rounding=slack + float(evaluation),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tolerances import KERNEL, ROUNDING
 
+from convexrelu import SolverError, count_patterns, enumerate_patterns
 from convexrelu.arrangements import hyperplanes, hyperplanes_of
 
 GRID = st.integers(1, 12).flatmap(
@@ -90,9 +91,7 @@ def test_rows_at_one_height_but_on_several_lines_are_told_apart():
     rim -= np.outer(rim @ axis, axis)
     rows = rim / np.linalg.norm(rim, axis=1)[:, None] + 0.7 * axis
     X = np.vstack([rows, 2 * rows[::-1], -rows])
-    member, sign = hyperplanes._group(
-        X / np.linalg.norm(X, axis=1)[:, None], np.ones(len(X), bool), np.ones(len(X))
-    )
+    member, sign = hyperplanes._group(X / np.linalg.norm(X, axis=1)[:, None], np.ones(len(X), bool))
     expected = np.r_[np.arange(40), np.arange(40)[::-1], np.arange(40)]
     np.testing.assert_array_equal(member, expected)
     np.testing.assert_array_equal(sign, np.repeat([1, 1, -1], 40))
@@ -128,3 +127,31 @@ def test_half_a_million_antiparallel_pairs_take_seconds():
     assert len(lines.normals) == len(X)
     np.testing.assert_array_equal(lines.member[: len(X)], lines.member[len(X) :])
     np.testing.assert_array_equal(lines.sign[: len(X)], -lines.sign[len(X) :])
+
+
+@pytest.mark.parametrize("noise", [1e-11, 1e-12, 3e-13, 1e-13])
+def test_rows_spread_about_the_tolerance_have_the_rank_of_their_leaders(noise):
+    """Groups are of rows close to a leader: what all of them span may be more than what the leaders do."""
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        n, d = rng.integers(1, 9), rng.integers(1, 5)
+        X = rng.integers(-2, 3, size=(n, d)) + noise * rng.integers(-2, 3, size=(n, d))
+        lines = hyperplanes_of(X)
+        assert len(lines.normals) >= lines.rank
+        assert np.linalg.matrix_rank(lines.normals[: lines.rank], tol=1e-13) == lines.rank
+        assert (lines.member >= 0).tolist() == X.any(axis=1).tolist()
+        try:
+            arrangement = enumerate_patterns(X)
+        except SolverError:  # rows within rounding of a tie: refused, and said so
+            continue
+        assert len(arrangement.patterns) >= 2 ** bool(lines.rank)
+        try:
+            assert count_patterns(X) == len(arrangement.patterns)
+        except SolverError:
+            continue
+
+
+def test_near_parallel_rows_that_no_rank_fits_are_counted_as_they_are_listed():
+    """Rows of angles 0 (+-1) and 2 in units of 1e-12: parallel to a leader, and apart by more than that."""
+    X = [[-1, 1e-12], [1, 2e-12], [2, 1e-12], [-1, -1e-12]]
+    assert len(enumerate_patterns(X).patterns) == count_patterns(X)

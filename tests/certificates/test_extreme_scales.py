@@ -68,7 +68,7 @@ def problem(rng, exponents):
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("exponents", [[0], [-3, 3, 40], EXTREMES])
 def test_no_objective_is_below_the_exact_one(soft, exponents):
-    """WP (13) at the best scale, in rational arithmetic: never below, and not far above where it is a float."""
+    """WP (13) at the best scale, in rationals: never below, and not far above where it is a float."""
     rng = np.random.default_rng(3)
     tight = 0
     for _ in range(300):
