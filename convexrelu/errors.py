@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from jaxtyping import Float, Int
 
@@ -25,15 +27,38 @@ class InfeasibleError(ConvexReLUError):
     Attributes
     ----------
     farkas : (n,) float array
-        The proof: ``y * farkas >= 0``, ``y @ farkas > 0`` and ``farkas @ (X @ u)_+ = 0`` for every u.
+        The proof: ``y * farkas >= 0``, ``y @ farkas > 0`` and ``farkas @ (X @ u)_+ = 0`` for every u, within
+        `residual`.
     rows : (k,) int array
         The rows that contradict each other (the support of ``farkas``).
+    residual : float
+        No unit u has ``|farkas @ (X @ u)_+|`` above it. Rows count as parallel within a tolerance, and sums
+        are rounded: where it is not zero, a network may fit the labels whose objective at margin 1 is
+        ``y @ farkas / residual`` or more.
     """
 
-    def __init__(self, message: str, *, farkas: Float[np.ndarray, " n"], rows: Int[np.ndarray, " k"]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        farkas: Float[np.ndarray, " n"],
+        rows: Int[np.ndarray, " k"],
+        residual: float,
+    ) -> None:
         super().__init__(message)
         self.farkas = farkas
         self.rows = rows
+        self.residual = residual
+
+    def __reduce__(self) -> tuple[Callable[..., InfeasibleError], tuple[object, ...]]:
+        # keywords are lost on an exception's usual way between processes
+        return _infeasible, (str(self), self.farkas, self.rows, self.residual)
+
+
+def _infeasible(
+    message: str, farkas: Float[np.ndarray, " n"], rows: Int[np.ndarray, " k"], residual: float
+) -> InfeasibleError:
+    return InfeasibleError(message, farkas=farkas, rows=rows, residual=residual)
 
 
 class SolverError(ConvexReLUError, RuntimeError):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -194,8 +196,12 @@ def test_errors_are_split_by_what_the_caller_can_do():
 
 
 def test_the_infeasibility_error_carries_its_certificate():
-    error = InfeasibleError("rows 0 and 1 contradict", farkas=np.array([1.0, -1.0]), rows=np.array([0, 1]))
+    error = InfeasibleError(
+        "rows 0 and 1 contradict", farkas=np.array([1.0, -1.0]), rows=np.array([0, 1]), residual=1e-15
+    )
+    error = pickle.loads(pickle.dumps(error))
     with pytest.raises(ConvexReLUError, match="rows 0 and 1") as caught:
         raise error
     np.testing.assert_array_equal(caught.value.farkas, [1.0, -1.0])
     np.testing.assert_array_equal(caught.value.rows, [0, 1])
+    assert caught.value.residual == 1e-15

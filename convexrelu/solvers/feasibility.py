@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
+from convexrelu.certificates.bounds import lower_bound
 from convexrelu.errors import InfeasibleError
 from convexrelu.networks.neurons import row_norms
 from convexrelu.solvers.problem import spread
@@ -48,13 +49,18 @@ def check_feasible(
     norms = row_norms(X)
     zero = np.flatnonzero(norms == 0)
     if len(zero):
-        raise _error("a zero row: every network without bias is 0 there", y, zero[:1], np.ones(1))
+        raise _error("a zero row: every network without bias is 0 there", X, y, zero[:1], np.ones(1))
     lines = hyperplanes_of(X) if lines is None else lines
-    _check_rays(lines, y, norms)
+    _check_rays(X, lines, y, norms)
     _check_antipodes(X, lines, y, norms)
 
 
-def _check_rays(lines: Hyperplanes, y: Float[np.ndarray, " n"], norms: Float[np.ndarray, " n"]) -> None:
+def _check_rays(
+    X: Float[np.ndarray, "n d"],
+    lines: Hyperplanes,
+    y: Float[np.ndarray, " n"],
+    norms: Float[np.ndarray, " n"],
+) -> None:
     ray = 2 * lines.member + (lines.sign > 0)
     label = np.zeros(2 * len(lines.normals))
     label[ray] = y  # of some row on the ray
@@ -62,7 +68,9 @@ def _check_rays(lines: Hyperplanes, y: Float[np.ndarray, " n"], norms: Float[np.
     if len(other):
         same_ray = np.flatnonzero(ray == ray[other[0]])
         pair = np.array([same_ray[y[same_ray] > 0][0], same_ray[y[same_ray] < 0][0]])
-        raise _error("one ray with both labels: a network has one sign on a ray", y, pair, 1.0 / norms[pair])
+        raise _error(
+            "one ray with both labels: a network has one sign on a ray", X, y, pair, 1.0 / norms[pair]
+        )
 
 
 def _check_antipodes(
@@ -83,6 +91,7 @@ def _check_antipodes(
         raise _error(
             "antipodal rows with opposite labels whose differences f(x) - f(-x), linear in x, "
             "contradict each other",
+            X,
             y,
             rows,
             np.repeat(found.mu[used], 2) / norms[rows],
@@ -102,16 +111,43 @@ def _opposite_pairs(lines: Hyperplanes, y: Float[np.ndarray, " n"]) -> Int[np.nd
 
 
 def _error(
-    reason: str, y: Float[np.ndarray, " n"], rows: Int[np.ndarray, " k"], weights: Float[np.ndarray, " k"]
+    reason: str,
+    X: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    rows: Int[np.ndarray, " k"],
+    weights: Float[np.ndarray, " k"],
 ) -> InfeasibleError:
     farkas = np.zeros(len(y))
-    farkas[rows] = y[rows] * weights / weights.max()
+    farkas[rows] = y[rows] * (weights / weights.max())
+    residual = _residual(X[rows], farkas[rows])
     listed = ", ".join(str(int(row)) for row in sorted(rows)[:12]) + (", ..." if len(rows) > 12 else "")
     message = f"no two-layer ReLU network without bias fits the labels: {reason} (rows {listed}). "
+    if residual > 0:
+        least = lower_bound(y, farkas, residual, np.inf)
+        message += f"(Within rounding: none whose objective at margin 1 is below {least:.2g}.) "
     message += (
         "Append a ones column (datasets.with_bias), correct the labels, or allow slack with a finite C."
     )
-    return InfeasibleError(message, farkas=farkas, rows=np.sort(rows))
+    return InfeasibleError(message, farkas=farkas, rows=np.sort(rows), residual=residual)
+
+
+def _residual(X: Float[np.ndarray, "k d"], lam: Float[np.ndarray, " k"]) -> float:
+    """Return a bound on ``max_{||u||<=1} |lam^T (X u)_+|`` for one row, or for pairs of rows on a line.
+
+    Where ``b = a + e``, ``(a^T u)_+ - (b^T u)_+`` is at most ||e||; where ``b = -a + e``, ``(a^T u)_+ -
+    (b^T u)_+`` is ``a^T u`` but for ||e||, and linear functions cancel as vectors do.
+    """
+    generators = np.abs(lam)[:, None] * X
+    if len(lam) == 1:
+        return float(row_norms(generators)[0])
+    first, second = generators[::2], generators[1::2]
+    same = np.einsum("ij,ij->i", first, second) > 0
+    apart = row_norms(np.where(same[:, None], first - second, first + second))
+    linear = np.where(same, 0.0, np.sign(lam[::2])) @ first
+    within = float(apart.sum() + row_norms(linear[None, :])[0])
+    exact = not within and bool((X[::2] == X[1::2]).all())  # equal rows of equal weights: nothing is rounded
+    rounding = 0.0 if exact else (len(lam) + X.shape[1] + 8) * np.finfo(float).eps
+    return within + rounding * float(row_norms(generators).sum())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -139,7 +139,9 @@ def solve_max_margin(
                     raise
                 shown = name if isinstance(name, str) else f"{name:g}"
                 text = f"class {shown} against the rest: {error}"
-                raise InfeasibleError(text, farkas=error.farkas, rows=error.rows) from None
+                raise InfeasibleError(
+                    text, farkas=error.farkas, rows=error.rows, residual=error.residual
+                ) from None
     workers = min(len(encoded.Y), count_workers())
     share = float(seconds) * workers / len(encoded.Y)
     interruption = Interruption()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -29,6 +30,13 @@ def refused(X, y, **options):
     U = np.vstack([rng.normal(size=(2000, X.shape[1])), X, -X])
     sizes = np.linalg.norm(U, axis=1) * (np.abs(error.farkas) @ np.linalg.norm(X, axis=1))
     assert (np.abs(np.maximum(U @ X.T, 0) @ error.farkas) <= 1e-11 * sizes).all()
+    for u in [*np.eye(X.shape[1]), *-np.eye(X.shape[1])]:  # exactly, along the axes
+        heights = [
+            sum(Fraction(float(a)) * Fraction(float(b)) for a, b in zip(row, u, strict=True)) for row in X
+        ]
+        value = sum(Fraction(float(w)) * max(h, 0) for w, h in zip(error.farkas, heights, strict=True))
+        assert abs(value) <= Fraction(error.residual)
+    assert error.residual <= 1e-10 * (np.abs(error.farkas) @ np.linalg.norm(X, axis=1))
     np.testing.assert_array_equal(np.sort(error.rows), np.flatnonzero(error.farkas))
     return error
 
@@ -39,6 +47,27 @@ def test_a_zero_row(method):
     np.testing.assert_array_equal(error.rows, [1])
     assert "zero row" in str(error)
     assert "1" in str(error)
+
+
+def test_the_proof_says_within_what_it_holds():
+    """The third row lies between the first two: at 1e-12 they count as one ray, and 4e12 fits them."""
+    error = refused([[1, 1e-12], [1, -1e-12], [2, 0]], [1, 1, -1])
+    assert error.residual >= 1e-12 / 2
+    assert "below" in str(error)
+    least = float(str(error).split("below ")[1].split(".)")[0].split(")")[0])
+    assert least <= 4.1e12
+    assert refused([[1, 1], [1, 1]], [1, -1]).residual == 0
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-16, 1e-14, 1e-13])
+def test_residuals_of_noisy_copies(noise):
+    """Farkas vectors of rays and of antipodal pairs, against rational arithmetic (`refused`)."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        row = rng.normal(size=3)
+        X = np.array([row, row * (1 + rng.exponential()) + noise * rng.normal(size=3), rng.normal(size=3)])
+        refused(X, [1, -1, 1])
+        refused(TRIPLE + noise * rng.normal(size=TRIPLE.shape), TRIPLE_LABELS)
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.0, 1e-9, 1e9, 1 / 3])
