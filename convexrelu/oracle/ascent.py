@@ -72,7 +72,7 @@ def climb(pair: Zonotopes, starts: Float[np.ndarray, "s r"], *, seconds: float =
         ends = ends[:done]
     if done == 0 or len(P) + len(Q) < len(pair.positive) + len(pair.negative):
         ends = ends[_distinct(ends, pair.values(ends), -np.inf)[:_MOST_ENDS]]
-        ends = np.array([_ascended(pair, end, clock) for end in ends])
+        ends = np.reshape([_ascended(pair, end, clock) for end in ends], ends.shape)
     values = pair.values(ends)
     kept = _distinct(ends, values, pair.rounding)
     return Maxima(directions=ends[kept], values=values[kept])

@@ -177,6 +177,8 @@ def _one_pattern(problem: Problem, tol: float, _clock: SolverClock) -> Answer | 
         rough = resolved(problem, Neurons(U=pattern.vectors(nothing, nothing), signs=labels))
     except SolverError:
         return None
+    if len(rough.neurons) != len(labels):  # one has vanished beside the other
+        return None
     heights = rows @ rough.neurons.U.T
     shared = np.maximum(heights.sum(axis=1) - heights[pattern.own], 0.0) if len(labels) == 2 else nothing
     excess = np.maximum(heights[pattern.own] - shared - problem.demand, 0.0)
