@@ -22,6 +22,10 @@ from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["Neurons", "Problem", "prepare", "spread"]
 
+# Rows longer than the shortest one by more are taken for shorter ones: their margins are asked for as if they
+# were. Nothing resolves a share of 1e-30, and linear solvers hang on coefficients of 1e200.
+_LEAST_DEMAND = 1e-30
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Neurons:
@@ -206,12 +210,15 @@ def prepare(
         index = _shortest_on_each_ray(lines, y, norms)
     inverse = 1.0 / norms[index]
     scale = float(inverse.max(initial=0.0)) or 1.0
+    demand = np.maximum(inverse / scale, _LEAST_DEMAND)
+    # a row whose demand is raised is a shorter row: what it costs to miss the margin stays
+    shorter = np.where(demand > inverse / scale, 1.0 / (scale * demand), norms[index])
     return Problem(
         rows=(X[index] * inverse[:, None]) @ lines.basis,
         data=X[index],
         y=y[index],
-        demand=inverse / scale,
-        caps=C * norms[index],
+        demand=demand,
+        caps=C * shorter,
         index=index,
         inverse_norms=inverse,
         scale=scale,
