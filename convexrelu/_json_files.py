@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,11 @@ def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     """
     target = check_target(path)
     text = json.dumps(document, indent=1, allow_nan=False)
-    if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
-        target.write_text(text + "\n", encoding="utf-8")
-        return
     draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
+        if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
+            target.write_text(text + "\n", encoding="utf-8")
+            return
         draft.write_text(text + "\n", encoding="utf-8")
         draft.replace(target)
     except OSError as error:
@@ -127,6 +128,6 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict; a field that stands twice would let a reader see another value."""
     document = dict(pairs)
     if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the field {name!r} stands twice")
     return document

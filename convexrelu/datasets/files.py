@@ -22,6 +22,8 @@ __all__ = ["from_file", "resolve", "task_from_file"]
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index that it writes to Parquet
 
+_MOST_INFLATED = 1100  # deflate packs no more than 1032 bytes into one
+
 
 class _Table(NamedTuple):
     """A file's columns, and the line of the file (or the row) where each entry stands."""
@@ -263,20 +265,62 @@ def _labels(source: Path, name: str, column: np.ndarray, places: list[str]) -> n
 
 def _read_npz(source: Path, label: str | None) -> tuple[np.ndarray, np.ndarray, str]:
     try:
-        # Opened here: numpy leaves the file open when it turns out to be no archive.
-        with source.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            present = list(archive.files)
-            arrays = {
-                name: np.asarray(archive[name]) for name in present if name in ("X", "y", "label", label)
-            }
-    except (OSError, ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InvalidInputError(f"{source}: not a readable NPZ file: {error}") from error
+        with zipfile.ZipFile(source) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            wanted = [name for name in ("X", "y", "label", label) if name is not None and name in members]
+            arrays = {name: _array(archive, members[name]) for name in wanted}
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise InvalidInputError(f"{source}: not a readable NPZ file: {reason}") from error
     chosen = label if label is not None else "label" if "label" in arrays and "y" not in arrays else "y"
     if "X" not in arrays or chosen not in arrays:
         raise InvalidInputError(
-            f"{source}: the arrays 'X' and {chosen!r} are needed, got {', '.join(present) or 'none'}"
+            f"{source}: the arrays 'X' and {chosen!r} are needed, got {', '.join(members) or 'none'}"
         )
     return arrays["X"], arrays[chosen], chosen
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """Return an array of an NPZ file whose header, length and checksum agree, or ValueError.
+
+    Memory is asked for once it is known that the file claims to fill it, and that there is so much.
+    """
+    with archive.open(info) as stream:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version not in read:
+            raise ValueError(f"version {version} of the NPY format is not known")
+        shape, fortran, dtype = read[version](stream)
+        if dtype.hasobject:
+            raise ValueError("it holds pickled objects, which are not loaded: they can run any code")
+        size = dtype.itemsize * math.prod(shape)
+        if info.file_size != stream.tell() + size:
+            raise ValueError(
+                f"an array of shape {shape} and type {dtype} takes {size} bytes, "
+                f"got {info.file_size - stream.tell()}"
+            )
+        if size > _MOST_INFLATED * max(info.compress_size, 1) or size > _memory():
+            raise ValueError(
+                f"{info.compress_size} bytes claim to hold {size}, more than they can or memory has room for"
+            )
+        content = bytearray(size)
+        view, filled = memoryview(content), 0
+        while filled < size:
+            count = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not count:
+                raise ValueError(f"the array ends after {filled} bytes of {size}")
+            filled += count
+        if stream.read(1):
+            raise ValueError(f"the array goes on after {size} bytes")
+    return np.ndarray(shape, dtype, content, order="F" if fortran else "C")
+
+
+def _memory() -> float:
+    """Return the bytes of this machine's memory; inf where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return math.inf
 
 
 def _is_number(entry: object) -> bool:

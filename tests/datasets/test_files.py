@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -158,6 +161,99 @@ def test_bad_npz_files_are_refused(tmp_path, arrays, message):
     np.savez(path, **arrays)
     with pytest.raises(InvalidInputError, match=rf"data\.npz: .*{message}"):
         datasets.from_file(path)
+
+
+def npz(path, members, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+
+
+def npy(array, shape=None):
+    """The bytes of an NPY file, with another shape in its header if one is given."""
+    stream = io.BytesIO()
+    header = {"descr": array.dtype.str, "fortran_order": False, "shape": shape or array.shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue() + array.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**10), (10**6, 2), (2**62, 4), (3, 3), (1, 2), (-3, -2), (0, 2)])
+def test_an_npz_header_that_lies_about_the_shape_is_refused_before_memory_is_asked_for(tmp_path, shape):
+    path = tmp_path / "data.npz"
+    npz(path, {"X": npy(X, shape), "y": npy(np.array(CODES))})
+    tracemalloc.start()
+    with pytest.raises(InvalidInputError, match=r"data\.npz: "):
+        datasets.from_file(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**7
+
+
+def test_an_archive_that_inflates_beyond_what_deflate_can_is_refused(tmp_path):
+    """The directory says so; the numbers are those of a bomb that overlaps its members."""
+    path = tmp_path / "data.npz"
+    npz(path, {"X": npy(np.zeros((1000, 2))), "y": npy(np.ones(1000))})
+    with zipfile.ZipFile(path) as archive:
+        sizes = archive.getinfo("X.npy")
+    packed, plain = sizes.compress_size.to_bytes(4, "little"), sizes.file_size.to_bytes(4, "little")
+    content = path.read_bytes().replace(packed + plain, (1).to_bytes(4, "little") + plain)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match="not a readable NPZ"):
+        datasets.from_file(path)
+
+
+def test_pickled_arrays_are_refused_unread(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, X=np.array([[1, "a"]], dtype=object), y=[1])
+    with pytest.raises(InvalidInputError, match="pickled"):
+        datasets.from_file(path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [float, np.float32, np.int16, ">f8", bool])
+def test_arrays_of_all_layouts_come_back(tmp_path, order, dtype):
+    matrix = np.array([[1, 0], [0, 1], [1, 1]], dtype=dtype, order=order)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "data.npz", X=matrix, y=CODES[:3])
+        np.testing.assert_array_equal(datasets.from_file(tmp_path / "data.npz").X, matrix.astype(float))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "parquet"])
+def test_damaged_files_are_read_or_refused(tmp_path, suffix):
+    """Bytes changed, cut off or repeated at random: an answer of numbers or one of our errors."""
+    rng = np.random.default_rng(0)
+    data, labels = rng.normal(size=(6, 2)), np.array([1, -1] * 3)
+    whole = tmp_path / f"whole.{suffix}"
+    if suffix == "npz":
+        np.savez_compressed(whole, X=data, y=labels)
+    elif suffix == "csv":
+        rows = [f"{a!r},{b!r},{c}" for (a, b), c in zip(data.tolist(), labels, strict=True)]
+        whole.write_text("\n".join(["a,b,label", *rows]))
+    else:
+        write_parquet(whole, a=data[:, 0], b=data[:, 1], label=labels)
+    content, refused = whole.read_bytes(), 0
+    path = tmp_path / f"data.{suffix}"
+    for _ in range(400):
+        damaged = bytearray(content)
+        kind = rng.integers(4)
+        at = int(rng.integers(len(damaged)))
+        if kind == 0:
+            damaged[at] = int(rng.integers(256))
+        elif kind == 1:
+            damaged[at] ^= 1 << int(rng.integers(8))
+        elif kind == 2:
+            del damaged[at:]
+        else:
+            damaged[at:at] = damaged[at : at + int(rng.integers(1, 40))]
+        path.write_bytes(bytes(damaged))
+        try:
+            read = datasets.from_file(path)
+        except InvalidInputError:
+            refused += 1
+            continue
+        assert np.isfinite(read.X).all()
+        assert len(read.X) == len(read.y)
+    assert refused > 50
 
 
 def test_missing_things_are_named(tmp_path):
