@@ -137,7 +137,8 @@ def _row_space(units: Float[np.ndarray, "h d"]) -> Float[np.ndarray, "d r"]:
         if squares[0] > _CLEARLY_FULL * h:
             return np.ascontiguousarray(vectors[:, ::-1])
     # the triangular factor has the singular values of the rows, and is small however many there are
-    _, sizes, Vt = np.linalg.svd(qr(units, mode="r", check_finite=False)[0][:d])
+    triangle = qr(units, mode="r", check_finite=False)[0][:d] if h > d else units
+    _, sizes, Vt = np.linalg.svd(triangle, full_matrices=False)
     rank = int((sizes > TOLERANCE * np.sqrt(h)).sum())
     return np.ascontiguousarray(Vt[:rank].T)
 

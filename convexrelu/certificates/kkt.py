@@ -302,6 +302,9 @@ def _b_residual(
         masks = np.round(clarke)[None, :]
     else:
         masks = ((np.arange(2 ** len(generators))[:, None] >> np.arange(len(generators))) % 2).astype(float)
+        if len(target) > len(generators) + 1:  # lengths are those in coordinates of the span
+            span = np.linalg.qr(np.vstack([generators, target]).T, mode="r").T
+            generators, target = span[:-1], span[-1]
     return float(np.linalg.norm(target - masks @ generators, axis=1).min())
 
 

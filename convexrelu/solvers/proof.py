@@ -244,8 +244,10 @@ def _network(task: Task, neurons: Neurons, method: str, *, hurried: bool) -> Two
         with suppress(SolverError):
             sources.append(problem.network(resolved(problem.subset(binding), neurons).neurons))
     candidates = [
-        source.merged(tol=same).pruned(tol=small)
-        for source, same, small in product(sources, _SAME_DIRECTION, _SMALL_SHARE)
+        merged.pruned(tol=small)
+        for source, same in product(sources, _SAME_DIRECTION)
+        for merged in (source.merged(tol=same),)
+        for small in _SMALL_SHARE
     ]
     few = problem.index[binding]  # what is too bad on these rows need not be tried on all
     for part in sorted(candidates, key=lambda part: part.n_neurons):
