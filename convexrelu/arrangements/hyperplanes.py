@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.linalg import qr
+from scipy.linalg.lapack import dtrcon
 
 __all__ = ["TOLERANCE", "Hyperplanes", "hyperplanes_of", "independent_first", "unit_rows"]
 
@@ -23,6 +24,10 @@ _SPREAD_SEED = 20221
 _TALL = 32  # rows a column from which the Gram matrix is formed first
 # of the Gram matrix's smallest eigenvalue over the number of rows: its rounding is about d times 2e-16
 _CLEARLY_FULL = 1e-6
+_LARGE = 256  # from so many rows and columns on, singular values and pivoting take seconds
+_CLEARLY_INDEPENDENT = (
+    1e-8  # inverse condition; an estimate of it is right within a few times, hardly ever more
+)
 _SAMPLE = 64  # rows a column among which independent ones are sought first
 _WELL_SPREAD = 0.1  # distance of each of these unit rows from the span of those before it
 
@@ -137,16 +142,28 @@ def _row_space(units: Float[np.ndarray, "h d"]) -> Float[np.ndarray, "d r"]:
         if squares[0] > _CLEARLY_FULL * h:
             return np.ascontiguousarray(vectors[:, ::-1])
     # the triangular factor has the singular values of the rows, and is small however many there are
+    if min(h, d) >= _LARGE and (basis := _clearly_full(units)) is not None:
+        return basis
     triangle = qr(units, mode="r", check_finite=False)[0][:d] if h > d else units
     _, sizes, Vt = np.linalg.svd(triangle, full_matrices=False)
     rank = int((sizes > TOLERANCE * np.sqrt(h)).sum())
     return np.ascontiguousarray(Vt[:rank].T)
 
 
+def _clearly_full(units: Float[np.ndarray, "h d"]) -> Float[np.ndarray, "d r"] | None:
+    """Return a basis of the span of unit rows if its rank is min(h, d) by far, else None."""
+    h, d = units.shape
+    factor, triangle = qr(units.T, mode="economic") if h < d else (np.eye(d), qr(units, mode="r")[0][:d])
+    inverse_condition, _ = dtrcon(triangle)
+    return np.ascontiguousarray(factor) if inverse_condition > _CLEARLY_INDEPENDENT else None
+
+
 def independent_first(units: Float[np.ndarray, "h r"]) -> Int[np.ndarray, " h"]:
     """Return an order whose first r rows are independent, and as well conditioned as pivoting makes them."""
     h, r = units.shape
     if not units.size:
+        return np.arange(h)
+    if h == r >= _LARGE:  # all of them, in any order
         return np.arange(h)
     chosen = np.arange(0, h, max(h // (_SAMPLE * r), 1))  # of very many rows a sample holds as good ones
     triangle, pivots = qr(units[chosen].T, mode="r", pivoting=True)

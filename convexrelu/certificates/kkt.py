@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.linalg import qr
 
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
@@ -303,7 +304,7 @@ def _b_residual(
     else:
         masks = ((np.arange(2 ** len(generators))[:, None] >> np.arange(len(generators))) % 2).astype(float)
         if len(target) > len(generators) + 1:  # lengths are those in coordinates of the span
-            span = np.linalg.qr(np.vstack([generators, target]).T, mode="r").T
+            span = qr(np.vstack([generators, target]).T, mode="r")[0][: len(generators) + 1].T
             generators, target = span[:-1], span[-1]
     return float(np.linalg.norm(target - masks @ generators, axis=1).min())
 

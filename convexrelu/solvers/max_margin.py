@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._clock import Interruption
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
@@ -32,12 +31,14 @@ from convexrelu.solvers.full_program import check_solver, solve_full
 from convexrelu.solvers.history import SolverClock, show_rounds
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
-from convexrelu.solvers.proof import Task, finish
+from convexrelu.solvers.proof import Task, finish, unsolved
 from convexrelu.solvers.soft_margin import SoftMargin, soft_margin_pays
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 from convexrelu.solvers.working_set import WHOLE, generate_lazily
 
 __all__ = ["METHODS", "solve_max_margin"]
+
+_TURN = 1e-3  # a class with fewer seconds is not begun: to say so takes about as long
 
 METHODS = ("auto", "closed-form", "column-generation", "program")
 
@@ -126,7 +127,7 @@ def solve_max_margin(
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     solver = check_solver(solver, needed=method == "program")
-    seconds = check_seconds(time_limit)
+    whole = SolverClock(limit=check_seconds(time_limit))
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)
@@ -143,16 +144,20 @@ def solve_max_margin(
                     text, farkas=error.farkas, rows=error.rows, residual=error.residual
                 ) from None
     workers = min(len(encoded.Y), count_workers())
-    share = float(seconds) * workers / len(encoded.Y)
-    interruption = Interruption()
-    shared = (penalty, tolerance, method, solver, share, interruption)
     sources = generator.spawn(len(encoded.Y))
-    with show_rounds(progress), interruption.listening():
+    with show_rounds(progress), whole.interruption.listening():
         solutions = run_tasks(
             _solve_binary,
             [
-                (matrix, labels, lines, first, source, *shared)
-                for labels, first, source in zip(encoded.Y, starts, sources, strict=True)
+                (matrix, labels, lines, first, source, penalty, tolerance, method, solver, whole, share)
+                for labels, first, source, share in zip(
+                    # of the time left when its turn comes: what one class takes too long, the next ones lack
+                    encoded.Y,
+                    starts,
+                    sources,
+                    [min(workers / (len(starts) - k), 1.0) for k in range(len(starts))],
+                    strict=True,
+                )
             ],
         )
     if len(solutions) == 1:
@@ -173,10 +178,14 @@ def _solve_binary(
     tol: float,
     method: str,
     solver: str,
-    seconds: float,
-    interruption: Interruption,
+    whole: SolverClock,
+    share: float,
 ) -> MaxMarginSolution:
-    clock = SolverClock(limit=seconds, interruption=interruption)
+    """Solve one problem within its share of the time that the whole has left."""
+    seconds = share * whole.left
+    clock = SolverClock(limit=seconds, interruption=whole.interruption)
+    if share < 1 and (whole.interrupted or seconds < _TURN):
+        return unsolved(X, y, C, clock)
     task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C, lines), clock=clock)
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
         return finish(task, Candidate.empty(task.problem), method="closed-form")

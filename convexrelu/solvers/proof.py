@@ -28,7 +28,7 @@ from convexrelu.solvers.reduced_program import resolved
 from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 from convexrelu.solvers.solution import MaxMarginSolution
 
-__all__ = ["Task", "finish"]
+__all__ = ["Task", "finish", "unsolved"]
 
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
 # Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
@@ -135,9 +135,9 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
 
     `hurried`: there is no time left for tidying that takes long.
     """
-    clock = task.clock
     network = _at_margin(task, _network(task, candidate.neurons, method, hurried=hurried))
     proof = _proven(task, candidate, objective=upper_bound(task.X, task.y, network, task.C))
+    clock = task.clock
     certificate = assess(
         task.X,
         task.y,
@@ -161,6 +161,25 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
         method=method,
         patterns=np.array([task.X @ w1 > 0 for w1 in network.W1], dtype=bool).reshape(-1, len(task.X)),
         history=tuple(clock.rounds),
+        certificate=certificate,
+    )
+
+
+def unsolved(
+    X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], C: float, clock: SolverClock
+) -> MaxMarginSolution:
+    """Return what there is to say where time ran out before the problem's turn came: nothing is proven."""
+    d = X.shape[1]
+    zero = DualNorm(value=0.0, upper_bound=0.0, exact=True, repeatable=True, direction=np.zeros(d), sign=1.0)
+    network = TwoLayerReLU(np.zeros((0, d)), np.zeros(0))
+    certificate = assess(X, y, network, np.zeros(len(X)), norm=zero, C=C, better=network)
+    return MaxMarginSolution(
+        network=network,
+        lam=certificate.lam,
+        status=Status.INTERRUPTED if clock.interrupted else Status.TIME_LIMIT,
+        method="unsolved",
+        patterns=np.zeros((0, len(X)), dtype=bool),
+        history=(),
         certificate=certificate,
     )
 
