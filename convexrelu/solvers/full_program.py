@@ -18,9 +18,15 @@ from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.programs import ProgramInputs, build_primal
 from convexrelu.solvers.problem import Neurons, Problem
 
-__all__ = ["SOLVERS", "FullSolution", "check_solver", "solve_full"]
+__all__ = ["MAX_ENTRIES", "MODELLING_SECONDS", "SOLVERS", "FullSolution", "check_solver", "solve_full"]
 
 SOLVERS = ("CLARABEL", "ECOS", "SCS")
+
+MAX_ENTRIES = 2_000_000
+"""Of patterns times rows times rank: each takes about a kilobyte, in cvxpy and the solver together."""
+
+MODELLING_SECONDS = 4e-6
+"""That cvxpy takes for each of them before the solver begins, as measured; no limit of time ends it."""
 
 # Accepted only if the recomputed residuals are below this; the linear tail then finds the last digits.
 # Clarabel and ECOS leave about 1e-8, SCS about 1e-5, and its "optimal" can violate a margin by 5e-3 on badly

@@ -27,7 +27,7 @@ from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, unpriced
 from convexrelu.solvers.feasibility import check_feasible
-from convexrelu.solvers.full_program import check_solver, solve_full
+from convexrelu.solvers.full_program import MAX_ENTRIES, MODELLING_SECONDS, check_solver, solve_full
 from convexrelu.solvers.history import SolverClock, show_rounds
 from convexrelu.solvers.plane import solve_plane
 from convexrelu.solvers.problem import Problem, prepare
@@ -257,8 +257,17 @@ def _candidate(
 def _full_program(
     problem: Problem, tol: float, solver: str, clock: SolverClock, rng: np.random.Generator
 ) -> Candidate:
-    patterns = enumerate_patterns(problem.rows).patterns
+    most = MAX_ENTRIES // problem.rows.size
+    try:
+        patterns = enumerate_patterns(problem.rows, max_patterns=most).patterns
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"method 'program' needs memory for every pattern of the {len(problem.rows)} rows of rank "
+            f"{problem.rows.shape[1]}: use method='column-generation'. ({error})"
+        ) from error
     answer = None
+    if MODELLING_SECONDS * patterns.size * problem.rows.shape[1] > clock.left:
+        return Candidate.empty(problem)  # it would not reach the solver in time
     try:
         with clock.interruption.ending():
             answer = solve_full(problem, patterns, solver, max(clock.left, 1e-3))
