@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from convexrelu._status import Status
 from convexrelu.certificates.bounds import at_margin, best_rescaling, dual_scale, relative_gap, upper_bound
@@ -30,6 +30,7 @@ from convexrelu.solvers.solution import MaxMarginSolution
 
 __all__ = ["Task", "finish", "unsolved"]
 
+_BLOCK = 4096  # rows whose products with all neurons are held at once
 _LAST_WORD = 0.15  # share of the time limit that the final certificate may take in any case
 # Of what is left for it, for the oracle's search if that has not settled the multipliers before, and hardly
 # will now; the rest is the semidefinite program's. A search that was merely late gets most of it: half to
@@ -159,10 +160,19 @@ def finish(task: Task, candidate: Candidate, *, method: str, hurried: bool = Fal
         lam=certificate.lam,
         status=status,
         method=method,
-        patterns=np.array([task.X @ w1 > 0 for w1 in network.W1], dtype=bool).reshape(-1, len(task.X)),
+        patterns=_activities(task.X, network),
         history=tuple(clock.rounds),
         certificate=certificate,
     )
+
+
+def _activities(X: Float[np.ndarray, "n d"], network: TwoLayerReLU) -> Bool[np.ndarray, "m n"]:
+    """Return the activity pattern of each neuron, some rows at a time."""
+    patterns = np.empty((network.n_neurons, len(X)), dtype=bool)
+    for start in range(0, len(X), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        np.greater(network.W1 @ X[block].T, 0, out=patterns[:, block])
+    return patterns
 
 
 def unsolved(
