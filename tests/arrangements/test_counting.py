@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import ortho_group
 
-from convexrelu.arrangements import count_patterns, enumerate_patterns, pattern_bound
-from convexrelu.errors import InvalidInputError
+from convexrelu.arrangements import count_patterns, counting, enumerate_patterns, pattern_bound
+from convexrelu.errors import InvalidInputError, SolverError
 
 
 def exact_rank(rows):
@@ -163,3 +164,20 @@ def test_counts_far_beyond_listing():
     X = np.random.default_rng(5).normal(size=(300, 3))
     assert count_patterns(np.eye(40)) == 2**40
     assert count_patterns(X) == pattern_bound(300, 3)
+
+
+def test_a_limit_ends_the_count_and_says_between_what_it_lies():
+    X = np.random.default_rng(0).normal(size=(60, 10))
+    started = time.process_time()
+    with pytest.raises(SolverError, match=rf"at least \d+, and at most {pattern_bound(60, 10)}"):
+        count_patterns(X, time_limit=0.5)
+    assert time.process_time() - started < 0.5 + 3.0
+
+
+def test_counting_in_parts_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(1)
+    for X in (rng.normal(size=(12, 4)), rng.integers(-1, 2, size=(12, 4)), rng.integers(-1, 2, size=(9, 5))):
+        whole = count_patterns(X)
+        monkeypatch.setattr(counting, "_AT_ONCE", 3)
+        assert count_patterns(X, time_limit=60.0) == whole
+        monkeypatch.undo()
