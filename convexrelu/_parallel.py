@@ -8,8 +8,12 @@ moves its tasks to other processes or machines.
 
 from __future__ import annotations
 
+import logging
+import math
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeVar
 
@@ -20,23 +24,43 @@ __all__ = ["count_workers", "one_blas_thread", "run_tasks"]
 
 R = TypeVar("R")
 
+_LOGGER = logging.getLogger("convexrelu")
+_TO_SPARE = 5.0  # seconds to start processes and import what they need, and for the way there and back
 
-def run_tasks(function: Callable[..., R], tasks: Sequence[tuple[object, ...]]) -> list[R]:
+
+def run_tasks(
+    function: Callable[..., R], tasks: Sequence[tuple[object, ...]], *, seconds: float = math.inf
+) -> list[R]:
     """Return ``[function(*task) for task in tasks]``, worked off in parallel; order is kept.
 
     A round through joblib costs about 10 ms: callers keep smaller work to themselves. `function` must be
     importable by name (a function of a module), for processes to find it. An exception, and Ctrl-C, end the
     round. Where the caller has linear algebra on one thread, the tasks have, in other processes too.
+
+    A process that dies, or does not answer within so many `seconds` (and some to spare), costs time and no
+    result: this one does the rest.
     """
     n_jobs = count_workers()
     if n_jobs == 1 or len(tasks) == 1:
         return [function(*task) for task in tasks]
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
-    results: list[R] = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_call)(function, task, _BLAS.limited) for task in tasks
-    )
-    return results
+    calls = [delayed(_call)(function, task, _BLAS.limited) for task in tasks]
+    backend = get_active_backend(prefer="threads")[0]
+    shared = getattr(backend, "supports_sharedmem", False)
+    if shared or not backend.supports_return_generator:
+        results: list[R] = Parallel(n_jobs=n_jobs, prefer="threads")(calls)
+        return results
+    limit = None if math.isinf(seconds) else seconds + _TO_SPARE
+    done: list[R] = []
+    try:
+        for result in Parallel(n_jobs=n_jobs, return_as="generator", timeout=limit)(calls):
+            done.append(result)
+    except (BrokenExecutor, multiprocessing.TimeoutError) as error:
+        _LOGGER.warning("a worker failed (%s): this process does its work", type(error).__name__)
+        done += [function(*task) for task in tasks[len(done) :]]
+    return done
 
 
 def count_workers() -> int:

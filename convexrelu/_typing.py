@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +20,15 @@ F = TypeVar("F", bound=Callable[..., object])
 def kernel(function: F) -> F:
     """Compile a loop with numba, once per machine (the result is cached on disk).
 
+    Where no folder can be written to (a read-only install without a home), once per process.
+
     It releases the interpreter lock, so that threads run it in parallel. Decorate as ``@kernel`` above
     ``@no_type_check``: a compiled function cannot carry run-time type checks.
     """
     from numba import njit
 
-    compiled: F = njit(cache=True, error_model="numpy", nogil=True)(function)
+    options = {"error_model": "numpy", "nogil": True}
+    compiled: F = njit(**options)(function)
+    with suppress(RuntimeError):  # no folder for the cache
+        compiled.enable_caching()  # type: ignore[attr-defined]
     return compiled

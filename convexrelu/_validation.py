@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ SOLVABLE = 1e150  # where rows are scaled to length one before anything is squar
 def _as_float(value: ArrayLike, name: str) -> np.ndarray:
     """Float64 copy-free view of `value`, refused if it is not numeric or not finite."""
     try:
+        _refuse_mask(value, name)
         array = np.asarray(value)
         if np.iscomplexobj(array):
             raise TypeError("complex numbers")  # noqa: TRY301
@@ -56,6 +58,17 @@ def _as_float(value: ArrayLike, name: str) -> np.ndarray:
             f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries (rows {_listed(where)})"
         )
     return array
+
+
+def _refuse_mask(value: ArrayLike, name: str) -> None:
+    """Refuse masked entries (InvalidInputError): as plain numbers they would count."""
+    masked = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.zeros(0, dtype=bool)
+    if masked.any():
+        where = np.unique(np.argwhere(masked)[:, 0]) if masked.ndim else np.zeros(0)
+        raise InvalidInputError(
+            f"{name} must have a value everywhere, got {int(masked.sum())} masked entries "
+            f"(rows {_listed(where)}): fill them in or drop these rows"
+        )
 
 
 def _listed(indices: ArrayLike, most: int = 8) -> str:
@@ -106,6 +119,7 @@ def as_columns(
 
 def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
     """Return the labels as a vector of `length` entries of any sortable kind, or InvalidInputError."""
+    _refuse_mask(y, "y")
     labels = np.asarray(y)
     if labels.ndim != 1:
         raise InvalidInputError(f"y must be a vector of labels, got shape {labels.shape}")
@@ -119,6 +133,8 @@ def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
         return labels.astype(np.float64)
     if labels.dtype.kind in "US" or all(isinstance(v, str) for v in labels):
         return labels.astype(str)
+    if labels.dtype.kind == "O" and all(isinstance(v, numbers.Real | np.bool_) for v in labels):
+        return _as_float(labels, "y")
     raise InvalidInputError(f"y must hold numbers or strings, got an array of {labels.dtype}")
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 
 import joblib
 import pytest
 import scipy.linalg  # noqa: F401  loads SciPy's own library of linear algebra
+from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from convexrelu import InvalidInputError, _parallel
 from convexrelu._parallel import one_blas_thread, run_tasks
 
 
@@ -65,3 +70,36 @@ def _limits_of_a_task(_number):
 def test_tasks_have_what_their_caller_has(backend):
     with joblib.parallel_config(backend=backend, n_jobs=2), one_blas_thread():
         assert run_tasks(_limits_of_a_task, [(0,), (1,)]) == [{1}, {1}]
+
+
+def _double_or_die(number, caller):
+    if number == 2 and os.getpid() != caller:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def _double_or_stop(number, caller):
+    if number == 2 and os.getpid() != caller:
+        time.sleep(60)
+    return 2 * number
+
+
+@pytest.mark.parametrize("task", [_double_or_die, _double_or_stop])
+def test_a_worker_that_dies_or_stops_costs_no_result(task, monkeypatch):
+    monkeypatch.setattr(_parallel, "_TO_SPARE", 3.0)
+    tasks = [(number, os.getpid()) for number in range(5)]
+    started = time.monotonic()
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        assert run_tasks(task, tasks, seconds=0.5) == [0, 2, 4, 6, 8]
+    assert time.monotonic() - started < 40
+    get_reusable_executor().shutdown(kill_workers=True)
+
+
+def _refuse(number):
+    raise InvalidInputError(f"no {number}")
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_an_error_of_a_task_is_the_callers(backend):
+    with joblib.parallel_config(backend=backend, n_jobs=2), pytest.raises(InvalidInputError, match="no 0"):
+        run_tasks(_refuse, [(0,), (0,)])

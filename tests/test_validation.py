@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from convexrelu._typing import kernel
 from convexrelu._validation import (
     as_class_labels,
     as_data,
@@ -205,3 +207,36 @@ def test_the_infeasibility_error_carries_its_certificate():
     np.testing.assert_array_equal(caught.value.farkas, [1.0, -1.0])
     np.testing.assert_array_equal(caught.value.rows, [0, 1])
     assert caught.value.residual == 1e-15
+
+
+@pytest.mark.parametrize("kind", [int, float, np.float64, np.int8, bool, Fraction])
+def test_labels_in_arrays_of_objects(kind):
+    values = [kind(1), kind(0), kind(1)]
+    objects = np.array(values, dtype=object)
+    np.testing.assert_array_equal(as_labels(objects, length=3), [1.0, -1.0, 1.0])
+
+
+@pytest.mark.parametrize("bad", [[1.0, None], [1.0, "a"], [1.0, 1j], [float("nan"), 1.0], [[1], [1, 2]]])
+def test_objects_that_are_no_labels_are_refused(bad):
+    objects = np.empty(len(bad), dtype=object)
+    objects[:] = bad
+    with pytest.raises(InvalidInputError):
+        as_labels(objects, length=len(bad))
+
+
+def test_masked_entries_are_refused_and_masks_without_any_are_not():
+    X = np.ma.masked_array(np.eye(2), mask=[[False, False], [False, True]])
+    with pytest.raises(InvalidInputError, match=r"1 masked entries \(rows 1\)"):
+        as_matrix(X)
+    with pytest.raises(InvalidInputError, match="y must have a value everywhere"):
+        as_data(np.eye(2), np.ma.masked_array([1.0, -1.0], mask=[True, False]))
+    matrix, labels = as_data(np.ma.masked_array(np.eye(2)), np.ma.masked_array([1.0, -1.0]))
+    assert type(matrix) is type(labels) is np.ndarray
+
+
+def test_kernels_compile_where_no_folder_takes_their_cache(monkeypatch):
+    def refuse(_function):
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr("numba.core.dispatcher.FunctionCache", refuse)
+    assert kernel(lambda x: x + 1)(2) == 3

@@ -159,6 +159,7 @@ def solve_max_margin(
                     strict=True,
                 )
             ],
+            seconds=whole.left,
         )
     if len(solutions) == 1:
         return solutions[0]
