@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ class FinishedRuns:
     def __init__(
         self, path: str | os.PathLike[str] | None, *, kind: str, settings: dict[str, Any], n_runs: int
     ) -> None:
-        self._path, self._kind, self._settings = _as_path(path), kind, settings
+        self._path, self._kind, self._settings, self._n_runs = _as_path(path), kind, settings, n_runs
         self.values: dict[int, Any] = {}
         if self._path is not None and self._path.exists():
             self.values = self._read(self._path, n_runs)
@@ -63,7 +65,10 @@ class FinishedRuns:
             self._write()  # what cannot be written is said before the first run
 
     def add(self, number: int, value: Any) -> None:
-        """Keep what one finished run left; the file is replaced in one step."""
+        """Keep what one finished run left; the file is replaced in one step.
+
+        What another process has put there meanwhile, for the same settings, stays.
+        """
         self.values[number] = value
         self._write()
 
@@ -75,9 +80,12 @@ class FinishedRuns:
         """Write what there is, or raise InvalidInputError."""
         if self._path is None:
             return
-        runs = {str(number): value for number, value in self.values.items()}
-        document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
-        write_json(self._path, document)
+        with _alone_in(self._path.parent):
+            if self._path.exists():
+                self.values = {**self._read(self._path, self._n_runs), **self.values}
+            runs = {str(number): value for number, value in sorted(self.values.items())}
+            document = {"format": self._kind, "version": _VERSION, "settings": self._settings, "runs": runs}
+            write_json(self._path, document)
 
     def _read(self, path: Path, n_runs: int) -> dict[int, Any]:
         document = read_json(path, kind=self._kind, version=_VERSION)
@@ -100,6 +108,19 @@ class FinishedRuns:
                 f"{path} is damaged: it holds run {beyond[0]}, but there are only runs 0 to {n_runs - 1}"
             )
         return values
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for it out of a folder; where the system has no such lock, nobody."""
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # ends with the handle, or with the process
+        yield
 
 
 def _as_path(path: str | os.PathLike[str] | None) -> Path | None:
