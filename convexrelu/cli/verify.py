@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convexrelu.cli.output import FAILS, Json, Label, emit_json, make_folder, strict, wants_progress, working
+from convexrelu._status import Status
+from convexrelu.cli.output import (
+    FAILS,
+    INTERRUPTED,
+    Json,
+    Label,
+    complain,
+    emit_json,
+    make_folder,
+    strict,
+    wants_progress,
+    working,
+)
 
 if TYPE_CHECKING:
     from convexrelu.plotting import NamedFigure
@@ -86,9 +98,14 @@ def verify(
         emit_json(document)
     else:
         typer.echo(f"{dataset}\n\n{report}\n\n{_summary(report)}")
-    written = ["report.json", *(_draw(report, folder) if plots else [])]
+    interrupted = report.status == Status.INTERRUPTED
+    # whoever pressed Ctrl-C does not wait for figures
+    written = ["report.json", *(_draw(report, folder) if plots and not interrupted else [])]
     if not json:
         typer.echo(f"written to {folder}: {', '.join(written)}")
+    if interrupted:
+        complain("interrupted; the runs that have finished hold")
+        raise typer.Exit(INTERRUPTED)
     if not report.all_optimal:
         raise typer.Exit(FAILS)
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -206,6 +207,24 @@ def test_interruption_is_said(run, monkeypatch):
 
     monkeypatch.setattr("convexrelu.verify.verify_gradient_descent", interrupt)
     one_line(run("verify"), 130, "interrupted")
+
+
+def test_an_interrupted_verification_draws_nothing(run, monkeypatch, tmp_path):
+    """The report of the runs that finished is written, and nobody waits for figures."""
+    whole = cr.verify_gradient_descent
+
+    def cut(X, y, **options):
+        report = whole(X, y, width=4, n_runs=1, rng=0)
+        return dataclasses.replace(report, n_planned=2, status="interrupted")
+
+    def drawn(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("convexrelu.verify.verify_gradient_descent", cut)
+    monkeypatch.setattr("convexrelu.plotting.save_figures", drawn)
+    done = run("verify", "wang-pilanci-f1", "--out", str(tmp_path / "out"))
+    assert done.exit_code == 130
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.json"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from convexrelu import solve_max_margin
+from convexrelu import InvalidInputError, solve_max_margin
 
 
 def hard_instance(n=60, d=8, classes=2):
@@ -90,6 +90,39 @@ def test_the_limit_is_shared_by_the_classes():
     assert 0 < solution.lower_bound <= solution.objective
 
 
+def test_classes_that_the_limit_does_not_reach_say_so():
+    """Each class needs some 50 ms at least: of 200 in half a second most have no turn."""
+    X, y = np.random.default_rng(0).normal(size=(400, 5)), np.arange(400) % 200
+    started = time.process_time()
+    solution = solve_max_margin(X, y, time_limit=0.5)
+    assert time.process_time() - started <= 0.5 + GRACE
+    assert solution.status == "time_limit"
+    assert {part.method for part in solution.solutions} == {"column-generation", "unsolved"}
+    k, late = next((k, part) for k, part in enumerate(solution.solutions) if part.method == "unsolved")
+    assert (late.lower_bound, late.objective, late.gap) == (0.0, np.inf, np.inf)
+    assert late.certificate.check(X, np.where(y == k, 1.0, -1.0))
+    assert solution.lower_bound > 0
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 5000), (600, 600)])
+def test_limits_on_wide_data(n, d):
+    X, y = hard_instance(n, d)
+    started = time.process_time()
+    solution = solve_max_margin(X, y, time_limit=0.5)
+    assert time.process_time() - started <= 0.5 + GRACE
+    assert_valid_bounds(solution, X, y)
+
+
+def test_the_program_does_not_begin_what_it_cannot_end():
+    X, y = hard_instance(22, 5)
+    started = time.process_time()
+    solution = solve_max_margin(X, y, method="program", time_limit=0.5)
+    assert time.process_time() - started <= 0.5 + GRACE
+    assert_valid_bounds(solution, X, y)
+    with pytest.raises(InvalidInputError, match="column-generation"):
+        solve_max_margin(*hard_instance(40, 5), method="program")
+
+
 def test_a_generous_limit_changes_nothing():
     X, y = np.random.default_rng(0).normal(size=(8, 2)), np.array([1, -1, 1, -1, 1, -1, 1, 1])
     limited, free = solve_max_margin(X, y, time_limit=300.0), solve_max_margin(X, y)
@@ -142,6 +175,17 @@ def test_ctrl_c_ends_all_classes(interrupt_on):
     interrupt_on("directions")
     solution = solve_max_margin(X, y)
     assert [part.status for part in solution.solutions] == ["interrupted"] * 3
+
+
+def test_ctrl_c_among_many_classes_is_answered_soon(interrupt_on):
+    """The class at work gets a second for its certificate, and those that wait get none."""
+    X, y = hard_instance(60, 8, classes=20)
+    interrupt_on("directions")
+    started = time.process_time()
+    solution = solve_max_margin(X, y)
+    assert time.process_time() - started <= GRACE
+    assert {part.status for part in solution.solutions} == {"interrupted"}
+    assert sum(part.method == "unsolved" for part in solution.solutions) >= 15
 
 
 def test_what_is_proven_of_dense_multipliers_when_cut_off_can_be_checked():
