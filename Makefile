@@ -1,7 +1,7 @@
 # What CI runs, in an environment that exists already: `pip install -e ".[dev]"` makes one.
 PYTHON ?= python
 
-.PHONY: check lint types imports docstrings notebooks test slow bench format
+.PHONY: check lint types imports docstrings notebooks test slow fuzz bench format
 
 check: lint types imports notebooks test
 
@@ -24,6 +24,11 @@ test:
 
 slow:
 	$(PYTHON) -m pytest -m slow
+
+# Hours: FUZZ times the slice that the tests run. What fails is put into tests/fuzz/corpus, and replayed from then on.
+FUZZ ?= 100
+fuzz:
+	OMP_NUM_THREADS=1 CONVEXRELU_FUZZ=$(FUZZ) $(PYTHON) -m pytest tests/fuzz -n auto
 
 bench:
 	$(PYTHON) benchmarks/run.py

@@ -1,0 +1,266 @@
+"""Hostile problems: never a wrong bound, never a crash that is not one of our errors, never a hang.
+
+The tests run a slice of what `make fuzz` runs; a problem that fails there is put into the folder `corpus`,
+and every run replays what is in it. Bounds are judged in rational arithmetic (`exact.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convexrelu import (
+    ConvexReLUError,
+    InfeasibleError,
+    TwoLayerReLU,
+    certify,
+    count_patterns,
+    enumerate_patterns,
+    maximize_correlation,
+    pattern_bound,
+    solve_max_margin,
+)
+from convexrelu.oracle import dual_norm
+
+from . import exact
+from .hostile import CORPUS, Problem, corpus, problems
+
+# How many times the slice of the tests; `make fuzz` sets it.
+FACTOR = int(os.environ.get("CONVEXRELU_FUZZ", "1"))
+SECONDS = 20.0  # of the processor, for one call: far more than any takes here, compilation aside
+
+Check = Callable[[Problem], None]
+
+
+def kept(check: Check) -> Check:
+    """The check; under `make fuzz`, a problem that fails it goes to the corpus, the last one found only."""
+    last: list = []
+
+    def wrapped(problem: Problem) -> None:
+        try:
+            check(problem)
+        except Exception:
+            if FACTOR > 1:
+                for path in last:
+                    path.unlink(missing_ok=True)
+                last[:] = [problem.save()]
+            raise
+
+    return wrapped
+
+
+def attempt(call: Callable, *arguments, **options) -> tuple:
+    """The answer and None, or None and the error, which must be one of ours; in either case in time."""
+    started = time.process_time()
+    try:
+        return call(*arguments, **options), None
+    except ConvexReLUError as error:
+        return None, error
+    finally:
+        assert time.process_time() - started < SECONDS
+
+
+def judge_oracle(problem: Problem) -> None:
+    """No direction exceeds the bound on h(lam), and the one returned attains its value."""
+    X, lam = problem.X, problem.lam
+    before = X.copy(), lam.copy()
+    norm, error = attempt(dual_norm, X, lam)
+    if error:
+        assert "beyond the range" in str(error)
+        return
+    assert norm.value <= norm.upper_bound
+    for u in exact.directions(X, lam, np.random.default_rng(0)):
+        assert not exact.exceeds(X, lam, u, norm.upper_bound)
+    best, _ = attempt(maximize_correlation, X, lam)
+    assert best.value <= best.upper_bound <= norm.upper_bound * (1 + 1e-9)
+    attained = exact.correlation(X, lam, exact.rational(best.direction))
+    scale = sum(
+        abs(w) * sum(map(abs, row)) for w, row in zip(exact.rational(lam), exact.rational(X), strict=True)
+    )
+    assert abs(attained - Fraction(best.value)) <= scale / 10**12 + Fraction(1e-320)
+    assert np.array_equal(X, before[0])
+    assert np.array_equal(lam, before[1])
+
+
+def judge_certificate(problem: Problem) -> None:
+    """``lower_bound <= objective of the network``, exactly, and the stated one is not below it."""
+    X, y, C = problem.X, problem.y, problem.C
+    network = TwoLayerReLU(problem.W1, problem.w2)
+    truth = exact.objective(X, y, network.W1, network.w2, C)
+    for lam in (None, y * np.abs(problem.lam)):
+        certificate, error = attempt(certify, X, y, network, lam, C=C)
+        if error:
+            assert "beyond the range" in str(error)
+            continue
+        assert certificate.lower_bound >= 0
+        assert certificate.objective > 0
+        assert np.isinf(certificate.objective) == np.isinf(certificate.gap)
+        if truth is None:
+            assert certificate.objective == np.inf
+        elif certificate.objective < np.inf:
+            assert Fraction(certificate.objective) >= truth
+        if truth is not None:
+            assert Fraction(certificate.lower_bound) <= truth
+        if certificate.globally_optimal:
+            assert truth is not None
+            assert truth <= Fraction(certificate.lower_bound) * (1 + Fraction(1, 10**5))
+
+
+def judge_solver(problem: Problem) -> None:
+    """Both bounds around the exact objective of the network found, and of the one given; or a proof."""
+    X, y, C = problem.X, problem.y, problem.C
+    given_network = exact.objective(X, y, problem.W1, problem.w2, C)
+    solution, error = attempt(solve_max_margin, X, y, C=C, time_limit=2.0)
+    if isinstance(error, InfeasibleError):
+        assert np.isinf(C)
+        judge_farkas(X, y, error, given_network)
+    if error:
+        return
+    assert 0 <= solution.lower_bound <= solution.objective
+    if np.inf > C:
+        assert (y * solution.lam <= C).all()
+    found = exact.objective(X, y, solution.network.W1, solution.network.w2, C)
+    for truth in (found, given_network):
+        if truth is not None:
+            assert Fraction(solution.lower_bound) <= truth
+    if found is not None and solution.objective < np.inf:
+        assert Fraction(solution.objective) >= found
+    assert found is not None or solution.objective == np.inf
+
+
+def judge_farkas(X: np.ndarray, y: np.ndarray, error: InfeasibleError, known: Fraction | None) -> None:
+    """No direction exceeds the residual, and no network known has an objective below what that proves."""
+    assert (y * error.farkas >= 0).all()
+    assert y @ error.farkas > 0
+    for u in exact.directions(X, error.farkas, np.random.default_rng(0)):
+        assert not exact.exceeds(X, error.farkas, u, error.residual)
+    if known is not None:
+        total = sum(map(abs, exact.rational(error.farkas)))
+        assert total <= known * Fraction(error.residual)
+
+
+def judge_patterns(problem: Problem) -> None:
+    """As many patterns as are counted, distinct, at most Cover's number, and those of their witnesses."""
+    X = problem.X
+    arrangement, error = attempt(enumerate_patterns, X)
+    count, another = attempt(count_patterns, X)
+    if error or another:
+        return
+    assert len(arrangement) == count <= pattern_bound(len(X), min(X.shape))
+    assert len(np.unique(arrangement.packed, axis=0)) == len(arrangement)
+    rows = exact.rational(X)
+    for pattern, witness in zip(arrangement.patterns[:20], arrangement.witnesses[:20], strict=True):
+        u = exact.rational(witness)
+        for bit, row in zip(pattern, rows, strict=True):
+            height, size = exact.dot(row, u), sum(map(abs, row))
+            # a row within 1e-12 of parallel to another has that one's side
+            assert bit == (height > 0) or abs(height) <= size * Fraction(1, 10**11)
+
+
+JUDGES = [judge_oracle, judge_certificate, judge_solver, judge_patterns]
+
+
+@settings(max_examples=40 * FACTOR, derandomize=FACTOR == 1)
+@given(problems())
+def test_the_oracle(problem):
+    kept(judge_oracle)(problem)
+
+
+@settings(max_examples=40 * FACTOR, derandomize=FACTOR == 1)
+@given(problems())
+def test_certificates(problem):
+    kept(judge_certificate)(problem)
+
+
+@settings(max_examples=12 * FACTOR, derandomize=FACTOR == 1)
+@given(problems(most_rows=6))
+def test_the_solver(problem):
+    kept(judge_solver)(problem)
+
+
+@settings(max_examples=30 * FACTOR, derandomize=FACTOR == 1)
+@given(problems(most_rows=8, most_columns=4))
+def test_patterns(problem):
+    kept(judge_patterns)(problem)
+
+
+@pytest.mark.parametrize("path", corpus(), ids=lambda path: path.stem)
+def test_the_corpus(path):
+    """What failed once: a file of the folder `corpus` is a problem, judged by all."""
+    problem = Problem.of(json.loads(path.read_text()))
+    for judge in JUDGES:
+        judge(problem)
+
+
+def test_a_problem_comes_back_from_its_file_bit_for_bit():
+    assert CORPUS.is_dir()
+    problem = Problem(
+        X=np.array([[0.1, -0.0], [5e-324, 1e300]]),
+        y=np.array([1.0, -1.0]),
+        lam=np.array([1 / 3, 0.0]),
+        W1=np.zeros((0, 2)),
+        w2=np.zeros(0),
+        C=np.inf,
+    )
+    again = Problem.of(json.loads(json.dumps(problem.document())))
+    assert again.W1.shape == (0, 2)
+    assert again.X.tobytes() == problem.X.tobytes()
+    assert np.inf == again.C
+
+
+def wrapped(X: np.ndarray) -> dict[str, object]:
+    """The same numbers in other containers; those of small integers in other types."""
+    strided = np.empty((2 * len(X), 2 * X.shape[1]))
+    strided[::2, ::2] = X
+    locked = X.copy()
+    locked.setflags(write=False)
+    forms = {
+        "list": X.tolist(),
+        "fortran": np.asfortranarray(X),
+        "strided": strided[::2, ::2],
+        "reversed": X[::-1].copy()[::-1],
+        "read-only": locked,
+        "object": X.astype(object),
+        "big-endian": X.astype(">f8"),
+        "masked without a mask": np.ma.masked_array(X),
+        "matrix of ints": X.astype(np.int8),
+        "float16": X.astype(np.float16),
+    }
+    try:
+        import pandas as pd
+
+        forms["pandas"] = pd.DataFrame(X)
+    except ImportError:
+        pass
+    try:
+        import polars as pl
+
+        forms["polars"] = pl.DataFrame(X)
+    except ImportError:
+        pass
+    return forms
+
+
+@settings(max_examples=3 * FACTOR, derandomize=FACTOR == 1)
+@given(st.integers(0, 2**32 - 1))
+def test_the_container_does_not_matter(seed):
+    """The same bits of every answer, and arguments left as they were."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-3, 4, size=(6, 3)).astype(float), np.array([1, -1, 1, 1, -1, 1.0])
+    kinds = [y.astype(int), y.tolist(), y.astype(object), y.astype(np.int8), y > 0, y.astype(str)]
+    base = solve_max_margin(X, y, C=1.0)
+    for name, data in wrapped(X).items():
+        labels = kinds[int(rng.integers(len(kinds)))]
+        solution = solve_max_margin(data, labels, C=1.0)
+        assert solution.objective == base.objective, name
+        assert solution.lam.tobytes() == base.lam.tobytes(), name
+        if isinstance(data, np.ndarray):
+            np.testing.assert_array_equal(np.asarray(data, dtype=float), X)
