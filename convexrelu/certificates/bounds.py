@@ -44,6 +44,7 @@ _TINY, _NORMAL, _HUGE = (
     float(np.finfo(float).tiny),
     float(np.finfo(float).max),
 )
+_SHORT = 2.0**-500  # the squares of longer rows are normal numbers, where they matter
 _DIRECT = 1000  # powers of two up to it, and down to its inverse, are floats
 _SMALLEST_OUTPUT = 2.0**-1000  # of a network and data near one: its inverse is still a float
 # Entries of the wrong sign up to this share of the largest are a solver's rounding, and are set to zero.
@@ -205,7 +206,7 @@ class _Evaluation:
         scaled = TwoLayerReLU(scaled_by(network.W1, -weights), scaled_by(network.w2, -weights))
         matrix = scaled_by(X, -rows)
         m, d = network.W1.shape
-        rounding = (m + d + 4) * _EPS * scaled.group_norm() * row_norms(matrix)
+        rounding = (m + d + 4) * _EPS * scaled.group_norm() * _lengths(matrix)
         return cls(
             network=scaled,
             weights=weights,
@@ -281,6 +282,14 @@ def scaled_by(array: np.ndarray, exponent: int) -> np.ndarray:
     if abs(exponent) < _DIRECT:  # a product is faster
         return np.asarray(array * 2.0**exponent) if exponent else array
     return np.asarray(np.ldexp(array, exponent))
+
+
+def _lengths(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Norms of rows of entries up to one: plain ones, but for rows so short that squares may vanish."""
+    lengths: np.ndarray = np.linalg.norm(rows, axis=1)
+    short = np.flatnonzero(lengths < _SHORT)
+    lengths[short] = row_norms(rows[short])
+    return lengths
 
 
 def _up(value: float) -> float:

@@ -19,9 +19,6 @@ from convexrelu.networks.layers import Layers
 __all__ = ["Weights", "balance", "balanced_layers", "describe", "merge", "row_norms"]
 
 
-_SURE = 2.0**500  # norms up to this and down to its inverse are sums of squares that float64 holds
-
-
 class Weights(NamedTuple):
     """The arrays of a two-layer network without biases."""
 
@@ -31,15 +28,10 @@ class Weights(NamedTuple):
 
 def row_norms(rows: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
     """Return Euclidean norms that neither overflow nor vanish where the squares of the entries would."""
+    largest = np.max(np.abs(rows), axis=1)
+    scale = np.where(largest > 0, largest, 1.0)
     with np.errstate(over="ignore"):
-        norms = np.linalg.norm(rows, axis=1)
-        unsure = np.flatnonzero((norms > _SURE) | (norms < 1 / _SURE))
-        if len(unsure):
-            few = rows[unsure]
-            _, exponents = np.frexp(np.abs(few).max(axis=1, initial=0.0))
-            near_one = np.linalg.norm(np.ldexp(few, -exponents[:, None]), axis=1)
-            norms[unsure] = np.ldexp(near_one, exponents)
-    return np.asarray(norms)
+        return np.asarray(scale * np.linalg.norm(rows / scale[:, None], axis=1))
 
 
 def balance(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> Weights:
