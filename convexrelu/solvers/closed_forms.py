@@ -37,10 +37,10 @@ Vectors = Float[np.ndarray, "q r"]
 def closed_form(problem: Problem, *, tol: float, clock: SolverClock) -> Candidate | None:
     """Return a solution with a relative gap below `tol` if the data's structure gives one, else None.
 
-    Finite C is covered in rank one only. Finding that the structure is absent costs a product of the rows
-    with two vectors.
+    Finite C is covered in rank one, and where it is so small that no neuron pays. To find that the structure
+    is absent costs a product of the rows with two vectors.
     """
-    for attempt in (_on_a_line, _one_neuron_a_class, _one_pattern):
+    for attempt in (_no_neuron, _on_a_line, _one_neuron_a_class, _one_pattern):
         found = attempt(problem, tol, clock)
         candidate = _verified(problem, *found, tol, clock) if found else None
         if candidate:
@@ -64,6 +64,13 @@ def _verified(
         n_neurons=len(neurons),
     )
     return Candidate(neurons=neurons, mu=mu, norm=norm, value=upper)
+
+
+def _no_neuron(problem: Problem, _tol: float, _clock: SolverClock) -> Answer | None:
+    """Slack so cheap that no neuron pays: ``h(C y) <= C sum_n ||x_n|| <= 1``, and P* = C n."""
+    if not float(problem.caps.sum()) <= 1:
+        return None
+    return problem.empty_neurons, problem.caps
 
 
 def _on_a_line(problem: Problem, tol: float, _clock: SolverClock) -> Answer | None:

@@ -101,7 +101,7 @@ def solve_full(
             if np.isfinite(seconds) and name != "ECOS":  # which has no limit of time
                 options["time_limit_secs" if name == "SCS" else "time_limit"] = seconds
             scaled.solve(solver=name, **options)
-        except cp.error.SolverError as error:
+        except Exception as error:  # whatever a solver of another language raises
             raise SolverError(
                 f"{name} failed on the full program of {len(patterns)} patterns: {error}"
             ) from error

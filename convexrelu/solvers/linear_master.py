@@ -53,6 +53,9 @@ class Mix:
     value: float
 
 
+_ABSURD = 1e100  # squares of larger numbers overflow
+
+
 class _Silent(highspy.Highs):  # type: ignore[misc]  # its types are not read
     """HiGHS without the banner that newer versions print on construction, when they enable callbacks."""
 
@@ -118,7 +121,12 @@ class Master:
             self._highs.setOptionValue("simplex_strategy", strategy)
             self._highs.setOptionValue("primal_feasibility_tolerance", tolerance)
             self._highs.setOptionValue("dual_feasibility_tolerance", tolerance)
-            self._highs.run()
+            try:
+                self._highs.run()
+            except Exception as error:
+                raise SolverError(
+                    f"the linear master over {len(self.directions)} directions failed: HiGHS raised {error!r}"
+                ) from error
             status = self._highs.getModelStatus()
             if status == highspy.HighsModelStatus.kOptimal:
                 return self._mix()
@@ -137,9 +145,8 @@ class Master:
     def _mix(self) -> Mix:
         """Return the directions in use and the multipliers of HiGHS's solution."""
         solution = self._highs.getSolution()
-        # NaN, where HiGHS gave up, says nothing of a direction or a row
-        duals = np.maximum(np.nan_to_num(solution.col_value), 0.0)
-        weights = np.maximum(-np.nan_to_num(solution.row_dual), 0.0)
+        duals = _sensible(np.asarray(solution.col_value))
+        weights = _sensible(-np.asarray(solution.row_dual))
         if not self.problem.soft:
             weights = _refined(self._features, weights, duals)
         used = weights > 0
@@ -149,6 +156,11 @@ class Master:
             mu=duals / self.problem.demand,
             value=-float(self._highs.getInfo().objective_function_value),
         )
+
+
+def _sensible(values: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
+    """Non-negative values; NaN, where HiGHS gave up, and what is absurd say nothing."""
+    return np.where((values > 0) & (values < _ABSURD), values, 0.0)
 
 
 def _refined(

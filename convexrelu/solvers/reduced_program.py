@@ -59,6 +59,9 @@ def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
     return masks
 
 
+_ABSURD = 1e100  # no neuron and no multiplier of unit rows is as large; its square would overflow
+
+
 class ReducedProgram:
     """A growing set of neurons, each with its own-class mask, and the rows that have a hinge for it.
 
@@ -188,9 +191,14 @@ class ReducedProgram:
         if blocks.nnz <= 100_000:
             settings.direct_solve_method = "qdldl"
         linear = sparse.csc_matrix((len(cost), len(cost)))
-        answer = clarabel.DefaultSolver(linear, cost, blocks, rhs, cones, settings).solve()
+        try:
+            answer = clarabel.DefaultSolver(linear, cost, blocks, rhs, cones, settings).solve()
+        except Exception as error:
+            raise SolverError(
+                f"the reduced program of {q} neurons failed: Clarabel raised {error!r}"
+            ) from error
         usable = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
-        if str(answer.status) not in usable or not np.isfinite(answer.x).all():
+        if str(answer.status) not in usable or not np.all(np.abs([*answer.x, *answer.z]) < _ABSURD):
             raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
         x, z = np.asarray(answer.x), np.asarray(answer.z)
         neurons = Neurons(U=size * x[: q * r].reshape(q, r), signs=self._directions.signs)

@@ -37,12 +37,14 @@ from .hostile import CORPUS, Problem, corpus, problems
 FACTOR = int(os.environ.get("CONVEXRELU_FUZZ", "1"))
 SECONDS = 20.0  # of the processor, for one call: far more than any takes here, compilation aside
 
+FAILED: dict[str, list] = {}  # the corpus's file of the last failure of each check in this run
+
 Check = Callable[[Problem], None]
 
 
 def kept(check: Check) -> Check:
-    """The check; under `make fuzz`, a problem that fails it goes to the corpus, the last one found only."""
-    last: list = []
+    """The check; under `make fuzz`, a problem that fails it goes to the corpus, if it is the last."""
+    last = FAILED.setdefault(check.__name__, [])
 
     def wrapped(problem: Problem) -> None:
         try:

@@ -202,3 +202,15 @@ def test_an_expired_clock_is_heard():
     X, y = datasets.orthogonally_separable(20_000, 30, rng=0)
     clock = SolverClock(limit=np.inf, interruption=Interruption(pressed=True))
     assert solved(X, y, clock=clock) is None
+
+
+@pytest.mark.parametrize("C", [1e-140, 1e-6, 1e-3])
+def test_slack_so_cheap_that_no_neuron_pays(C):
+    """C sum ||x_n|| <= 1 makes lam = C y feasible: P* = C n, which the network without neurons attains."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 4)), np.where(rng.random(40) < 0.5, 1.0, -1.0)
+    solution = solve_max_margin(X, y, C=C)
+    assert (solution.method, solution.network.n_neurons, solution.status) == ("closed-form", 0, "optimal")
+    assert solution.lower_bound <= 40 * C * (1 + 1e-15)
+    assert solution.objective == pytest.approx(40 * C, rel=1e-12)
+    assert solution.certificate.check(X, y)

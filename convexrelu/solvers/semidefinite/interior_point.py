@@ -75,16 +75,19 @@ def solve_jointly(
 
     Stops at the relative duality gap `tol`, when `expired` says so, or when rounding has taken over.
     """
-    state = _State(blocks, demand, caps, lam)
-    answer = state.answer(finished=False)
-    for _ in range(60):
-        finished = state.complementarity * state.size <= tol * answer.value
-        if finished or expired() or not state.advance():
-            break
-        current = state.answer(finished=False)
-        answer = current if current.value > answer.value else answer
-    # multipliers are those of the last iterate: the nearest to the optimum
-    last = state.answer(finished=finished)
+    # On rows or prices of very many decades numbers leave float64's range: the steps then end, and the best
+    # answer before that stands. Whatever it is, others evaluate what it proves.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        state = _State(blocks, demand, caps, lam)
+        answer = state.answer(finished=False)
+        for _ in range(60):
+            finished = state.complementarity * state.size <= tol * answer.value
+            if finished or expired() or not state.advance():
+                break
+            current = state.answer(finished=False)
+            answer = current if current.value > answer.value else answer
+        # multipliers are those of the last iterate: the nearest to the optimum
+        last = state.answer(finished=finished)
     return Answer(
         lam=answer.lam,
         points=answer.points,
@@ -183,8 +186,10 @@ class _State:
         weights = np.array([pair.z[-1] for pair in self.pairs])
         doubts = []
         for block, point, pair in zip(self.blocks, self.points, self.pairs, strict=True):
-            moments = pair.Z[0, 1 : block.p + 1] ** 2
-            moments = moments / (pair.Z[0, 0] * np.diag(pair.Z)[1 : block.p + 1])
+            squares = pair.Z[0, 1 : block.p + 1] ** 2
+            sizes = pair.Z[0, 0] * np.diag(pair.Z)[1 : block.p + 1]
+            # where rounding has left nothing of a bit, there is no doubt about it either
+            moments = np.divide(squares, sizes, out=np.ones(block.p), where=sizes > 0)
             doubts.append(point.mu[1:] * (1 - moments))
         return Answer(
             lam=self.lam,
@@ -213,7 +218,7 @@ class _State:
             target = centring * self.complementarity
             lam, own, moves = self._direction(target, self._own_slacks(lam, 0.0) * own, second)
             primal, dual = self._steps(lam, own, moves)
-        except LinAlgError:
+        except (LinAlgError, ValueError):  # the latter of numbers that are not finite
             return False
         primal, dual = min(0.9 * primal, 1.0), min(0.9 * dual, 1.0)  # of the way to the boundary
         if not min(primal, dual) > 1e-3:  # rounding has taken over
