@@ -52,21 +52,20 @@ def zonotopes_of(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> Z
     sizes = np.linalg.norm(generators, axis=1)
     lines = hyperplanes_of(X[support])
     rays = np.where(lines.sign != 0, 2 * lines.member + (lines.sign < 0), -1)
-    used, group = np.unique(rays[rays >= 0], return_inverse=True)
+    kept = rays >= 0
+    used, first, group = np.unique(rays[kept], return_index=True, return_inverse=True)
     merged = np.zeros((len(used), X.shape[1]))
-    np.add.at(merged, group, generators[rays >= 0])
+    np.add.at(merged, group, generators[kept])
     # a ray's sum points along its rows (Z_+) or against them (Z_-)
     along = np.zeros(len(used))
-    np.add.at(along, group, sizes[rays >= 0] * np.sign(lam[support][rays >= 0]))
+    np.add.at(along, group, sizes[kept] * np.sign(lam[support][kept]))
     coordinates = merged @ lines.basis
     # Each generator was moved onto its ray's normal, by its length times the angle between them. That is
     # measured in the data's coordinates, where rows may cancel that differ beyond the numerical rank alone.
     # What became of a ray's sum is measured once more.
-    kept = rays >= 0
     normals = lines.normals[lines.member[kept]] * lines.sign[kept][:, None]
     angles = np.linalg.norm(unit_rows(X[support][kept]) - normals @ lines.basis.T, axis=1)
     slack = float(sizes[kept] @ angles)
-    first = np.unique(group, return_index=True)[1]
     slack += float(np.linalg.norm(coordinates - along[:, None] * normals[first], axis=1).sum())
     evaluation = np.finfo(float).eps * (sum(X.shape) + 8) * sizes.sum()
     return Zonotopes(

@@ -4,6 +4,7 @@ import logging
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -196,3 +197,16 @@ def test_what_is_proven_of_dense_multipliers_when_cut_off_can_be_checked():
     assert solution.status == "time_limit"
     assert 0 < solution.lower_bound < solution.objective < 10.0 * len(y)
     assert solution.certificate.check(X, y)
+
+
+def test_eight_threads_at_once_give_the_serial_answers():
+    problems = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        problems.append((rng.normal(size=(14, 3)), np.where(rng.random(14) < 0.5, 1.0, -1.0)))
+    serial = [solve_max_margin(X, y) for X, y in problems]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda problem: solve_max_margin(*problem), problems))
+    for one, other in zip(serial, together, strict=True):
+        assert one.lam.tobytes() == other.lam.tobytes()
+        assert one.network.W1.tobytes() == other.network.W1.tobytes()
