@@ -278,10 +278,11 @@ def scale_exponent(array: np.ndarray) -> int:
 
 
 def scaled_by(array: np.ndarray, exponent: int) -> np.ndarray:
-    """Return an array times a power of two; it changes no digit, but what is too small vanishes."""
-    if abs(exponent) < _DIRECT:  # a product is faster
-        return np.asarray(array * 2.0**exponent) if exponent else array
-    return np.asarray(np.ldexp(array, exponent))
+    """Return an array times a power of two: the same digits, but for what leaves float64's range."""
+    with np.errstate(over="ignore"):
+        if abs(exponent) < _DIRECT:  # a product is faster
+            return np.asarray(array * 2.0**exponent) if exponent else array
+        return np.asarray(np.ldexp(array, exponent))
 
 
 def _lengths(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:

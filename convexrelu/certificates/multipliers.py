@@ -53,7 +53,9 @@ def least_squares_multipliers(
     rows = np.sort(np.argsort(excess, kind="stable")[:_MOST_ROWS])
     lam = np.zeros(len(y))
     lam[rows] = y[rows] * _fit(near_one[rows], y[rows], scaled, excess[rows])
-    return scaled_by(lam, -exponent)
+    multipliers = scaled_by(lam, -exponent)
+    # of rows near the smallest floats they are beyond the largest; those of the scaled data bound as well
+    return multipliers if np.isfinite(multipliers).all() else lam
 
 
 def _fit(
