@@ -18,6 +18,8 @@ from convexrelu.networks.layers import Layers
 
 __all__ = ["Weights", "balance", "balanced_layers", "describe", "merge", "row_norms"]
 
+_COSINE_ROUNDING = 1e-15  # of a product of unit vectors, for each entry: several times the rounding unit
+
 
 class Weights(NamedTuple):
     """The arrays of a two-layer network without biases."""
@@ -93,14 +95,17 @@ def merge(U: Float[np.ndarray, "m d"], signs: Float[np.ndarray, " m"], tol: floa
     order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
     unit = U[order] / sizes[order][:, None]
     free = np.ones(len(order), dtype=bool)
+    # a distance of tol is a cosine of 1 - tol^2/2: whatever may be that close is measured, few rows are
+    least = 1 - tol**2 / 2 - _COSINE_ROUNDING * U.shape[1]
     leaders, rows = [], []
     for i, row in enumerate(unit):
         if free[i]:
-            close = free & (signs[order] == signs[order[i]]) & (row_norms(unit - row) <= tol)
-            close[i] = True
-            free &= ~close
+            near = np.flatnonzero(free & (unit @ row >= least) & (signs[order] == signs[order[i]]))
+            near = near[(row_norms(unit[near] - row) <= tol) | (near == i)]
+            free[near] = False
+            free[i] = False
             leaders.append(order[i])
-            rows.append(U[order[close]].sum(axis=0))
+            rows.append(U[order[near]].sum(axis=0))
     return Weights(np.reshape(rows, (-1, U.shape[1])), signs[np.asarray(leaders, dtype=int)])
 
 

@@ -272,12 +272,8 @@ def _network(task: Task, neurons: Neurons, method: str, *, hurried: bool) -> Two
     if method != "plane" and not hurried:
         with suppress(SolverError):
             sources.append(problem.network(resolved(problem.subset(binding), neurons).neurons))
-    candidates = [
-        merged.pruned(tol=small)
-        for source, same in product(sources, _SAME_DIRECTION)
-        for merged in (source.merged(tol=same),)
-        for small in _SMALL_SHARE
-    ]
+    merged = [source.merged(tol=same) for source, same in product(sources, _SAME_DIRECTION)]
+    candidates = [part.pruned(tol=small) for part, small in product(merged, _SMALL_SHARE)]
     few = problem.index[binding]  # what is too bad on these rows need not be tried on all
     for part in sorted(candidates, key=lambda part: part.n_neurons):
         if part.n_neurons >= network.n_neurons:
