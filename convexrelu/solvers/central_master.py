@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_solve
 
+from convexrelu._clock import Clock
 from convexrelu.solvers.linear_master import Mix
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.semidefinite.newton import cholesky
@@ -64,8 +65,11 @@ class CentralMaster:
         self._features, self._weights = self._features[kept], self._weights[kept]
         self.directions = self.directions.kept(kept)
 
-    def solve(self, tol: float) -> Mix:
-        """Return a mix within the relative gap `tol` of the best one, if rounding allows, and multipliers."""
+    def solve(self, tol: float, clock: Clock | None = None) -> Mix:
+        """Return a mix within the relative gap `tol` of the best one, if rounding allows, and multipliers.
+
+        When the clock expires, the best so far.
+        """
         F, demand, caps = self._features, self.problem.demand, self.problem.caps
         mu = np.minimum(self.mu, (1 - 1e-3) * caps)
         mu = mu * min(_INSIDE / max(float((F @ mu).max(initial=0.0)), 1e-300), 1.0)
@@ -89,6 +93,8 @@ class CentralMaster:
             if bound > best_bound:
                 best_mu, best_bound = mu, bound
             if best_value - best_bound <= tol * best_value or stalled > 5:  # rounding has taken over
+                break
+            if clock is not None and clock.expired():
                 break
             gap = float(weights @ slack + low @ mu + high @ room)
             D = low / mu + high / room

@@ -22,7 +22,7 @@ from convexrelu.oracle import DualNorm
 from convexrelu.oracle.near_ascent import ascend
 from convexrelu.oracle.neuron import CONE_RANK
 from convexrelu.solvers.central_master import CentralMaster
-from convexrelu.solvers.column_generation import PER_ROUND, Candidate, unpriced
+from convexrelu.solvers.column_generation import Candidate, unpriced
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, Problem
@@ -36,6 +36,7 @@ HANDED_OVER = 3e-3  # estimated gap at which the linear master hands over
 BETWEEN = 4  # rounds of the linear master between two reduced programs
 MAX_ROUNDS = 1000
 SHARE = 0.2  # of the open gap, to which the linear master is solved
+PER_ROUND = 100  # violated directions added at once, for each output sign
 STARTS = 50  # of the local search for one sign, anywhere; half as many near rows
 FOLLOWED = 30  # of the neurons, the largest: starts as well
 WIDER = 8  # times as many starts, before the local search is believed that nothing violates
@@ -226,7 +227,7 @@ class SoftMargin:
         """Let the linear master and the local search play until the gap is small, or nothing violates."""
         for _ in range(rounds):
             before = self.gap
-            mix = self.master.solve(max(SHARE * max(self.gap, 0.0), 1e-10))
+            mix = self.master.solve(max(SHARE * max(self.gap, 0.0), 1e-10), self.clock)
             self.offer(mix.neurons)
             violators = self.priced(mix.mu)
             self._note("directions", len(self.master))
