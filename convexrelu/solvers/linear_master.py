@@ -22,6 +22,7 @@ from convexrelu.solvers.problem import Neurons, Problem
 __all__ = ["Master", "Mix"]
 
 _TIGHT = 1e-10
+_LOT = 2**14  # rows whose features are held at once
 # Nearly equal directions make bases ill-conditioned: HiGHS then gives up on the tight tolerances, or on one
 # algorithm. Tried in this order; 1e-7 is HiGHS's own default.
 _DUAL = 1  # HiGHS's number of the dual simplex method, 4 is the primal one's
@@ -46,11 +47,14 @@ class Mix:
         Multipliers of the margin constraints, non-negative.
     value : float
         The objective.
+    rest : float
+        The multiplier of the rows that pay together, as a share of its cap.
     """
 
     neurons: Neurons
     mu: Float[np.ndarray, " k"]
     value: float
+    rest: float = 0.0
 
 
 _ABSURD = 1e100  # squares of larger numbers overflow
@@ -73,6 +77,9 @@ class Master:
         The rows, demands and caps.
     penalty : float
         Price of slack where the problem forbids it.
+    rest : Problem or None
+        Further rows, with slack at a price, that share one constraint: their demands and margins are summed
+        at these prices, and so what they pay is a lower bound on what each alone would.
 
     Attributes
     ----------
@@ -80,12 +87,15 @@ class Master:
         Unit directions so far.
     """
 
-    def __init__(self, problem: Problem, *, penalty: float) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, *, penalty: float, rest: Problem | None = None) -> None:
+        self.problem, self.rest = problem, rest
         self.directions = problem.empty_neurons
         # every row in units of its demand: HiGHS's tolerance is absolute, and demands span as many decades as
         # the norms of the rows
-        k = len(problem.y)
+        prices = np.minimum(problem.caps, penalty) * problem.demand
+        if rest is not None:
+            prices = np.r_[prices, rest.caps @ rest.demand]
+        k = len(prices)
         self._features = np.zeros((k, 0))
         self._highs = _Silent()
         self._highs.setOptionValue("output_flag", False)
@@ -93,7 +103,6 @@ class Master:
         self._highs.setOptionValue("presolve", "off")  # it would lose the vertex
         # long rows beside short ones: beyond its default of 1e15 HiGHS would refuse the row without a word
         self._highs.setOptionValue("large_matrix_value", np.inf)
-        prices = np.minimum(problem.caps, penalty) * problem.demand
         none = np.zeros(0)
         empty = (0, np.zeros(k, dtype=np.int32), none.astype(np.int32), none)
         self._highs.addCols(k, -np.ones(k), np.zeros(k), prices, *empty)
@@ -101,6 +110,8 @@ class Master:
     def add(self, directions: Neurons) -> None:
         """Add unit directions."""
         features = self.problem.features(directions) / self.problem.demand[:, None]
+        if self.rest is not None:
+            features = np.vstack([features, _together(self.rest, directions)])
         rows, q = sparse.csr_array(features.T), len(directions)
         entries = (rows.nnz, rows.indptr[:-1].astype(np.int32), rows.indices.astype(np.int32), rows.data)
         status = self._highs.addRows(q, np.full(q, -np.inf), np.ones(q), *entries)
@@ -151,9 +162,12 @@ class Master:
             weights = _refined(self._features, weights, duals)
         used = weights > 0
         sized = self.directions.U[used] * weights[used, None]
+        own = len(self.problem.y)
+        together = 0.0 if self.rest is None else float(duals[own] / (self.rest.caps @ self.rest.demand))
         return Mix(
             neurons=Neurons(U=sized, signs=self.directions.signs[used]),
-            mu=duals / self.problem.demand,
+            mu=duals[:own] / self.problem.demand,
+            rest=together,
             value=-float(self._highs.getInfo().objective_function_value),
         )
 
@@ -161,6 +175,15 @@ class Master:
 def _sensible(values: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     """Non-negative values; NaN, where HiGHS gave up, and what is absurd say nothing."""
     return np.where((values > 0) & (values < _ABSURD), values, 0.0)
+
+
+def _together(rest: Problem, directions: Neurons) -> Float[np.ndarray, " q"]:
+    """Margins of rows summed at their prices, in units of their demands' sum; in lots, to save memory."""
+    total = np.zeros(len(directions))
+    for first in range(0, len(rest.y), _LOT):
+        part = rest.subset(np.arange(first, min(first + _LOT, len(rest.y))))
+        total += part.caps @ part.features(directions)
+    return np.asarray(total / (rest.caps @ rest.demand))
 
 
 def _refined(

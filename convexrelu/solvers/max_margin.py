@@ -192,8 +192,10 @@ def _solve_binary(
         return finish(task, Candidate.empty(task.problem), method="closed-form")
     part = clock.until(0.6 * seconds)  # then the network is taken as it is and its bound is sought
     candidate, name = _candidate(task.problem, tol, method, solver, start, part, clock, rng)
-    # what a soft margin's search returns has been moved by the reduced program, which is large there
-    hurried = part.expired() or soft_margin_pays(task.problem)
+    # what a soft margin's search returns has been moved by the reduced program, which is large there; and a
+    # search that has not come to the oracle was cut off
+    cut = part.expired() or np.isinf(candidate.norm.upper_bound)
+    hurried = cut or soft_margin_pays(task.problem)
     return finish(task, candidate, method=name, hurried=hurried)
 
 
@@ -245,13 +247,13 @@ def _candidate(
         closed = plane.bound(problem) >= plane.value * (1 - tol / 2)
         if closed or clock.expired() or len(problem.rows) > WHOLE:
             return plane, "plane"
-        general = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
+        general = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, whole=whole, rng=rng)
         better = general.bound(problem) > plane.bound(problem)
         return (general, "column-generation") if better else (plane, "plane")
     if soft_margin_pays(problem):
         search = SoftMargin(problem, tol=tol, clock=clock, rng=rng, proof_clock=whole)
         return search.solve(problem.neurons(start)), "column-generation"
-    candidate = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, rng=rng)
+    candidate = generate_lazily(problem, problem.neurons(start), tol=tol, clock=clock, whole=whole, rng=rng)
     return candidate, "column-generation"
 
 

@@ -108,12 +108,10 @@ class SoftMargin:
 
     def solve(self, start: Neurons) -> Candidate:
         """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
-        self.offer(start)
-        self.master.add(start.normalized())
-        self.priced(self.problem.caps)  # where slack is cheap enough, these are the optimum
+        self.start(start)
         wanted, asked = 0.5 * self.tol, np.inf
         while True:
-            self._directions(max(HANDED_OVER, wanted), MAX_ROUNDS)
+            self.directions(max(HANDED_OVER, wanted))
             before = np.inf
             # what no longer shrinks is rounding, or no local search finds it
             while wanted < self.gap < 0.9 * before and not self.clock.expired():
@@ -137,6 +135,12 @@ class SoftMargin:
                 [np.zeros_like(found), 0.05 * self.rng.normal(size=(STARTS, len(found)))]
             )
             self._violating(self.best.mu, norm.sign, near / np.linalg.norm(near, axis=1, keepdims=True))
+
+    def start(self, neurons: Neurons) -> None:
+        """Let neurons take part, and price the multipliers at their caps."""
+        self.offer(neurons)
+        self.master.add(neurons.normalized())
+        self.priced(self.problem.caps)  # where slack is cheap enough, these are the optimum
 
     def _allowed(self) -> float:
         """By how much the dual norm of the best multipliers may exceed one, for the gap asked for."""
@@ -223,7 +227,7 @@ class SoftMargin:
             self.neurons, self.value = mix.neurons, value
         self.priced(np.minimum(mix.mu, self.problem.caps))
 
-    def _directions(self, wanted: float, rounds: int) -> None:
+    def directions(self, wanted: float, rounds: int = MAX_ROUNDS) -> None:
         """Let the linear master and the local search play until the gap is small, or nothing violates."""
         for _ in range(rounds):
             before = self.gap
@@ -267,7 +271,7 @@ class SoftMargin:
             new = program.add(violators)
             if answer.settled and not new:
                 break
-            self._directions(wanted, BETWEEN)
+            self.directions(wanted, BETWEEN)
             self._vertex()
             program.add(self.neurons)
 

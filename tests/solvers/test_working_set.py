@@ -19,6 +19,7 @@ def test_lazy_rows_agree_with_all_rows(n, d, C):
         problem.empty_neurons,
         tol=1e-6,
         clock=SolverClock(limit=np.inf),
+        whole=SolverClock(limit=np.inf),
         rng=np.random.default_rng(0),
     )
     all_rows = generate(problem, tol=1e-6, clock=SolverClock(limit=np.inf), rng=np.random.default_rng(0))
