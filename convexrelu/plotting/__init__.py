@@ -12,6 +12,7 @@ from convexrelu.plotting.early_alignment import (
 from convexrelu.plotting.ellipsoid import ellipsoids_figure, extreme_points_figure
 from convexrelu.plotting.files import save_figures
 from convexrelu.plotting.neurons import cosines_figure, growth_figure, input_space_figure
+from convexrelu.plotting.path import path_figure
 from convexrelu.plotting.phase_map import PhaseCell, phase_map_figure
 from convexrelu.plotting.polar import polar_figure
 from convexrelu.plotting.pursuit import (
@@ -56,6 +57,7 @@ __all__ = [
     "growth_figure",
     "input_space_figure",
     "ladder_figure",
+    "path_figure",
     "phase_map_figure",
     "planar_run_figure",
     "polar_figure",

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from convexrelu._clock import Clock
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_penalty, check_seconds
+from convexrelu._validation import as_class_labels, as_generator, as_matrix, as_penalty, check_seconds
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.max_margin import solve_max_margin
@@ -30,10 +30,13 @@ class MaxMarginPath:
         The prices.
     points : tuple of q MaxMarginSolution, or MultiClassSolution for K > 2 classes
         Each with its own certificate.
+    classes : (K,) array
+        The labels, in increasing order.
     """
 
     Cs: Float[np.ndarray, " q"]
     points: tuple[MaxMarginSolution | MultiClassSolution, ...]
+    classes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.points)
@@ -54,6 +57,43 @@ class MaxMarginPath:
         """The certified lower bounds on P*."""
         return np.array([point.lower_bound for point in self.points])
 
+    @property
+    def n_neurons(self) -> Int[np.ndarray, " q"]:
+        """The numbers of neurons, those of all classes together."""
+        return np.array([sum(network.n_neurons for network in _networks(point)) for point in self.points])
+
+    def accuracies(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " q"]:
+        """Return the share of rows that each network, or the strongest of K > 2 classes, labels rightly.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Rows: those of the path, or others with the same columns.
+        y : (n,) array_like
+            Their labels, of the same classes.
+
+        Returns
+        -------
+        (q,) float array
+            One share for each price. A value of 0 counts as the smaller label.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns than the path's data, or y is not one of its labels for each row.
+        """
+        matrix = as_matrix(X, columns=_networks(self.points[0])[0].n_features)
+        labels = as_class_labels(y, length=len(matrix))
+        unknown = np.setdiff1d(labels, self.classes)
+        if len(unknown):
+            raise InvalidInputError(f"y must hold labels of the path's data, got also {unknown[:5]}")
+        shares = []
+        for point in self.points:
+            values = np.array([network(matrix) for network in _networks(point)])
+            chosen = values.argmax(axis=0) if len(values) > 1 else (values[0] > 0).astype(np.int64)
+            shares.append(float((self.classes[chosen] == labels).mean()))
+        return np.array(shares)
+
     def __repr__(self) -> str:
         lines = [
             f"  C = {C:g}: {point.status}, {point.lower_bound:.6g} <= P* <= {point.objective:.6g}, "
@@ -61,6 +101,11 @@ class MaxMarginPath:
             for C, point in zip(self.Cs, self.points, strict=True)
         ]
         return "\n".join([f"MaxMarginPath({len(self)} prices of slack", *lines]) + ")"
+
+
+def _networks(point: MaxMarginSolution | MultiClassSolution) -> list[TwoLayerReLU]:
+    parts = point.solutions if isinstance(point, MultiClassSolution) else (point,)
+    return [part.network for part in parts]
 
 
 def max_margin_path(
@@ -121,7 +166,7 @@ def max_margin_path(
     clock = Clock(limit=check_seconds(time_limit))
     sources = as_generator(0 if rng is None else rng).spawn(len(values))
     points: list[MaxMarginSolution | MultiClassSolution] = []
-    start: TwoLayerReLU | list[TwoLayerReLU] | None = None
+    start: list[TwoLayerReLU] | None = None
     for k, C in enumerate(values):
         seconds = None if time_limit is None else max(clock.left / (len(values) - k), 1e-3)
         point = solve_max_margin(
@@ -130,8 +175,8 @@ def max_margin_path(
         points.append(point)
         if point.status == Status.INTERRUPTED:
             break
-        if isinstance(point, MaxMarginSolution):
-            start = point.network
-        else:
-            start = [part.network for part in point.solutions]
-    return MaxMarginPath(Cs=np.array(values[: len(points)]), points=tuple(points))
+        start = _networks(point)
+    classes = np.unique(as_class_labels(y, length=len(as_matrix(X))))
+    if len(classes) == 1:  # it is +1 or -1
+        classes = np.array([-1.0, 1.0])
+    return MaxMarginPath(Cs=np.array(values[: len(points)]), points=tuple(points), classes=classes)

@@ -80,3 +80,37 @@ def test_ctrl_c_ends_the_path():
 def test_prices_are_checked(Cs):
     with pytest.raises(InvalidInputError):
         max_margin_path(*noisy(6), Cs)
+
+
+def test_accuracies_are_those_of_the_networks():
+    X, y = noisy(seed=2)
+    labels = np.array(["no", "yes"])[y]
+    path = max_margin_path(X, labels, [0.1, 1.0], tol=1e-2)
+    np.testing.assert_array_equal(path.n_neurons, [point.network.n_neurons for point in path])
+    for share, point in zip(path.accuracies(X, labels), path, strict=True):
+        assert share == np.mean((point.network(X) > 0) == (labels == "yes"))
+    assert path.accuracies(X[:1], labels[:1]).tolist() == [
+        float((point.network(X[:1])[0] > 0) == (labels[0] == "yes")) for point in path
+    ]
+
+
+def test_accuracies_of_more_classes_are_those_of_the_strongest():
+    X, y = noisy(30, classes=3)
+    path = max_margin_path(X, y, [1.0], tol=1e-2)
+    values = np.array([part.network(X) for part in path[0].solutions])
+    assert path.accuracies(X, y)[0] == np.mean(values.argmax(axis=0) == y)
+    assert path.n_neurons[0] == sum(part.network.n_neurons for part in path[0].solutions)
+
+
+def test_one_label_is_classified_as_such():
+    X, _ = noisy(8)
+    path = max_margin_path(X, -np.ones(8), [10.0], tol=1e-2)
+    assert path.accuracies(X, -np.ones(8)).tolist() == [1.0]
+
+
+def test_accuracies_want_the_same_columns_and_labels():
+    X, y = noisy(20)
+    path = max_margin_path(X, y, [0.1], tol=1e-2)
+    for rows, labels in ((X[:, :2], y), (X, y + 1), (X, y[:5])):
+        with pytest.raises(InvalidInputError):
+            path.accuracies(rows, labels)
