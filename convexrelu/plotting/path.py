@@ -127,7 +127,7 @@ def _against_prices(ax: Axes, hard: float) -> None:
     if np.isfinite(hard):
         own = ax.xaxis.get_major_formatter()
         # no number belongs to its place
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda C, k: "" if C > 0.5 * hard else own(C, k)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda C, k: "" if 0.5 * hard < C else own(C, k)))
         ax.axvline(hard, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         ax.annotate(
             "hard margin",

@@ -36,7 +36,7 @@ HANDED_OVER = 3e-3  # estimated gap at which the linear master hands over
 BETWEEN = 4  # rounds of the linear master between two reduced programs
 MAX_ROUNDS = 1000
 SHARE = 0.2  # of the open gap, to which the linear master is solved
-PER_ROUND = 100  # violated directions added at once, for each output sign
+PER_ROUND, FEWER = 100, 30  # violated directions added at once, for each output sign; when the gap is small
 STARTS = 50  # of the local search for one sign, anywhere; half as many near rows
 FOLLOWED = 30  # of the neurons, the largest: starts as well
 WIDER = 8  # times as many starts, before the local search is believed that nothing violates
@@ -44,6 +44,7 @@ EXACT = 1e-9  # the least tolerance that the oracle is asked for
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
 SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
+SPARSE_ROUNDS = 60  # till then a vertex bounds as well, or it would take longer than the oracle gains
 MOST = 200  # directions, beyond which those that are not in use are dropped
 
 
@@ -176,7 +177,7 @@ class SoftMargin:
         master = Master(self.problem, penalty=np.inf)
         master.add(self.master.directions.joined(self.neurons.normalized()))
         clock = self.clock.within(SPARSE_SHARE * self.clock.left)
-        for _ in range(MAX_ROUNDS):
+        for _ in range(SPARSE_ROUNDS):
             if clock.expired():
                 return
             try:
@@ -303,7 +304,8 @@ class SoftMargin:
         order = order[values[order] > 1 + VIOLATED]
         # ends on one maximum agree to rounding
         _, first = np.unique(np.round(ends[order], 6), axis=0, return_index=True)
-        kept = order[np.sort(first)[:PER_ROUND]]
+        most = int(np.clip(PER_ROUND * self.gap / 0.3, FEWER, PER_ROUND))
+        kept = order[np.sort(first)[:most]]
         found = Neurons(U=ends[kept], signs=np.full(len(kept), sign))
         if len(found):
             # the best multipliers are judged by all directions that are found
