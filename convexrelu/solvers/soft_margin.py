@@ -12,20 +12,20 @@ ever more directions; rounds of the latter bring new activities.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from convexrelu.errors import SolverError
-from convexrelu.oracle import DualNorm
+from convexrelu.oracle import DualNorm, search_seconds
 from convexrelu.oracle.near_ascent import ascend
 from convexrelu.oracle.neuron import CONE_RANK
 from convexrelu.solvers.central_master import CentralMaster
 from convexrelu.solvers.column_generation import Candidate, unpriced
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Master
-from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.reduced_program import ReducedProgram
 
 __all__ = ["SoftMargin", "soft_margin_pays"]
@@ -44,6 +44,12 @@ EXACT = 1e-9  # the least tolerance that the oracle is asked for
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
 SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
+ASKED_SHARE = 0.7  # of the proof's time, for the oracle's search of all multipliers
+WORTHLESS = 0.5  # of the objective: with a lower bound below, multipliers of samples are searched
+SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes that are tried
+# Of the time left, for the sample's directions, and for its search as estimated: of dense multipliers the
+# estimate was found to be too low, by two to six.
+SAMPLE_SHARE, SAMPLE_SEARCH = 0.3, 0.06
 SPARSE_ROUNDS = 60  # till then a vertex bounds as well, or it would take longer than the oracle gains
 MOST = 200  # directions, beyond which those that are not in use are dropped
 
@@ -128,7 +134,8 @@ class SoftMargin:
             if not last and self.clock.expired() and norm.value > 1 + self._allowed():
                 norm, last = self._asked(), True
             if last or norm.value <= 1 + self._allowed():
-                return Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
+                whole = Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
+                return max(whole, self._of_samples(whole), key=lambda part: part.bound(self.problem))
             asked = self.gap
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
@@ -159,11 +166,43 @@ class SoftMargin:
         # where the multipliers are not good enough, a bound is sought that loses little beside them
         tol = max(self._allowed() - max(self.best.largest - 1, 0.0), 0.1 * self.gap, EXACT)
         with clock.interruption.ending():
-            limit = None if np.isinf(clock.limit) else 0.9 * clock.left
+            limit = None if np.isinf(clock.limit) else ASKED_SHARE * clock.left
             norm = problem.dual_norm(self.best.mu, tol=tol, time_limit=limit, stop_above=stop_above)
         bound = float(problem.demand @ self.best.mu) / max(norm.upper_bound, 1.0)
         self._note("oracle", len(self.neurons), bound=bound)
         return norm
+
+    def _of_samples(self, whole: Candidate) -> Candidate:
+        """Multipliers of a sample of the rows, where the search for all of them has come to next to nothing.
+
+        Those of few rows are searched to the end: they prove about the sample's share of the optimum. It has
+        as many rows as a search of all their multipliers, estimated, has time for: with more time more, and
+        those of less time are among them.
+        """
+        problem, clock = self.problem, self.proof_clock
+        k, r = problem.rows.shape
+        if r > CONE_RANK or np.isinf(clock.limit) or whole.bound(problem) > WORTHLESS * self.value:
+            return whole
+        order, size = np.random.default_rng(0).permutation(k), 2 * r
+        while size < k and self._affordable(order[: int(SAMPLE_GROWTH * size)], SAMPLE_SEARCH * clock.left):
+            size = int(SAMPLE_GROWTH * size)
+        rows = np.sort(order[: min(size, k)])
+        own = replace(clock.within(SAMPLE_SHARE * clock.left), rounds=[])
+        sample = SoftMargin(problem.subset(rows), tol=SAMPLE_TOL, clock=own, rng=self.rng, proof_clock=own)
+        sample.start(problem.empty_neurons)
+        sample.directions(SAMPLE_TOL)
+        mu = spread(sample.best.mu, rows, k)
+        norm = unpriced(problem)
+        with clock.interruption.ending():
+            norm = problem.dual_norm(mu, tol=SAMPLE_TOL, time_limit=max(ASKED_SHARE * clock.left, 1e-3))
+        found = replace(whole, mu=mu, norm=norm)
+        self._note("oracle", len(self.neurons), bound=found.bound(problem))
+        return max(whole, found, key=lambda part: part.bound(problem))
+
+    def _affordable(self, rows: Int[np.ndarray, " q"], seconds: float) -> bool:
+        """Whether the search of multipliers of all these rows should take no longer."""
+        part = self.problem.subset(rows)
+        return search_seconds(part.data, part.y * part.caps * part.inverse_norms) <= seconds
 
     def _sparse(self) -> None:
         """Multipliers at a vertex of what the directions allow, where they bound nearly as well.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from convexrelu.oracle.ascent import climb
 from convexrelu.oracle.near_ascent import ascend
 from convexrelu.oracle.zonotopes import zonotopes_of
 from convexrelu.solvers.central_master import CentralMaster
-from convexrelu.solvers.column_generation import generate
+from convexrelu.solvers.column_generation import Candidate, generate
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, prepare
 from convexrelu.solvers.reduced_program import ReducedProgram
@@ -201,3 +202,25 @@ def test_an_interruption_before_the_start_still_answers():
     search = SoftMargin(problem, tol=1e-6, clock=clock, rng=np.random.default_rng(0), proof_clock=clock)
     found = search.solve(problem.empty_neurons)
     assert problem.objective(found.neurons) <= problem.caps @ problem.demand
+
+
+def test_where_all_rows_prove_next_to_nothing_a_sample_proves_its_share():
+    rng = np.random.default_rng(1)
+    X, y = np.c_[rng.normal(size=(2000, 3)), np.ones(2000)], np.where(rng.random(2000) < 0.5, 1.0, -1.0)
+    problem = prepare(X, y, 10.0)
+    clock = SolverClock(limit=20.0)
+    search = SoftMargin(problem, tol=1e-6, clock=clock, rng=rng, proof_clock=clock)
+    search.start(problem.empty_neurons)
+    search.directions(0.1, 3)
+    norm = problem.dual_norm(search.best.mu, search=False)
+    whole = Candidate(neurons=search.neurons, mu=search.best.mu, norm=norm, value=search.value)
+    found = search._of_samples(whole)
+    assert found.neurons is whole.neurons
+    assert whole.bound(problem) < found.bound(problem) <= search.value
+    assert 0 < np.count_nonzero(found.mu) < 500
+    assert (found.mu <= problem.caps).all()
+    U = rng.normal(size=(5000, problem.rows.shape[1]))
+    heights = np.maximum(U @ problem.rows.T, 0) / np.linalg.norm(U, axis=1)[:, None]
+    assert np.abs(heights @ (problem.y * found.mu)).max() <= found.norm.upper_bound
+    good = replace(whole, norm=replace(norm, upper_bound=1.0))
+    assert search._of_samples(good) is good
