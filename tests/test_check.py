@@ -1,91 +1,628 @@
+"""The independent checker: what it accepts is true; what is false or broken it refuses, never by a crash."""
+
+from __future__ import annotations
+
+import base64
+import copy
 import json
 import subprocess
 import sys
+import zlib
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import convexrelu as cr
-from convexrelu.check import check_certificate, main
+from convexrelu._box_least_norm import box_least_norm
+from convexrelu.certificates import certify_infeasible, load_certificate
+from convexrelu.certificates.certificate import assess
+from convexrelu.certificates.document import encode
+from convexrelu.check import (
+    OFFSET,
+    SIGNS,
+    UNIT,
+    RefusedError,
+    _upper_bound,
+    check_document,
+    correlation_bound,
+    main,
+    seal,
+)
+from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound, relaxed_norm
+from convexrelu.oracle.witness import _branches, proof_of
+from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.problem import prepare
+from convexrelu.solvers.semidefinite.bound import semidefinite_bound
+
+F1 = cr.datasets.load("wang-pilanci-f1")
+
+
+def python(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+def problem(n, d, seed):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, d)), np.where(rng.random(n) < 0.5, 1.0, -1.0)
+
+
+def largest(X, lam):
+    """The largest correlation by brute force: the zonotopes' distance for every choice of active rows."""
+    P, Q = (X * lam[:, None])[lam > 0], -(X * lam[:, None])[lam < 0]
+    choices = map(np.array, product([0.0, 1.0], repeat=len(P)))
+    return max(box_least_norm(Q, s @ P, np.ones(len(Q))).norm for s in choices) if len(P) else 0.0
+
+
+def sealed(document):
+    return {**document, "seal": seal(document)}
+
+
+def saved(folder, X, y, certificate):
+    certificate.save(folder / "c.json")
+    np.savez(folder / "d.npz", X=X, y=y)
+    return str(folder / "c.json"), str(folder / "d.npz")
 
 
 @pytest.fixture
-def certificate(tmp_path):
-    path = tmp_path / "certificate.json"
-    cr.solve_max_margin(*cr.datasets.load("wang-pilanci-f1")).certificate.save(path)
-    return path
+def files(tmp_path):
+    return saved(tmp_path, F1.X, F1.y, cr.solve_max_margin(*F1).certificate)
 
 
-def test_holds(certificate, capsys):
-    assert main([str(certificate), "wang-pilanci-f1"]) == 0
-    assert capsys.readouterr().out.startswith("holds: 1.28243")
+# What it says ----------------------------------------------------------------------------------------------
 
 
-def test_other_data(certificate, capsys):
-    assert main([str(certificate), "wang-pilanci-f2"]) == 1
+@pytest.mark.parametrize("options", [[], ["--exact"]])
+def test_holds(files, options, capsys):
+    assert main([*files, *options]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith("holds: 1.28243")
+    assert "C = inf" in line
+    assert ("rational" in line) == bool(options)
+    lower, _, _, _, upper = line.split()[1:6]
+    claimed = json.loads(Path(files[0]).read_text())
+    assert (float(lower), float(upper)) == (claimed["lower_bound"], claimed["objective"])
+
+
+def test_other_data(files, tmp_path, capsys):
+    np.savez(tmp_path / "other.npz", X=np.nextafter(F1.X, 9), y=F1.y)
+    assert main([files[0], str(tmp_path / "other.npz")]) == 1
     assert "other data" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("field", ["lower_bound", "objective", "gap", "dual_feasibility"])
-def test_altered_numbers(certificate, field):
-    document = json.loads(certificate.read_text())
-    document[field] = document[field] * 1.001 + 1e-6
-    certificate.write_text(json.dumps(document))
-    result = check_certificate(certificate, "wang-pilanci-f1")
-    assert not result.holds
-    assert field in result.reason
+def test_csv_with_names_for_labels(tmp_path):
+    (tmp_path / "d.csv").write_text('# a,kind,b\n1.65,"yes",-0.47\n\n-0.47,no,1.35\n')
+    cr.solve_max_margin(*F1).certificate.save(tmp_path / "c.json")
+    assert main([str(tmp_path / "c.json"), str(tmp_path / "d.csv"), "--label", "kind"]) == 0
+    assert main([str(tmp_path / "c.json"), str(tmp_path / "d.csv"), "--label", "none"]) == 2
 
 
-def test_lam_of_the_wrong_sign_does_not_hold(certificate):
-    document = json.loads(certificate.read_text())
-    document["lam"] = [-v for v in document["lam"]]
-    certificate.write_text(json.dumps(document))
-    assert main([str(certificate), "wang-pilanci-f1"]) == 1
+def test_several_classes(tmp_path, capsys):
+    X, y = np.eye(3), np.array([0, 1, 2])
+    files = saved(tmp_path, X, y, cr.solve_max_margin(X, y, C=10.0).certificate)
+    assert main([*files]) == 0
+    assert "C = 10.0" in capsys.readouterr().out
+    document = json.loads(Path(files[0]).read_text())
+    for field, factor in (("lower_bound", 1 + 1e-9), ("objective", 1 - 1e-9)):
+        for place in (document, document["certificates"][1]):
+            kept, place[field] = place[field], factor * place[field]
+            with pytest.raises(RefusedError, match="proves only") as caught:
+                check_document(document, X, y)
+            assert caught.value.code == 1  # an altered sum is a false claim, not an unreadable file
+            place[field] = kept
+    check_document(document, X, y)
+    with pytest.raises(RefusedError, match="number of classes"):
+        check_document(document, X, np.array([0, 1, 1]))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "something else"}'])
-def test_unreadable_certificate(tmp_path, content, capsys):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        "null",
+        '{"format": "something else"}',
+        '{"format": "convexrelu certificate", "version": 1}',
+        '{"format": "convexrelu certificate", "version": 3}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"format": "convexrelu certificate", "version": 2, "x": NaN}',
+        '{"format": "convexrelu certificate", "format": "convexrelu certificate", "version": 2}',
+        "\ud800",
+    ],
+)
+def test_unreadable_certificates(tmp_path, files, content, capsys):
     path = tmp_path / "bad.json"
-    path.write_text(content)
-    assert main([str(path), "wang-pilanci-f1"]) == 2
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert main([str(path), files[1]]) == 2
     streams = capsys.readouterr()
     assert streams.out == ""
     assert "bad.json" in streams.err
     assert streams.err.count("\n") == 1
 
 
-def test_missing_data(certificate, capsys):
-    assert main([str(certificate), "missing.csv"]) == 2
-    assert "missing.csv" in capsys.readouterr().err
+def test_repeated_keys_take_linear_time(tmp_path, files):
+    path = tmp_path / "bad.json"
+    path.write_text("{" + ",".join(f'"k{i}": 0' for i in range(200_000)) + ', "k7": 1}')
+    assert main([str(path), files[1]]) == 2
 
 
-def test_several_classes(tmp_path):
-    X, y = np.eye(3), np.array([0, 1, 2])
-    np.savez(tmp_path / "data.npz", X=X, y=y)
-    cr.solve_max_margin(X, y.astype(float)).certificate.save(tmp_path / "c.json")
-    assert check_certificate(tmp_path / "c.json", tmp_path / "data.npz").holds
-    assert main([str(tmp_path / "c.json"), "wang-pilanci-f1"]) == 1
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"a,b,label\n",
+        b"a,b,label\n1,2\n",
+        b"a,a,label\n1,2,1\n",
+        b"a,b,label\n1,x,1\n",
+        b"a,b,label\n1,nan,1\n",
+        b"\xff",
+    ],
+)
+def test_unreadable_data(tmp_path, files, content, capsys):
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    assert main([files[0], str(path)]) == 2
+    assert main([files[0], str(tmp_path / "missing.csv")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
 
 
-def python(*arguments):
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
+def test_damaged_archives(tmp_path, files):
+    whole = Path(files[1]).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        raw = bytearray(whole)
+        for place in rng.integers(len(raw), size=3):
+            raw[place] ^= int(rng.integers(1, 256))
+        (tmp_path / "bad.npz").write_bytes(bytes(raw[: rng.integers(1, len(raw) + 1)]))
+        assert main([files[0], str(tmp_path / "bad.npz")]) in (0, 1, 2)
 
 
-def test_no_solver_is_loaded(certificate):
-    """A certificate is checked by its own means: no convex solver, not even the package's."""
+def test_interrupted(files, monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convexrelu.check.check_document", interrupt)
+    assert main([*files]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_it_stands_alone(files):
+    """NumPy, the standard library, and nothing else of the package."""
     program = (
         "import sys; from convexrelu.check import main; code = main(sys.argv[1:]); "
-        "bad = {'cvxpy', 'clarabel', 'highspy', 'scs', 'convexrelu.solvers', 'convexrelu.programs'}; "
-        "print(sorted(bad & set(sys.modules))); sys.exit(code)"
+        "top = {name.split('.')[0] for name in sys.modules} - set(sys.stdlib_module_names); "
+        "print(sorted(top), sorted(n for n in sys.modules if n.startswith('convexrelu'))); sys.exit(code)"
     )
-    done = python("-c", program, str(certificate), "wang-pilanci-f1")
+    done = python("-c", program, *files)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
+    top, inside = done.stdout.splitlines()[-1].split("] [")
+    assert inside == "'convexrelu', 'convexrelu.check']"
+    allowed = {"__main__", "convexrelu", "numpy"}
+    others = set(top.strip("[").replace("'", "").split(", ")) - allowed
+    assert not {name for name in others if not name.startswith(("_", "sitecustomize"))}
 
 
-def test_python_dash_m(certificate):
-    done = python("-m", "convexrelu.check", str(certificate), "wang-pilanci-f2")
-    assert done.returncode == 1, done.stderr
-    assert "does not hold" in done.stdout
+def test_python_dash_m(files):
+    done = python("-m", "convexrelu.check", *files)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# What proofs prove -----------------------------------------------------------------------------------------
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["generic", "duplicates", "antiparallel", "flat", "integers", "zero rows", "one class"]),
+    st.integers(-400, 400),
+)
+@settings(max_examples=40)
+def test_proofs_bound_the_largest_correlation(seed, kind, power):
+    """In both arithmetics no bound is below brute force, and a proof reaches the level it was made for."""
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(1, 9)), int(rng.integers(1, 5))
+    X, lam = rng.normal(size=(n, d)), rng.normal(size=n)
+    if kind == "duplicates":
+        X[n // 2 :] = X[: n - n // 2]
+    elif kind == "antiparallel":
+        X[n // 2 :] = -2 * X[: n - n // 2]
+    elif kind == "flat":
+        X[:, -1] = X[:, 0]
+    elif kind == "integers":
+        X, lam = rng.integers(-2, 3, size=(n, d)).astype(float), rng.integers(-2, 3, size=n).astype(float)
+    elif kind == "zero rows":
+        X[0] = 0.0
+    elif kind == "one class":
+        lam = np.abs(lam)
+    truth = max(largest(X, lam), largest(X, -lam))
+    scale = 2.0**power
+    proof = proof_of(X * scale, lam, truth * scale)
+    size = float(np.linalg.norm(X * lam[:, None], axis=1).sum())
+    for exact in (False, True):
+        sides = [correlation_bound(X * scale, lam, name, proof[name], exact=exact) for name in SIGNS]
+        bound = max(sides) / Fraction(scale)
+        assert bound >= truth * (1 - 1e-13) - 1e-14 * size
+        assert bound <= truth * (1 + 1e-10) + 1e-12 * size
+        for side, part in zip(sides, (largest(X, lam), largest(X, -lam)), strict=True):
+            assert side / Fraction(scale) >= part * (1 - 1e-13) - 1e-14 * size
+
+
+def packed(values, width):
+    planes = (np.asarray(values, dtype=np.int64)[None, :] >> (8 * np.arange(width)[:, None])) & 255
+    return base64.b64encode(zlib.compress(planes.astype(np.uint8).tobytes())).decode()
+
+
+def any_tree(rng, k, r, positive):
+    """A tree of cones of the right form with arbitrary numbers: nothing about it is good."""
+    split, n_inner, nodes = [], 0, 2**r
+    while len(split) < nodes:
+        inner = r > 1 and rng.random() < 0.35 and nodes < 200
+        split.append(int(rng.integers(1, r * (r - 1) // 2 + 1)) if inner else 0)
+        n_inner, nodes = n_inner + inner, nodes + 2 * inner
+    n_leaves = nodes - n_inner
+    count = rng.integers(0, 3, size=n_leaves)
+    return {
+        "kind": "cones",
+        "frame": None,
+        "split": packed(split, 1),
+        "cut": packed(rng.integers(0, k, size=n_inner), 4),
+        "met": packed(rng.integers(0, 2**r, size=n_leaves), 2),
+        "count": packed(count, 4),
+        "which": packed(rng.integers(0, k, size=count.sum()), 4),
+        "t": packed(rng.integers(0, UNIT + 1, size=count.sum()), 4),
+    }
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_whatever_a_trees_numbers_are_its_bound_holds(seed):
+    rng = np.random.default_rng(seed)
+    k, r = int(rng.integers(1, 8)), int(rng.integers(1, 5))
+    X, lam = rng.normal(size=(k, r)), rng.normal(size=k)
+    if rng.random() < 0.3:  # kinks on the coordinate planes
+        X = np.rint(X)
+    lam[~X.any(axis=1)] = 0.0
+    k = int((lam != 0).sum())
+    if not k:
+        return
+    for name, sign in SIGNS.items():
+        tree = any_tree(rng, k, r, sign * lam > 0)
+        truth = largest(X, sign * lam)
+        bounds = [float(correlation_bound(X, lam, name, tree, exact=exact)) for exact in (False, True)]
+        assert min(bounds) >= truth * (1 - 1e-12)
+        if bounds[1] < 1e6:  # else a degenerate cone, whose rho is rounding
+            assert bounds[0] >= bounds[1] * (1 - 1e-6)
+
+
+def test_nodes_that_no_orthant_contains_are_refused():
+    X, lam = np.array([[1.0], [2.0]]), np.array([1.0, -1.0])
+    parts = {name: packed([], 4) for name in ("which", "t")}
+    tree = {
+        "kind": "cones",
+        "frame": None,
+        "met": packed([1, 1, 1], 2),
+        "count": packed([0, 0, 0], 4),
+        **parts,
+    }
+    for split in ([0, 0, 1, 0], [0, 0, 1], [0, 0, 0], [0]):
+        with pytest.raises(RefusedError, match="a tree of cones is malformed"):
+            correlation_bound(X, lam, "plus", {**tree, "split": packed(split, 1), "cut": packed([0], 4)})
+
+
+def branch(X, lam, rows, sides, seed=0):
+    """A semidefinite leaf for +lam that fixes these rows, with answers in the middle of their boxes."""
+    fixed = np.isin(np.arange(len(lam)), rows)
+    n_answers, p = int((~fixed & (lam < 0)).sum()) + len(rows), int((~fixed & (lam > 0)).sum())
+    values = {
+        "T": np.zeros(n_answers * p, int),
+        "t0": np.full(n_answers, UNIT // 2),
+        "z": np.full(p + 1, 2**20),
+    }
+    return {"rows": rows, "sides": sides, **{key: packed(OFFSET + v, 5) for key, v in values.items()}}
+
+
+def test_branches_bound_the_largest_correlation():
+    X, y = problem(6, 3, seed=4)
+    lam = y * np.linspace(1, 2, 6)
+    tree = [branch(X, lam, [0, 1], [1, 1]), branch(X, lam, [0, 1], [1, -1]), branch(X, lam, [0], [-1])]
+    root = [branch(X, lam, [], [])]
+    for leaves in (tree, root):
+        bound = correlation_bound(X, lam, "plus", {"kind": "semidefinite", "leaves": leaves})
+        assert bound >= Fraction(largest(X, lam)) * (1 - Fraction(1, 10**12))
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [],
+        [([0], [1])],
+        [([0, 0], [1, 1]), ([0, 0], [1, -1]), ([0], [-1])],  # a row twice: its generator would count twice
+        [([0, 1, 0], [1, 1, 1]), ([0, 1, 0], [1, 1, -1]), ([0, 1], [1, -1]), ([0], [-1])],
+        [([0, 0], [1, 1]), ([0, 0], [-1, -1])],
+        [([0], [1]), ([1], [-1])],
+        [([0], [1]), ([0], [1])],
+        [([0], [1]), ([0, 1], [-1, 1])],
+        [([0], [1]), ([0], [0.5])],
+        [([0, 1], [1, 1]), ([0, 1], [1, -1]), ([0], [-1]), ([], [])],
+        [([7], [1]), ([7], [-1])],
+    ],
+)
+def test_branches_that_are_no_tree_are_refused(paths):
+    """162 leaves that fix one row more than once once "proved" a bound below the truth."""
+    X, y = problem(6, 3, seed=4)
+    leaves = [branch(X, y, rows, sides) for rows, sides in paths]
+    document = json.loads(open_certificate(X, y))
+    document["proof"] = {name: {"kind": "semidefinite", "leaves": leaves} for name in SIGNS}
+    with pytest.raises(RefusedError):
+        check_document(document, X, y)
+
+
+def test_a_deep_tree_of_branches_is_no_recursion():
+    n = 1200
+    X, lam = np.ones((n, 1)), np.ones(n)
+    paths = [(list(range(k + 1)), [1] * k + [-1]) for k in range(n - 1)] + [
+        (list(range(n - 1)), [1] * (n - 1))
+    ]
+    leaf = branch(X[:1], lam[:1], [], [])
+    leaves = [{**leaf, "rows": rows, "sides": sides} for rows, sides in paths[::-1]]
+    with pytest.raises((RefusedError, ValueError)):  # arrays of another size, found after the tree was walked
+        correlation_bound(X, lam, "plus", {"kind": "semidefinite", "leaves": leaves})
+
+
+def test_lines_prove_exactly():
+    """One ray with both labels, opposite pairs that cancel, and near-parallel rows within what they are."""
+    X, lam = np.array([[1.0, 2.0], [3.0, 6.0], [0.0, 1.0]]), np.array([3.0, -1.0, 0.0])
+    lines = {"kind": "lines", "groups": [[0, 1]]}
+    for name in SIGNS:
+        assert correlation_bound(X, lam, name, lines) == 0
+    X = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1.0]])
+    lam = np.array([1, -1, 1, -1, -1, 1.0])
+    lines = {"kind": "lines", "groups": [[0, 1], [2, 3], [4, 5]]}
+    assert correlation_bound(X, lam, "plus", lines) == 0
+    X, lam = np.array([[1.0, 1e-12], [1.0, -1e-12]]), np.array([1.0, -1.0])
+    near = correlation_bound(X, lam, "plus", {"kind": "lines", "groups": [[0, 1]]})
+    assert 1e-12 <= near <= 3e-12  # the first axis has none, the second 1e-12: what they differ by counts
+    for groups in ([[0, 1], [1]], [[0, 0]], [[0, 5]], [[2]]):
+        with pytest.raises(RefusedError):
+            correlation_bound(X, lam, "plus", {"kind": "lines", "groups": groups})
+
+
+# Forgeries -------------------------------------------------------------------------------------------------
+
+
+def open_certificate(X, y, **options):
+    certificate = cr.solve_max_margin(X, y, **options).certificate.proven()
+    return json.dumps({"format": "convexrelu certificate", "version": 2, **encode(certificate.to_document())})
+
+
+def numbers(node, path=()):
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield (*path, key)
+        else:
+            yield from numbers(value, (*path, key))
+
+
+def packed_arrays(node, path=()):
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        if key in ("split", "cut", "met", "count", "which", "t", "T", "t0", "z"):
+            yield (*path, key)
+        else:
+            yield from packed_arrays(value, (*path, key))
+
+
+def at(document, path):
+    for key in path[:-1]:
+        document = document[key]
+    return document
+
+
+@pytest.mark.parametrize(("n", "d", "C"), [(12, 2, np.inf), (14, 3, np.inf), (12, 3, 1.0), (9, 4, 0.3)])
+def test_no_altered_number_makes_a_false_claim_pass(n, d, C):
+    """Whatever is altered and sealed anew: what then passes is true, by the exact bounds of the original."""
+    X, y = problem(n, d, seed=5)
+    document = json.loads(open_certificate(X, y, C=C))
+    lower, upper = check_document(document, X, y, exact=True)
+    rng = np.random.default_rng(0)
+    plain, arrays = list(numbers(document)), list(packed_arrays(document))
+    refused = 0
+    for i in range(150):
+        changed = copy.deepcopy(document)
+        if i % 3 < 2:
+            path = plain[rng.integers(len(plain))]
+            node = at(changed, path)
+            factor = 1 + rng.choice([-1, 1]) * 10.0 ** rng.uniform(-6, 0.3)
+            node[path[-1]] = node[path[-1]] * factor if node[path[-1]] else factor - 1
+        else:
+            path = arrays[rng.integers(len(arrays))]
+            node = at(changed, path)
+            raw = bytearray(zlib.decompress(base64.b64decode(node[path[-1]])))
+            if not raw:
+                continue
+            raw[rng.integers(len(raw))] ^= int(rng.integers(1, 256))
+            node[path[-1]] = base64.b64encode(zlib.compress(bytes(raw))).decode()
+        try:
+            check_document(changed, X, y)
+        except RefusedError:
+            refused += 1
+            continue
+        assert changed["lower_bound"] <= upper
+        assert lower <= changed["objective"]
+    assert refused > 30
+
+
+def test_claims_are_one_sided_and_strict():
+    X, y = problem(12, 3, seed=1)
+    document = json.loads(open_certificate(X, y))
+    for field, direction in (("lower_bound", 1), ("objective", -1)):
+        claim = document[field]
+        # what a file claims is weaker by some 1e-12 than what it proves: a claim beyond that is refused
+        for step in (1e-11, 1e-9, 1e-6, 1.0):
+            with pytest.raises(RefusedError, match="proves only"):
+                check_document({**document, field: claim * (1 + direction * step)}, X, y)
+        check_document({**document, field: claim * (1 - direction * 1e-3)}, X, y)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"C": 1.0},
+        {"C": 0.0},
+        {"C": -1.0},
+        {"C": "nan"},
+        {"lam": [1.0]},
+        {"lam": "x"},
+        {"lam": [[1.0, 2.0], [3.0]]},
+        {"proof": None},
+        {"proof": {}},
+        {"proof": {"plus": None, "minus": None}},
+        {"proof": {"plus": {"kind": "cones"}, "minus": {"kind": "cones"}}},
+        {"proof": {"plus": {"kind": "magic"}, "minus": {"kind": "magic"}}},
+        {"proof": []},
+        {"network": {"W1": [[1.0], [2.0, 3.0]], "w2": [1.0, 1.0]}},
+        {"network": {"W1": [[1e200, 1e200, 1e200]], "w2": [1e200]}},
+        {"network": {"W1": [[1e-200, 0.0, 0.0]], "w2": [1e-200]}},
+        {"network": None},
+        {"lower_bound": "inf"},
+        {"objective": "-inf"},
+        {"objective": None},
+        {"data": "12x3 sha256:00"},
+        {"certificates": []},
+        {"certificates": [1]},
+        {"certificates": 5},
+    ],
+)
+def test_broken_fields_are_refused(lie):
+    X, y = problem(12, 3, seed=1)
+    document = json.loads(open_certificate(X, y))
+    for exact in (False, True):
+        with pytest.raises(RefusedError):
+            check_document({**document, **lie}, X, y, exact=exact)
+
+
+def test_a_zip_bomb_is_refused():
+    bomb = base64.b64encode(zlib.compress(bytes(10**8))).decode()
+    X, y = problem(12, 3, seed=1)
+    document = json.loads(open_certificate(X, y))
+    document["proof"]["plus"] = {**document["proof"]["minus"], "kind": "cones", "frame": None, "split": bomb}
+    with pytest.raises(RefusedError, match="too large"):
+        check_document(document, X, y)
+
+
+# Both arithmetics ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("C", [np.inf, 0.5])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (5, 1), (20, 2), (40, 3), (25, 4), (15, 5)])
+def test_the_exact_enclosure_is_inside_the_rounded_one(n, d, C):
+    X, y = problem(n, d, seed=n)
+    try:
+        document = json.loads(open_certificate(X, y, C=C))
+    except cr.InfeasibleError:
+        return
+    rounded, exact = (check_document(document, X, y, exact=how) for how in (False, True))
+    assert rounded[0] <= exact[0] <= exact[1] <= rounded[1]
+    assert exact[0] / rounded[0] - 1 <= 1e-9
+    assert rounded[1] / exact[1] - 1 <= 1e-9
+
+
+def test_margins_of_all_scales():
+    """Rows and weights of many decades: the objective is rational, and nothing over- or underflows."""
+    X = np.array([[1e-150, 0.0], [0.0, 1e150], [1e100, 1e-100]])
+    y = np.array([1.0, -1.0, 1.0])
+    network = cr.TwoLayerReLU([[2e80, 0.0], [0.0, 1e-70]], [1e70, -1e-80])
+    half = (Fraction(2e80) ** 2 + Fraction(1e-70) ** 2 + Fraction(1e70) ** 2 + Fraction(1e-80) ** 2) / 2
+    q = min(
+        Fraction(1e-150) * Fraction(2e80) * Fraction(1e70),
+        Fraction(1e150) * Fraction(1e-70) * Fraction(1e-80),
+    )
+    assert _upper_bound(X, y, network.W1, network.w2, np.inf, True) == half / q
+    assert _upper_bound(X, y, network.W1, network.w2, np.inf, False) >= half / q
+    tiny = cr.TwoLayerReLU([[1e-200, 0.0]], [1e-200])  # its margin underflows, and so proves nothing
+    assert (
+        _upper_bound(X[:1], y[:1], tiny.W1, tiny.w2, np.inf, True)
+        == Fraction(1) / (Fraction(1e-150)) * ((Fraction(1e-200) ** 2 * 2) / 2) / Fraction(1e-200) ** 2
+    )
+
+
+@pytest.mark.parametrize("kind", ["ray", "zero row", "antipodes", "classes"])
+def test_infeasible_data_is_proven_so(tmp_path, kind):
+    data = {
+        "ray": ([[1.0, 2.0], [3.0, 6.0], [0.0, 1.0]], [1, -1, 1]),
+        "zero row": ([[0.0, 0.0], [1.0, 0.0]], [1, -1]),
+        "antipodes": ([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1.0]], [1, -1, 1, -1, -1, 1]),
+        "classes": ([[1.0, 2.0], [2.0, 4.0], [0.0, 1.0], [1.0, 0.0]], [0, 1, 2, 2]),
+    }
+    X, y = (np.array(part, dtype=float) for part in data[kind])
+    with pytest.raises(cr.InfeasibleError) as caught:
+        cr.solve_max_margin(X, y)
+    certificate = certify_infeasible(X, y, caught.value.farkas)
+    files = saved(tmp_path, X, y, certificate)
+    assert main([*files]) == 0
+    assert main([*files, "--exact"]) == 0
+    loaded = load_certificate(files[0])
+    assert loaded.lower_bound >= 1e12
+    if kind in ("ray", "zero row", "classes"):
+        assert loaded.lower_bound == np.inf
+        assert loaded.check(X, y, arithmetic="exact").lower == np.inf
+    else:
+        assert loaded.enclosure(X, y).lower >= loaded.lower_bound
+    with pytest.raises(cr.InvalidInputError):
+        certify_infeasible(X, y, -y if kind != "classes" else np.zeros(4))
+
+
+def test_a_relaxation_is_written_down(tmp_path):
+    """In 12 dimensions no cones are listed: the branches of the semidefinite program are the proof."""
+    X, y = problem(30, 12, seed=2)
+    network = cr.solve_max_margin(X, y, time_limit=2.0).network
+    reduced = prepare(X, y, np.inf)
+    found = semidefinite_bound(
+        reduced,
+        np.ones(len(y)),
+        reduced.neurons(network),
+        clock=SolverClock(limit=np.inf),
+        target=0.9 * network.objective() / reduced.scale,
+    )
+    lam = reduced.dual(found.mu)
+    norm = relaxed_norm(X, lam, found.relaxation)
+    nobody = cr.TwoLayerReLU(np.zeros((0, 12)), [])
+    certificate = assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=found.relaxation)
+    files = saved(tmp_path, X, y, certificate)
+    assert main([*files]) == 0
+    assert main([*files, "--exact"]) == 0
+    loaded = cr.Certificate.load(files[0])
+    assert "semidefinite" in {loaded.proof[name]["kind"] for name in SIGNS}
+    assert loaded.lower_bound == pytest.approx(certificate.lower_bound, rel=1e-6)
+
+
+def test_any_leaf_written_down_bounds_as_before():
+    """A relaxation of arbitrary numbers: moved into the box and rounded, its bound keeps six digits."""
+    rng = np.random.default_rng(3)
+    X, y = problem(7, 3, seed=3)
+    lam = y * rng.uniform(0.5, 2, size=7)
+    leaves = []
+    for sign in (1.0, -1.0):
+        for side in (1.0, -1.0):
+            w = sign * lam
+            p, k = int((np.delete(w, 2) > 0).sum()), int((np.delete(w, 2) < 0).sum()) + 1
+            leaves.append(
+                Leaf(
+                    sign=sign, rows=np.array([2]), sides=np.array([side]), T=0.1 * rng.normal(size=(k, p)),
+                    t0=rng.uniform(0.3, 0.6, size=k), mu=10 ** rng.uniform(-2, 2, size=p + 1),
+                )
+            )  # fmt: skip
+    relaxation = Relaxation(leaves=tuple(leaves))
+    found = []
+    for name, sign in SIGNS.items():
+        proof = _branches(lam, np.arange(7), sign, relaxation)
+        found.append(float(correlation_bound(X, lam, name, proof)))
+    assert max(found) == pytest.approx(relaxed_bound(X, lam, relaxation), rel=1e-6)

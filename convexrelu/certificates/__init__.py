@@ -1,8 +1,9 @@
 """Certificates: how good a network is, and how good any network can be, recomputed from the data alone."""
 
 from convexrelu.certificates.bounds import Bounds, bound
-from convexrelu.certificates.certificate import Certificate
+from convexrelu.certificates.certificate import Certificate, Enclosure
 from convexrelu.certificates.certify import certify
+from convexrelu.certificates.infeasible import certify_infeasible
 from convexrelu.certificates.kkt import KKTReport, check_kkt
 from convexrelu.certificates.multiclass import MultiClassCertificate, load_certificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
@@ -10,10 +11,12 @@ from convexrelu.certificates.multipliers import least_squares_multipliers, loss_
 __all__ = [
     "Bounds",
     "Certificate",
+    "Enclosure",
     "KKTReport",
     "MultiClassCertificate",
     "bound",
     "certify",
+    "certify_infeasible",
     "check_kkt",
     "least_squares_multipliers",
     "load_certificate",

@@ -1,18 +1,20 @@
 """What was claimed, and everything needed to claim it again from the data: no solver, no trust.
 
-A certificate holds the network, the dual variable and the numbers they prove. :meth:`Certificate.check`
-recomputes every number from X, y, the weights and lam with NumPy and the package's oracle, and refuses other
-data or altered numbers. Where the oracle's search went to a tolerance or was cut off, the certificate says
-how far it went, and it is repeated that far; where it is out of reach, the certificate holds what bounds
-h(lam) without one, which is evaluated and not believed.
+A certificate holds the network, the dual variable and the numbers they prove. Saved, it also holds what
+proves its bounds without a search, and claims no more than that: :mod:`convexrelu.check` verifies it alone.
+:meth:`Certificate.check` recomputes every number from X, y, the weights and lam, and refuses other data or
+altered numbers. It verifies the proof if there is one; else it repeats the oracle's search, as far as the
+certificate says that it went, or evaluates the relaxation that stands for it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -20,19 +22,53 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data
 from convexrelu.certificates import document
-from convexrelu.certificates.bounds import bound, feasible_signs, scale_exponent, scaled_by, upper_bound
+from convexrelu.certificates.bounds import (
+    bound,
+    feasible_signs,
+    relative_gap,
+    scale_exponent,
+    scaled_by,
+    upper_bound,
+)
 from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
+from convexrelu.check import RefusedError, check_document
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.networks.neurons import row_norms
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
+from convexrelu.oracle.witness import proof_of, proven_norm
 
-__all__ = ["RECHECK_TOL", "Certificate", "assess"]
+__all__ = ["RECHECK_TOL", "Certificate", "Enclosure", "assess", "check_arithmetic", "verified"]
 
 # Recomputing on another machine changes sums in their last digits; bounds that are rounded outwards move by
 # as much.
 RECHECK_TOL = 1e-9
+
+# What is claimed in a file is weaker than what its proof proves by so much, relative: more than the order in
+# which another machine adds up.
+_CLAIMED = Fraction(1, 2**40)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Enclosure:
+    """What a certificate proves: ``lower <= P* <= upper``.
+
+    Attributes
+    ----------
+    lower, upper : Fraction or float
+        Bounds on P*: rational numbers, or floats where infinite or where nothing but a search was repeated.
+    exact : bool
+        Whether they were worked out in rational arithmetic: then they are a theorem about the given floats.
+    """
+
+    lower: Fraction | float
+    upper: Fraction | float
+    exact: bool
+
+    def __str__(self) -> str:
+        how = "rational arithmetic" if self.exact else "floating-point arithmetic"
+        return f"{float(self.lower):.12g} <= P* <= {float(self.upper):.12g} in {how}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +111,8 @@ class Certificate:
         What bounds h(lam) without a search; None if the oracle's search does.
     cover : Cover or None
         How far the oracle's search went; None if as far as it goes by default, or if there was none.
+    proof : dict or None
+        What proves the bound on h(lam) without a search (docs/certificate.md), in certificates from a file.
     """
 
     network: TwoLayerReLU
@@ -95,6 +133,9 @@ class Certificate:
     better_objective: float
     relaxation: Relaxation | None = None
     cover: Cover | None = None
+    proof: dict[str, Any] | None = None
+    # the data, for whoever saves the certificate: a proof is made from it
+    _source: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @property
     def globally_optimal(self) -> bool:
@@ -109,6 +150,8 @@ class Certificate:
     @property
     def verdict(self) -> str:
         """What is proven, in one sentence."""
+        if np.isinf(self.lower_bound):
+            return "no network without biases fits the data: proven"
         if self.globally_optimal:
             return f"globally optimal, proven to a relative gap of {max(self.gap, 0.0):.1e}"
         if self.not_optimal:
@@ -139,9 +182,11 @@ class Certificate:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate as JSON (schema version 1).
+        """Write the certificate as JSON, format 2, with a proof that others can check (docs/certificate.md).
 
-        An existing file is replaced only once all is written.
+        The bounds in the file are those that its proof proves: those of the certificate but for rounding, or
+        weaker ones where a proof of these would be too large. An existing file is replaced only once all is
+        written.
 
         Parameters
         ----------
@@ -153,7 +198,26 @@ class Certificate:
         InvalidInputError
             If its folder does not exist, or the path is a folder.
         """
-        document.write(path, self.to_document())
+        document.write(path, self.proven().to_document())
+
+    def proven(self) -> Certificate:
+        """Return the certificate with a proof of its bounds, as it is saved.
+
+        Returns
+        -------
+        Certificate
+            This one if it has a proof, or if its data is not at hand (it came from a file without a proof).
+        """
+        if self.proof is not None or self._source is None:
+            return self
+        X, y = self._source
+        proof = proof_of(X, self.lam, self.dual_feasibility, self.relaxation)
+        norm = proven_norm(X, self.lam, proof)
+        again = assess(X, y, self.network, self.lam, norm=norm, C=self.C, better=self.better)
+        unclaimed = replace(again, lower_bound=0.0, objective=np.inf, proof=proof)
+        below, above = check_document(document.encode(unclaimed.to_document()), X, y)
+        lower, upper = _float(below * (1 - _CLAIMED)), _float(above * (1 + _CLAIMED))
+        return replace(unclaimed, lower_bound=lower, objective=upper, gap=relative_gap(upper, lower))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Certificate:
@@ -179,8 +243,14 @@ class Certificate:
             raise CertificateError(f"{path} holds a certificate of several classes: use load_certificate")
         return cls.from_document(values)
 
-    def check(self, X: ArrayLike, y: ArrayLike) -> bool:
-        """Recompute everything from the data; True, or CertificateError naming the first number that fails.
+    @overload
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["float"] = ...) -> Literal[True]: ...
+
+    @overload
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["exact"]) -> Enclosure: ...
+
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Literal[True] | Enclosure:
+        """Verify the bounds and recompute every other number from the data; see :meth:`enclosure`.
 
         Parameters
         ----------
@@ -188,17 +258,45 @@ class Certificate:
             The data the certificate is about.
         y : (n,) array_like
             Its two labels.
+        arithmetic : "float" or "exact", default "float"
+            Floating point, rounded outwards, or rational numbers.
 
         Returns
         -------
-        bool
-            True.
+        True, or Enclosure
+            In exact arithmetic the enclosure of P*, which is then a theorem about the data. Anything that
+            does not hold raises CertificateError.
+        """
+        found = self.enclosure(X, y, arithmetic=arithmetic)
+        return found if arithmetic == "exact" else True
+
+    def enclosure(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Enclosure:
+        """Return what the certificate proves of P*, once all of it is verified.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            The data the certificate is about.
+        y : (n,) array_like
+            Its two labels.
+        arithmetic : "float" or "exact", default "float"
+            Floating point, rounded outwards, or rational numbers: then the enclosure is a theorem about the
+            given floats. A certificate without a proof is given one for that.
+
+        Returns
+        -------
+        Enclosure
+            ``lower <= P* <= upper``, as proven.
 
         Raises
         ------
         CertificateError
-            If the data is another one, or a number is not what the data, the network and lam give.
+            If the data is another one, a number is not what the data, the network and lam give, or the
+            bounds are not proven (the message says what is).
+        InvalidInputError
+            If the arithmetic is none of these.
         """
+        check_arithmetic(arithmetic)
         matrix, labels = as_data(X, y)
         if document.fingerprint(matrix, labels) != self.data:
             raise CertificateError("the certificate is about other data: sizes or checksum of X and y differ")
@@ -207,6 +305,11 @@ class Certificate:
             lam = feasible_signs(labels, self.lam)
         except InvalidInputError as error:
             raise CertificateError(str(error)) from error
+        found = Enclosure(lower=self.lower_bound, upper=self.objective, exact=False)
+        if self.proof is not None:
+            found = verified(self.to_document(), matrix, labels, arithmetic)
+        elif arithmetic == "exact":
+            found = self._found_exactly(matrix, labels)
         with np.errstate(
             over="ignore", invalid="ignore"
         ):  # absurd weights: infinity is then not what is claimed
@@ -221,27 +324,50 @@ class Certificate:
                 better=self.better,
                 relaxation=self.relaxation,
             )
+            self._compare(again, matrix, labels)
+        return found
+
+    def _found_exactly(self, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Enclosure:
+        """Return the enclosure of a proof that is made for it; it must agree with the bounds found before."""
+        proven = replace(self, _source=(X, y)).proven()
+        found = verified(proven.to_document(), X, y, "exact")
+        lower, upper = self.lower_bound * (1 - RECHECK_TOL), self.objective * (1 + RECHECK_TOL)
+        if not (found.lower >= lower and found.upper <= upper):
+            raise CertificateError(
+                f"exact arithmetic proves {float(found.lower)!r} <= P* <= {float(found.upper)!r}, and not "
+                f"{self.lower_bound!r} <= P* <= {self.objective!r}: a proof of this would be too large"
+            )
+        return found
+
+    def _compare(self, again: Certificate, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> None:
+        """Raise CertificateError where a number is not the recomputed one; proven bounds are not compared."""
+        if self.proof is not None:
+            gap = relative_gap(self.objective, self.lower_bound)
+            again = replace(again, objective=self.objective, lower_bound=self.lower_bound, gap=gap)
         claims = self.to_document()
-        # residuals are relative already, and a margin is a difference of outputs
+        # residuals are relative already
         scales = dict.fromkeys(("gap", "stationarity", "complementarity"), 1.0)
-        scales["margin"] = self.network.group_norm() * float(row_norms(matrix).max())
-        if not np.isfinite(scales["margin"]):
-            scales["margin"] = 0.0
+        margins = y * self.network(X)
+        rounding = RECHECK_TOL * self.network.group_norm() * row_norms(X)
+        rounding[~np.isfinite(rounding)] = 0.0
+        lowest, highest = float((margins - rounding).min()), float((margins + rounding).min())
         for name, value in again.to_document().items():
-            claimed = claims[name]
-            if not document.agrees(claimed, value, RECHECK_TOL, scale=scales.get(name, 0.0)):
+            if name == "proof" or (name == "margin" and lowest <= self.margin <= highest):
+                continue
+            if not document.agrees(claims[name], value, RECHECK_TOL, scale=scales.get(name, 0.0)):
                 raise CertificateError(
-                    f"{name} is {claimed!r} in the certificate, but the data gives {value!r}"
+                    f"{name} is {claims[name]!r} in the certificate, but the data gives {value!r}"
                 )
-        return True
 
     def _norm(self, X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> DualNorm:
         """The dual norm, by the same search or by one evaluation of the relaxation."""
         try:
+            if self.proof is not None:
+                return proven_norm(X, lam, self.proof)
             if self.relaxation is not None:
                 return relaxed_norm(X, lam, self.relaxation)
             return dual_norm(X, lam) if self.cover is None else covered_norm(X, lam, self.cover)
-        except InvalidInputError as error:
+        except (InvalidInputError, RefusedError) as error:
             raise CertificateError(str(error)) from error
 
     def _check_shapes(self, X: Float[np.ndarray, "n d"]) -> None:
@@ -281,6 +407,7 @@ class Certificate:
             "better": {"W1": self.better.W1.tolist(), "w2": self.better.w2.tolist()},
             "relaxation": document.encode_relaxation(self.relaxation),
             "cover": document.encode_cover(self.cover),
+            "proof": self.proof,
         }
 
     @classmethod
@@ -325,6 +452,7 @@ class Certificate:
             better=fields.network("better", d),
             relaxation=fields.relaxation("relaxation"),
             cover=fields.cover("cover"),
+            proof=fields.proof("proof"),
         )
 
 
@@ -368,6 +496,7 @@ def assess(
         better_objective=upper_bound(X, y, better, C) if better.n_neurons else float("inf"),
         relaxation=relaxation,
         cover=norm.cover,
+        _source=(X, y),
     )
 
 
@@ -378,6 +507,32 @@ def _feasible(lam: Float[np.ndarray, " n"], norm: DualNorm) -> tuple[Float[np.nd
         shrink = 1.0 / np.ldexp(norm.upper_bound, -exponent)
     feasible = replace(norm, value=norm.value / norm.upper_bound, upper_bound=1.0, cover=None)
     return shrink * scaled_by(lam, -exponent), feasible
+
+
+def check_arithmetic(arithmetic: object) -> None:
+    """Refuse what is none of the two arithmetics (InvalidInputError)."""
+    if arithmetic not in ("float", "exact"):
+        raise InvalidInputError(f'arithmetic must be "float" or "exact", got {arithmetic!r}')
+
+
+def verified(
+    values: dict[str, Any], X: Float[np.ndarray, "n d"], labels: np.ndarray, arithmetic: str
+) -> Enclosure:
+    """Return what the checker says that a document proves, or CertificateError."""
+    try:
+        exact = arithmetic == "exact"
+        lower, upper = check_document(document.encode(values), X, labels, exact=exact)
+        return Enclosure(lower=lower, upper=upper, exact=exact)
+    except (RefusedError, OverflowError) as error:
+        raise CertificateError(str(error)) from error
+
+
+def _float(x: Fraction | float) -> float:
+    """A float next to a rational number; infinity beyond the largest."""
+    try:
+        return float(x)
+    except OverflowError:
+        return math.inf
 
 
 def _no_kkt(C: float) -> str:

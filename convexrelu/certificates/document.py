@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._json_files import read_json, write_json
+from convexrelu.check import FORMAT, VERSION, fingerprint, seal
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.oracle import Cover
@@ -21,6 +21,7 @@ __all__ = [
     "Fields",
     "agrees",
     "columns",
+    "encode",
     "encode_cover",
     "encode_relaxation",
     "fingerprint",
@@ -28,21 +29,8 @@ __all__ = [
     "write",
 ]
 
-FORMAT = "convexrelu certificate"
-VERSION = 1
 _MOST_ROWS = 10**9  # as the fingerprint's form has it
 _MOST_NODES = 10**15  # exact as a float
-
-
-def fingerprint(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> str:
-    """Return sizes and SHA-256 of X and the +-1 labels, such as "2x2 sha256:...".
-
-    The sign of zero does not count.
-    """
-    digest = hashlib.sha256()
-    digest.update(np.ascontiguousarray(X + 0.0, dtype="<f8").tobytes())
-    digest.update(np.ascontiguousarray(y + 0.0, dtype="<f8").tobytes())
-    return f"{X.shape[0]}x{X.shape[1]} sha256:{digest.hexdigest()}"
 
 
 def columns(data: str) -> int:
@@ -54,16 +42,23 @@ def columns(data: str) -> int:
 
 
 def write(path: str | os.PathLike[str], values: dict[str, Any]) -> None:
-    """Write a document whole or not at all; infinity, which JSON lacks, becomes the string "inf"."""
-    write_json(path, {"format": FORMAT, "version": VERSION, **_encode(values)})
+    """Write a document, sealed, whole or not at all."""
+    whole = {"format": FORMAT, "version": VERSION, **encode(values)}
+    write_json(path, {**whole, "seal": seal(whole)})
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a document, or raise CertificateError saying what is wrong with the file."""
+    """Read a document, or raise CertificateError saying what is wrong with the file.
+
+    Documents of format 1 have neither a proof nor a seal.
+    """
     try:
-        return read_json(path, kind=FORMAT, version=VERSION)
-    except InvalidInputError as error:
+        values = read_json(path, kind=FORMAT, version=VERSION)
+        if values["version"] == VERSION and values.get("seal") != seal(values):
+            raise CertificateError(f"{path} was altered after it was written: its seal is broken")
+    except (InvalidInputError, ValueError, RecursionError) as error:
         raise CertificateError(str(error)) from error
+    return values
 
 
 def agrees(claimed: Any, value: Any, tol: float, *, scale: float = 0.0) -> bool:
@@ -100,11 +95,12 @@ def encode_cover(cover: Cover | None) -> dict[str, Any] | None:
     return None if cover is None else {"level": cover.level, "nodes": cover.nodes}
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
+    """Return what JSON can hold: infinity, which it lacks, as the string "inf"."""
     if isinstance(value, dict):
-        return {key: _encode(item) for key, item in value.items()}
+        return {key: encode(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     if isinstance(value, float) and math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return value
@@ -197,6 +193,13 @@ class Fields:
                 f"a cover needs a positive level and a number of cones, got {level!r} and {nodes!r}"
             )
         return Cover(level=level, nodes=int(nodes))
+
+    def proof(self, name: str) -> dict[str, Any] | None:
+        """An object, which the checker evaluates; None if null, or missing as in format 1."""
+        value = self._values.get(name)
+        if value is not None and not isinstance(value, dict):
+            raise CertificateError(f"{name} must be an object, got {type(value).__name__}")
+        return value
 
     def _leaf(self) -> Leaf:
         rows, mu, t0 = self.vector("rows"), self.vector("mu"), self.vector("t0")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.certificates.certificate import RECHECK_TOL, Certificate
+from convexrelu.certificates.certificate import RECHECK_TOL, Certificate, Enclosure, check_arithmetic
 from convexrelu.certificates.kkt import OPTIMALITY_TOL
 from convexrelu.errors import CertificateError
 
@@ -89,7 +89,17 @@ class MultiClassCertificate:
         InvalidInputError
             If its folder does not exist, or the path is a folder.
         """
-        document.write(path, self.to_document())
+        document.write(path, self.proven().to_document())
+
+    def proven(self) -> MultiClassCertificate:
+        """Return the certificate with a proof of each class's bounds (see :meth:`Certificate.proven`).
+
+        Returns
+        -------
+        MultiClassCertificate
+            As it is saved.
+        """
+        return replace(self, certificates=tuple(part.proven() for part in self.certificates))
 
     def to_document(self) -> dict[str, Any]:
         """Return the certificate as plain JSON values.
@@ -134,7 +144,13 @@ class MultiClassCertificate:
                 raise CertificateError(f"{name} is not the sum over the classes: {fields.number(name)!r}")
         return loaded
 
-    def check(self, X: ArrayLike, y: ArrayLike) -> bool:
+    @overload
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["float"] = ...) -> Literal[True]: ...
+
+    @overload
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["exact"]) -> Enclosure: ...
+
+    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Literal[True] | Enclosure:
         """Check every class against the rest (see :meth:`Certificate.check`).
 
         Parameters
@@ -143,12 +159,35 @@ class MultiClassCertificate:
             The data.
         y : (n,) array_like
             Labels of K classes.
+        arithmetic : "float" or "exact", default "float"
+            Floating point, rounded outwards, or rational numbers.
 
         Returns
         -------
-        bool
-            True; anything else raises CertificateError.
+        True, or Enclosure
+            In exact arithmetic the enclosure of P*. Anything that does not hold raises CertificateError.
         """
+        found = self.enclosure(X, y, arithmetic=arithmetic)
+        return found if arithmetic == "exact" else True
+
+    def enclosure(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Enclosure:
+        """Return what the certificates prove of P*, the sum over the classes, once all is verified.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            The data.
+        y : (n,) array_like
+            Labels of K classes.
+        arithmetic : "float" or "exact", default "float"
+            Floating point, rounded outwards, or rational numbers.
+
+        Returns
+        -------
+        Enclosure
+            Of the sum over the classes. Anything else raises CertificateError.
+        """
+        check_arithmetic(arithmetic)
         matrix = as_matrix(X)
         encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
         if list(map(str, encoded.classes.tolist())) != list(map(str, self.classes.tolist())):
@@ -156,8 +195,14 @@ class MultiClassCertificate:
                 f"the certificate is about classes {self.classes.tolist()}, "
                 f"y holds {np.unique(np.asarray(y)).tolist()}"
             )
-        return all(
-            part.check(matrix, labels) for part, labels in zip(self.certificates, encoded.Y, strict=True)
+        found = [
+            part.enclosure(matrix, labels, arithmetic=arithmetic)
+            for part, labels in zip(self.certificates, encoded.Y, strict=True)
+        ]
+        return Enclosure(
+            lower=sum(part.lower for part in found),
+            upper=sum(part.upper for part in found),
+            exact=all(part.exact for part in found),
         )
 
 

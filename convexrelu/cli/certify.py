@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
-from convexrelu.cli.output import FAILS, Data, Json, Label, check_command, emit_json, working
+from convexrelu.cli.output import (
+    FAILS,
+    Data,
+    Json,
+    Label,
+    check_command,
+    emit_json,
+    save_with_proof,
+    working,
+    write_infeasible,
+)
 
 __all__ = ["EXAMPLES", "certify"]
 
@@ -36,12 +47,15 @@ def certify(
     """Bound how far a network is from the global optimum, from its own weights.
 
     Exit code 0: certified globally optimal (relative gap at most 1e-6). 1: not; the gap bounds how far.
-    2: bad input.
+    2: bad input. Of data that no network fits, --out writes the proof of that (exit code 1).
     """
     from convexrelu._json_files import check_target
+    from convexrelu._validation import one_vs_rest
     from convexrelu.certificates import certify as certify_network
     from convexrelu.datasets import resolve
+    from convexrelu.errors import InfeasibleError
     from convexrelu.networks import TwoLayerReLU
+    from convexrelu.solvers.feasibility import check_feasible_classes
 
     if out is not None:
         check_target(out)
@@ -52,8 +66,14 @@ def certify(
             certificate = certify_network(dataset.X, dataset.y, loaded[0], C=C)
         else:
             certificate = certify_network(dataset.X, dataset.y, loaded, C=C)  # type: ignore[assignment]
+    if out is not None and np.isinf(certificate.objective) and np.isinf(C):
+        try:
+            check_feasible_classes(dataset.X, one_vs_rest(dataset.y))
+        except InfeasibleError as error:
+            write_infeasible(out, dataset, error, check_command(out, data, label))
+            raise typer.Exit(FAILS) from error
     if out is not None:
-        certificate.save(out)
+        save_with_proof(certificate, out)
     if json:
         emit_json(
             {

@@ -9,12 +9,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
-from convexrelu.errors import InvalidInputError
+from convexrelu.errors import InfeasibleError, InvalidInputError
+
+if TYPE_CHECKING:
+    from convexrelu.certificates import Certificate, MultiClassCertificate
+    from convexrelu.datasets.dataset import Dataset
 
 __all__ = [
     "BAD_INPUT",
@@ -27,12 +31,15 @@ __all__ = [
     "complain",
     "emit_json",
     "make_folder",
+    "save_with_proof",
     "strict",
     "wants_progress",
     "working",
+    "write_infeasible",
 ]
 
 FAILS, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_WEAKER = 1e-6  # relative: more than rounding
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Named data set, or CSV, NPZ or Parquet file.")]
 Label = Annotated[
@@ -91,6 +98,26 @@ def make_folder(path: Path) -> Path:
 def wants_progress() -> bool:
     """Whether a person watches the error stream, where progress is shown."""
     return sys.stderr.isatty()
+
+
+def save_with_proof(certificate: Certificate | MultiClassCertificate, path: Path) -> None:
+    """Write the certificate, and say so if its file can only prove a weaker bound."""
+    with working("writing the proof"):
+        proven = certificate.proven()
+        proven.save(path)
+    if proven.lower_bound < certificate.lower_bound * (1 - _WEAKER):
+        complain(
+            f"the file proves {proven.lower_bound:.9g} <= P* only: a proof of {certificate.lower_bound:.9g}, "
+            "which a search found, would be too large"
+        )
+
+
+def write_infeasible(path: Path, dataset: Dataset, error: InfeasibleError, command: str) -> None:
+    """Write the proof that no network fits, and say so on the error stream."""
+    from convexrelu.certificates import certify_infeasible
+
+    certify_infeasible(dataset.X, dataset.y, error.farkas).save(path)
+    complain(f"{error} The proof is written to {path}; check it with: {command}")
 
 
 @contextmanager

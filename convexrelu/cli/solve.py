@@ -16,7 +16,9 @@ from convexrelu.cli.output import (
     check_command,
     complain,
     emit_json,
+    save_with_proof,
     wants_progress,
+    write_infeasible,
 )
 
 if TYPE_CHECKING:
@@ -52,27 +54,35 @@ def solve(
 ) -> None:
     """Find the two-layer ReLU network of largest margin, with proven bounds.
 
-    Exit code 0: certified optimal. 1: stopped before, with the bounds that hold. 2: bad or infeasible data.
+    Exit code 0: certified optimal. 1: stopped before, with the bounds that hold; or infeasible data, with the
+    proof written. 2: bad data, or infeasible data without --out.
     """
     from convexrelu._json_files import check_target
     from convexrelu.datasets import resolve
+    from convexrelu.errors import InfeasibleError
     from convexrelu.solvers import solve_max_margin
 
     if out is not None:
         check_target(out)
     dataset = resolve(data, label=label)
-    solution = solve_max_margin(
-        dataset.X,
-        dataset.y,
-        C=C,
-        tol=tol,
-        method=method,
-        solver=solver,
-        time_limit=time_limit,
-        progress=wants_progress(),
-    )
+    try:
+        solution = solve_max_margin(
+            dataset.X,
+            dataset.y,
+            C=C,
+            tol=tol,
+            method=method,
+            solver=solver,
+            time_limit=time_limit,
+            progress=wants_progress(),
+        )
+    except InfeasibleError as error:
+        if out is None:
+            raise
+        write_infeasible(out, dataset, error, check_command(out, data, label))
+        raise typer.Exit(FAILS) from error
     if out is not None:
-        solution.certificate.save(out)
+        save_with_proof(solution.certificate, out)
     if json:
         emit_json(_document(solution))
     else:

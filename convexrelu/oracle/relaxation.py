@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from convexrelu.errors import InvalidInputError
 from convexrelu.oracle.neuron import DualNorm, dual_norm
 
-__all__ = ["Leaf", "Relaxation", "Roles", "relaxed_bound", "relaxed_norm", "roles"]
+__all__ = ["Leaf", "Relaxation", "Roles", "inside_box", "relaxed_bound", "relaxed_norm", "roles"]
 
 _EPS = float(np.finfo(float).eps)
 # LAPACK's singular values are those of a matrix that differs by a modest multiple of eps times its norm.
@@ -157,12 +157,21 @@ def _bound(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], relaxation
 
 
 def _is_tree(paths: Sequence[Sequence[tuple[int, float]]]) -> bool:
-    """Whether paths of fixed sides are the leaves of one binary tree, so that every neuron is on one."""
-    if len(paths) == 1 and not paths[0]:
-        return True
-    if not paths or not all(paths) or len({path[0][0] for path in paths}) > 1:
+    """Whether paths of fixed sides are the leaves of one binary tree, so that every neuron is on one.
+
+    No path may fix a row twice: its generator would count as often.
+    """
+    if not all(len({row for row, _ in path}) == len(path) for path in paths):
         return False
-    return all(_is_tree([path[1:] for path in paths if path[0][1] == side]) for side in (1.0, -1.0))
+    open_nodes = [(list(paths), 0)]
+    while open_nodes:
+        here, depth = open_nodes.pop()
+        if len(here) == 1 and len(here[0]) == depth:
+            continue
+        if not here or min(map(len, here)) <= depth or len({path[depth][0] for path in here}) > 1:
+            return False
+        open_nodes += [([path for path in here if path[depth][1] == side], depth + 1) for side in (1.0, -1.0)]
+    return True
 
 
 def _on_support(leaf: Leaf, support: Int[np.ndarray, " k"]) -> Leaf:
@@ -188,7 +197,7 @@ def _leaf_bound(generators: Float[np.ndarray, "k d"], signs: Float[np.ndarray, "
         )
     if not (leaf.mu > 0).all() or not all(np.isfinite(v).all() for v in (leaf.T, leaf.t0, leaf.mu)):
         raise InvalidInputError("a leaf's T, t0 and mu must be finite, and mu positive")
-    T, t0 = _inside_box(leaf.T, leaf.t0, n_capped)
+    T, t0 = inside_box(leaf.T, leaf.t0, n_capped)
     constant, coupled = t0 + 0.5 * T.sum(axis=1), 0.5 * T
     shift = signs[part.active] @ generators[part.active]
     B = np.empty((p + 1, generators.shape[1]))  # one column of the text's B a row
@@ -211,7 +220,7 @@ def _leaf_bound(generators: Float[np.ndarray, "k d"], signs: Float[np.ndarray, "
     return scale * (norm + columns + values) + box
 
 
-def _inside_box(
+def inside_box(
     T: Float[np.ndarray, "l p"], t0: Float[np.ndarray, " l"], n_capped: int
 ) -> tuple[Float[np.ndarray, "l p"], Float[np.ndarray, " l"]]:
     """Return affine answers that are non-negative for every s, the first `n_capped` also at most 1."""

@@ -26,13 +26,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import box_least_norm
+from convexrelu._validation import OneVsRest
 from convexrelu.arrangements import Hyperplanes, hyperplanes_of
 from convexrelu.certificates.bounds import lower_bound
 from convexrelu.errors import InfeasibleError
 from convexrelu.networks.neurons import row_norms
 from convexrelu.solvers.problem import spread
 
-__all__ = ["ZERO_COMBINATION", "LeastVector", "check_feasible", "least_vector"]
+__all__ = ["ZERO_COMBINATION", "LeastVector", "check_feasible", "check_feasible_classes", "least_vector"]
 
 # A convex combination of unit rows this short counts as zero. Half-space margins below it put P* beyond 1e11,
 # which float64 cannot tell from infinity; rounding of the least-squares solution is about 1e-15.
@@ -51,16 +52,29 @@ def check_feasible(
     if len(zero):
         raise _error("a zero row: every network without bias is 0 there", X, y, zero[:1], np.ones(1))
     lines = hyperplanes_of(X) if lines is None else lines
-    _check_rays(X, lines, y, norms)
+    _check_rays(X, lines, y)
     _check_antipodes(X, lines, y, norms)
 
 
-def _check_rays(
-    X: Float[np.ndarray, "n d"],
-    lines: Hyperplanes,
-    y: Float[np.ndarray, " n"],
-    norms: Float[np.ndarray, " n"],
+def check_feasible_classes(
+    X: Float[np.ndarray, "n d"], encoded: OneVsRest, lines: Hyperplanes | None = None
 ) -> None:
+    """Raise InfeasibleError, which names the class, if some class cannot be told from the rest."""
+    lines = hyperplanes_of(X) if lines is None else lines
+    for name, labels in zip(encoded.classes, encoded.Y, strict=True):
+        try:
+            check_feasible(X, labels, lines)
+        except InfeasibleError as error:
+            if len(encoded.classes) == 1:
+                raise
+            shown = name if isinstance(name, str) else f"{name:g}"
+            text = f"class {shown} against the rest: {error}"
+            raise InfeasibleError(
+                text, farkas=error.farkas, rows=error.rows, residual=error.residual
+            ) from None
+
+
+def _check_rays(X: Float[np.ndarray, "n d"], lines: Hyperplanes, y: Float[np.ndarray, " n"]) -> None:
     ray = 2 * lines.member + (lines.sign > 0)
     label = np.zeros(2 * len(lines.normals))
     label[ray] = y  # of some row on the ray
@@ -68,9 +82,9 @@ def _check_rays(
     if len(other):
         same_ray = np.flatnonzero(ray == ray[other[0]])
         pair = np.array([same_ray[y[same_ray] > 0][0], same_ray[y[same_ray] < 0][0]])
-        raise _error(
-            "one ray with both labels: a network has one sign on a ray", X, y, pair, 1.0 / norms[pair]
-        )
+        # rows that are parallel to the last bit cancel to the last bit
+        weights = np.abs(X[pair[::-1], np.argmax(np.abs(X[pair[0]]))])
+        raise _error("one ray with both labels: a network has one sign on a ray", X, y, pair, weights)
 
 
 def _check_antipodes(
@@ -118,7 +132,9 @@ def _error(
     weights: Float[np.ndarray, " k"],
 ) -> InfeasibleError:
     farkas = np.zeros(len(y))
-    farkas[rows] = y[rows] * (weights / weights.max())
+    farkas[rows] = y[rows] * np.ldexp(
+        weights, -np.frexp(weights.max())[1]
+    )  # by a power of two: without rounding
     residual = _residual(X[rows], farkas[rows])
     listed = ", ".join(str(int(row)) for row in sorted(rows)[:12]) + (", ..." if len(rows) > 12 else "")
     message = f"no two-layer ReLU network without bias fits the labels: {reason} (rows {listed}). "

@@ -22,11 +22,11 @@ from convexrelu._validation import (
 )
 from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
 from convexrelu.certificates import MultiClassCertificate
-from convexrelu.errors import InfeasibleError, InvalidInputError, SolverError
+from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.closed_forms import closed_form
 from convexrelu.solvers.column_generation import FIRST_PENALTY, Candidate, Generation, unpriced
-from convexrelu.solvers.feasibility import check_feasible
+from convexrelu.solvers.feasibility import check_feasible_classes
 from convexrelu.solvers.full_program import MAX_ENTRIES, MODELLING_SECONDS, check_solver, solve_full
 from convexrelu.solvers.history import SolverClock, show_rounds
 from convexrelu.solvers.plane import solve_plane
@@ -132,17 +132,7 @@ def solve_max_margin(
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)
     if np.isinf(penalty):
-        for name, labels in zip(encoded.classes, encoded.Y, strict=True):
-            try:
-                check_feasible(matrix, labels, lines)
-            except InfeasibleError as error:
-                if len(encoded.classes) == 1:
-                    raise
-                shown = name if isinstance(name, str) else f"{name:g}"
-                text = f"class {shown} against the rest: {error}"
-                raise InfeasibleError(
-                    text, farkas=error.farkas, rows=error.rows, residual=error.residual
-                ) from None
+        check_feasible_classes(matrix, encoded, lines)
     workers = min(len(encoded.Y), count_workers())
     sources = generator.spawn(len(encoded.Y))
     with show_rounds(progress), whole.interruption.listening():

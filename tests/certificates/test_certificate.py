@@ -10,6 +10,7 @@ import pytest
 from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
 from convexrelu.certificates import MultiClassCertificate, load_certificate
 from convexrelu.certificates.certificate import assess
+from convexrelu.certificates.document import encode
 from convexrelu.oracle import Cover, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.history import SolverClock
@@ -98,16 +99,39 @@ def test_saved_loaded_and_checked(tmp_path, kind):
     loaded = load_certificate(path)
     assert type(loaded) is type(certificate)
     assert loaded.check(points, labels) is True
-    assert loaded.check(points.tolist(), list(labels)) is True
-    assert loaded.to_document() == certificate.to_document()  # to the last bit
-    assert json.loads(path.read_text())["version"] == 1
+    for proven in (loaded.enclosure(points, labels), loaded.enclosure(points.tolist(), list(labels))):
+        assert loaded.lower_bound <= proven.lower <= proven.upper <= loaded.objective
+        assert not proven.exact
+    exact = loaded.check(points, labels, arithmetic="exact")
+    assert exact.exact
+    assert loaded.lower_bound <= exact.lower <= exact.upper <= loaded.objective
+    # what a file claims is proven, hence weaker by rounding
+    if kind in (
+        "relaxed",
+        "tolerance",
+        "cut off",
+    ):  # or stronger: every cone is below the level that was asked for
+        assert loaded.lower_bound >= certificate.lower_bound * (1 - 1e-9)
+    else:
+        assert loaded.lower_bound == pytest.approx(certificate.lower_bound, rel=1e-9)
+    assert loaded.objective == pytest.approx(certificate.objective, rel=1e-9)
+    assert loaded.to_document() == certificate.proven().to_document()  # to the last bit
+    loaded.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+    assert json.loads(path.read_text())["version"] == 2
     if isinstance(loaded, Certificate):
-        assert Certificate.load(path).verdict == certificate.verdict
-        assert str(Certificate.load(path)) == str(certificate)
+        assert Certificate.load(path).verdict.split()[:4] == certificate.verdict.split()[:4]
+        assert str(Certificate.load(path)) == str(certificate.proven())
     else:
         assert isinstance(loaded, MultiClassCertificate)
         with pytest.raises(CertificateError, match="load_certificate"):
             Certificate.load(path)
+
+
+def old_document(certificate):
+    """A certificate as format 1 had it: what it rests on is repeated or evaluated, and there is no proof."""
+    values = {"format": "convexrelu certificate", "version": 1, **encode(certificate.to_document())}
+    return json.loads(json.dumps({name: value for name, value in values.items() if name != "proof"}))
 
 
 def leaves(value, path=()):
@@ -147,8 +171,7 @@ def forgeries(field, value):
 def test_every_altered_number_is_refused(tmp_path, kind):
     certificate, points, labels = KINDS[kind]
     path = tmp_path / "certificate.json"
-    certificate.save(path)
-    document = json.loads(path.read_text())
+    document = old_document(certificate)
     tried = 0
     for where, value in leaves(document):
         if where[0] == "classes" or "relaxation" in where or where[-1] == "nodes":
@@ -223,6 +246,7 @@ def test_equivalent_labels_are_the_same_data():
         '{"format": "convexrelu certificate"}',
         '{"format": "convexrelu certificate", "version": 1}',
         '{"format": "convexrelu certificate", "version": 2}',
+        '{"format": "convexrelu certificate", "version": 3}',
         '{"format": "convexrelu certificate", "version": true}',
         '{"format": "convexrelu certificate", "version": 1, "certificates": []}',
         '{"format": "convexrelu certificate", "version": 1, "certificates": [1]}',
@@ -243,8 +267,7 @@ HUGE = 10**400  # a legal JSON number that no float holds
 @pytest.mark.parametrize("value", [None, "x", [], {}, [[1, 2], [3]], True, HUGE, float("nan"), "nan", [HUGE]])
 def test_every_field_of_another_type_is_refused(tmp_path, value):
     path = tmp_path / "certificate.json"
-    KINDS["better"][0].save(path)
-    document = json.loads(path.read_text())
+    document = old_document(KINDS["better"][0])
     for field in document:
         if isinstance(document[field], bool) and value is True:
             continue  # "exact" is true already
@@ -286,8 +309,7 @@ def test_every_field_of_another_type_is_refused(tmp_path, value):
 )
 def test_malformed_parts_are_refused(tmp_path, where, value):
     path = tmp_path / "certificate.json"
-    KINDS["optimal"][0].save(path)
-    path.write_text(json.dumps(altered(json.loads(path.read_text()), where, value)))
+    path.write_text(json.dumps(altered(old_document(KINDS["optimal"][0]), where, value)))
     with pytest.raises(CertificateError):
         load_certificate(path).check(X, Y)
 
@@ -397,6 +419,7 @@ def test_an_altered_relaxation_is_evaluated_afresh(factor):
         ((0, "mu"), [1.0]),
         ((0, "mu", 0), 0.0),
         ((0, "mu", 0), "inf"),
+        ((0, "rows"), [8, 8]),  # as many rows as before, one of them twice
         ((1, "sides"), [1.0]),
         ((2, "rows"), [1]),
     ],
@@ -404,8 +427,7 @@ def test_an_altered_relaxation_is_evaluated_afresh(factor):
 def test_malformed_relaxations_are_refused(tmp_path, where, value):
     certificate, points, labels = KINDS["relaxed"]
     path = tmp_path / "certificate.json"
-    certificate.save(path)
-    path.write_text(json.dumps(altered(json.loads(path.read_text()), ("relaxation", *where), value)))
+    path.write_text(json.dumps(altered(old_document(certificate), ("relaxation", *where), value)))
     with pytest.raises(CertificateError):
         load_certificate(path).check(points, labels)
 
@@ -455,7 +477,37 @@ def test_a_cover_proves_its_level_and_no_less(kind):
 def test_malformed_covers_are_refused(tmp_path, where, value):
     certificate, points, labels = KINDS["tolerance"]
     path = tmp_path / "certificate.json"
-    certificate.save(path)
-    path.write_text(json.dumps(altered(json.loads(path.read_text()), ("cover", *where), value)))
+    path.write_text(json.dumps(altered(old_document(certificate), ("cover", *where), value)))
     with pytest.raises(CertificateError):
         load_certificate(path).check(points, labels)
+
+
+# Arithmetic ------------------------------------------------------------------------------------------------
+
+
+def test_exact_arithmetic_makes_a_proof_or_says_what_it_could_prove(monkeypatch):
+    certificate = solve_max_margin(CROWD, CROWD_LABELS).certificate
+    found = certificate.check(CROWD, CROWD_LABELS, arithmetic="exact")
+    assert found.exact
+    assert certificate.lower_bound * (1 - 1e-9) <= found.lower <= found.upper
+    assert found.upper <= certificate.objective * (1 + 1e-9)
+    assert "rational arithmetic" in str(found)
+    with pytest.raises(ConvexReLUError, match="arithmetic"):
+        certificate.check(CROWD, CROWD_LABELS, arithmetic="quick")
+    monkeypatch.setattr("convexrelu.oracle.witness._WORK", 1e-6)  # no cones
+    with pytest.raises(CertificateError, match="would be too large"):
+        certificate.check(CROWD, CROWD_LABELS, arithmetic="exact")
+
+
+def test_format_1_is_read_checked_and_converted(tmp_path):
+    """Its check repeats the search; certified again, it has a proof."""
+    certificate, points, labels = KINDS["soft"]
+    path = tmp_path / "old.json"
+    path.write_text(json.dumps(old_document(certificate)))
+    old = Certificate.load(path)
+    assert old.proof is None
+    assert old.check(points, labels) is True
+    assert old.proven() is old  # without the data there is nothing to make a proof from
+    again = certify(points, labels, old.network, old.lam, C=old.C).proven()
+    assert set(again.proof) == {"plus", "minus"}
+    assert again.lower_bound == pytest.approx(old.lower_bound, rel=1e-9)

@@ -177,6 +177,31 @@ def test_missing_file_is_named(run, command):
     one_line(run(command, "missing.csv"), 2, "missing.csv")
 
 
+def test_infeasible_data_saves_a_proof(run):
+    np.savez("twice.npz", X=np.array([[1.0, 2.0], [3.0, 6.0], [0.0, 1.0]]), y=np.array([1, -1, 1]))
+    one_line(run("solve", "twice.npz", "--out", "proof.json"), 1, "rows 0, 1", "proof.json")
+    cr.TwoLayerReLU([[1.0, 0.0]], [1.0]).save("network.json")
+    one_line(run("certify", "twice.npz", "network.json", "--out", "again.json"), 1, "rows 0, 1", "again.json")
+    for name in ("proof.json", "again.json"):
+        for options in ([], ["--exact"]):
+            held = run("check", name, "twice.npz", *options)
+            assert held.exit_code == 0, held.output
+            assert "holds: inf <= P* <= inf; no network without biases fits" in held.stdout
+    # with a price of slack there is nothing to prove infeasible
+    assert run("certify", "twice.npz", "network.json", "--C", 1, "--out", "soft.json").exit_code == 1
+    assert "inf" not in run("check", "soft.json", "twice.npz").stdout
+
+
+def test_a_file_that_proves_less_says_so(run, monkeypatch):
+    monkeypatch.setattr("convexrelu.oracle.witness._WORK", 1e-6)
+    rng = np.random.default_rng(0)
+    np.savez("d.npz", X=rng.normal(size=(12, 3)), y=np.array([1, -1] * 6))
+    done = run("solve", "d.npz", "--out", "c.json")
+    assert done.exit_code == 0
+    assert "the file proves" in done.stderr
+    assert run("check", "c.json", "d.npz").exit_code == 0
+
+
 def test_infeasible_data_names_its_rows(run):
     np.savez("twice.npz", X=np.array([[1.0, 2.0], [3.0, 6.0], [0.0, 1.0]]), y=np.array([1, -1, 1]))
     one_line(run("solve", "twice.npz"), 2, "0", "1")
