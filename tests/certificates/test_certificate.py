@@ -83,7 +83,7 @@ def kinds():
         "relaxed": (relaxed(crowd), CROWD, CROWD_LABELS),
         "unsearched": (unsearched(crowd), CROWD, CROWD_LABELS),
         "tolerance": (covered(tol=0.3), MANY, MANY_LABELS),
-        "cut off": (covered(max_nodes=700), MANY, MANY_LABELS),
+        "cut off": (covered(max_nodes=100), MANY, MANY_LABELS),
         "text labels": (certify(X, ["yes", "no"], poor), X, ["yes", "no"]),
     }
 
