@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convexrelu import datasets
+    from convexrelu import datasets, losses
     from convexrelu.arrangements import (
         Arrangement,
         count_patterns,
@@ -116,6 +116,7 @@ __all__ = [
     "is_orthogonally_separable",
     "is_spike_free",
     "iter_patterns",
+    "losses",
     "max_margin_path",
     "maximize_correlation",
     "maximize_ncf",
@@ -131,8 +132,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return import_module("convexrelu.datasets")
+    if name in ("datasets", "losses"):
+        return import_module(f"convexrelu.{name}")
     if name in _MODULE_OF:
         return getattr(import_module(f"convexrelu.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'convexrelu' has no attribute {name!r}")

@@ -22,7 +22,7 @@ NAMES = {
     *("is_orthogonally_separable", "is_spike_free"),
     *("Correlation", "maximize_correlation"),
     *("FeedForward", "PowerLeakyReLU", "NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"),
-    *("TwoLayerReLU", "datasets"),
+    *("TwoLayerReLU", "datasets", "losses"),
     *("dual_program", "primal_program"),
     *("MaxMarginPath", "MaxMarginSolution", "MultiClassSolution", "max_margin_path", "solve_max_margin"),
     *("Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"),

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_columns, as_data, as_labels, as_matrix, check_range
 from convexrelu.errors import InvalidInputError
-from convexrelu.losses import CORRELATION, Loss, get_loss
+from convexrelu.losses import CORRELATION, NO_LOOP, Loss, get_loss
 from convexrelu.networks import FeedForward, Layers, TwoLayerReLU, forward
 
 __all__ = [
@@ -182,7 +182,13 @@ def check_deep_problem(
 def _checked_rule(loss: str, reduction: str) -> Loss:
     if reduction not in ("mean", "sum"):
         raise InvalidInputError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
-    return get_loss(loss)
+    rule = get_loss(loss)
+    if rule.code == NO_LOOP:
+        raise InvalidInputError(
+            "loss must be 'logistic', 'exponential', 'square' or 'correlation' for training by descent, got "
+            f"{rule.name!r}: convexrelu.solve takes it"
+        )
+    return rule
 
 
 def _labels(y: ArrayLike, shape: tuple[int, int]) -> Float[np.ndarray, "n k"]:

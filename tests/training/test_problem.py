@@ -55,3 +55,8 @@ def test_labels_of_several_outputs():
 def test_the_correlation_is_for_feed_forward_networks():
     with pytest.raises(InvalidInputError, match="FeedForward"):
         check_problem([[1.0]], [1], TwoLayerReLU([[1.0]], [1.0]), loss="correlation", reduction="sum")
+
+
+def test_losses_without_a_compiled_loop_are_refused():
+    with pytest.raises(InvalidInputError, match="convexrelu.solve takes it"):
+        check_problem([[1.0]], [1.0], TwoLayerReLU([[1.0]], [1.0]), loss="hinge", reduction="sum")
