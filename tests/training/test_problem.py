@@ -58,5 +58,5 @@ def test_the_correlation_is_for_feed_forward_networks():
 
 
 def test_losses_without_a_compiled_loop_are_refused():
-    with pytest.raises(InvalidInputError, match="convexrelu.solve takes it"):
+    with pytest.raises(InvalidInputError, match=r"convexrelu\.solve takes it"):
         check_problem([[1.0]], [1.0], TwoLayerReLU([[1.0]], [1.0]), loss="hinge", reduction="sum")

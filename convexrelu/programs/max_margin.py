@@ -8,13 +8,14 @@ The dual is ``max y^T lam  s.t.  Y lam >= 0`` and, for every pattern, z_j, z'_j 
 X^T (2D_j - I) z_j|| <= 1`` and ``||-X^T D_j lam + X^T (2D_j - I) z'_j|| <= 1`` (WP eq. (129), corrected: as
 printed the two constraints coincide and the program is unbounded). A finite C adds ``y_n lam_n <= C``.
 
-For K classes the K programs stand side by side. Both are built here and solved elsewhere.
+For K classes the K programs stand side by side. Both are built here and solved elsewhere. With a loss and
+weight decay in place of the margins they are those of :mod:`.regularized`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,6 +23,15 @@ from jaxtyping import Bool, Float
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, as_penalty, one_vs_rest
 from convexrelu.errors import InvalidInputError
+from convexrelu.losses import Loss
+from convexrelu.programs.regularized import (
+    OutputBias,
+    RegularizedDual,
+    RegularizedPrimal,
+    build_regularized_dual,
+    build_regularized_primal,
+    check_regularized,
+)
 
 if TYPE_CHECKING:
     import cvxpy as cp
@@ -85,7 +95,40 @@ class PrimalProgram:
     margins: tuple[cp.Constraint, ...]
 
 
-def primal_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = np.inf) -> PrimalProgram:
+@overload
+def primal_program(
+    X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = ..., loss: None = None, beta: None = None
+) -> PrimalProgram: ...
+
+
+@overload
+def primal_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: ArrayLike,
+    *,
+    loss: str | Loss,
+    beta: float,
+    sample_weight: ArrayLike | None = ...,
+    output_bias: OutputBias = ...,
+    skip: bool = ...,
+    gated: bool = ...,
+) -> RegularizedPrimal: ...
+
+
+def primal_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: ArrayLike,
+    *,
+    C: float = np.inf,
+    loss: str | Loss | None = None,
+    beta: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    output_bias: OutputBias = False,
+    skip: bool = False,
+    gated: bool = False,
+) -> PrimalProgram | RegularizedPrimal:
     """Return the primal program over the given patterns.
 
     With all of them its value is P*, with some an upper bound on it.
@@ -100,16 +143,30 @@ def primal_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float 
         Masks D_j, such as ``enumerate_patterns(X).patterns``.
     C : float, default inf
         Penalty of slack; inf is the hard margin.
+    loss : str, Loss or None
+        With `beta`: training with weight decay ``sum_n s_n l(f(x_n), y_n) + beta/2 ||theta||^2`` instead, as
+        :func:`convexrelu.solve` has it; y are then the loss's targets.
+    beta : float or None
+        Price of the weights.
+    sample_weight : (n,) array_like or None
+        The s_n, positive; by default ones.
+    output_bias : bool or "penalised", default False
+        Whether outputs have a constant, without or with its penalty beta b^2 / 2.
+    skip : bool, default False
+        Whether outputs have a linear part without penalty.
+    gated : bool, default False
+        Whether the patterns are those of fixed gates: no cones, and each may have either sign.
 
     Returns
     -------
-    PrimalProgram
+    PrimalProgram or RegularizedPrimal
         ``.problem`` is the cvxpy problem.
 
     Raises
     ------
     InvalidInputError
-        If shapes disagree, X is not finite, the patterns are not boolean, or C is not positive.
+        If shapes disagree, X is not finite, the patterns are not boolean, or another argument is not what
+        it must be.
 
     Examples
     --------
@@ -119,6 +176,24 @@ def primal_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float 
     >>> float(program.problem.solve(solver="CLARABEL"))
     1.28243
     """
+    if loss is not None:
+        if np.isfinite(C):
+            raise InvalidInputError("C is the price of slack of max-margin training: a loss has beta instead")
+        return build_regularized_primal(
+            check_regularized(
+                X,
+                y,
+                patterns,
+                loss=loss,
+                beta=beta,
+                sample_weight=sample_weight,
+                output_bias=output_bias,
+                skip=skip,
+                gated=gated,
+            )
+        )
+    if beta is not None or sample_weight is not None or output_bias or skip or gated:
+        raise InvalidInputError("beta, sample_weight, output_bias, skip and gated go with a loss, got none")
     inputs = check_inputs(X, y, patterns, C)
     return build_primal(inputs, np.ones(len(inputs.X)), np.full(len(inputs.X), inputs.C))
 
@@ -174,7 +249,40 @@ class DualProgram:
     lam: tuple[cp.Variable, ...]
 
 
-def dual_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = np.inf) -> DualProgram:
+@overload
+def dual_program(
+    X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = ..., loss: None = None, beta: None = None
+) -> DualProgram: ...
+
+
+@overload
+def dual_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: ArrayLike,
+    *,
+    loss: str | Loss,
+    beta: float,
+    sample_weight: ArrayLike | None = ...,
+    output_bias: OutputBias = ...,
+    skip: bool = ...,
+    gated: bool = ...,
+) -> RegularizedDual: ...
+
+
+def dual_program(
+    X: ArrayLike,
+    y: ArrayLike,
+    patterns: ArrayLike,
+    *,
+    C: float = np.inf,
+    loss: str | Loss | None = None,
+    beta: float | None = None,
+    sample_weight: ArrayLike | None = None,
+    output_bias: OutputBias = False,
+    skip: bool = False,
+    gated: bool = False,
+) -> DualProgram | RegularizedDual:
     """Return the dual program over the given patterns.
 
     With all of them its value is P*, with some an upper bound on it.
@@ -189,16 +297,30 @@ def dual_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = 
         Masks D_j, such as ``enumerate_patterns(X).patterns``.
     C : float, default inf
         Penalty of slack in the primal; here the cap on ``y_n lam_n``.
+    loss : str, Loss or None
+        With `beta`: training with weight decay ``sum_n s_n l(f(x_n), y_n) + beta/2 ||theta||^2`` instead, as
+        :func:`convexrelu.solve` has it; y are then the loss's targets.
+    beta : float or None
+        Price of the weights.
+    sample_weight : (n,) array_like or None
+        The s_n, positive; by default ones.
+    output_bias : bool or "penalised", default False
+        Whether outputs have a constant, without or with its penalty beta b^2 / 2.
+    skip : bool, default False
+        Whether outputs have a linear part without penalty.
+    gated : bool, default False
+        Whether the patterns are those of fixed gates: no cones, and each may have either sign.
 
     Returns
     -------
-    DualProgram
+    DualProgram or RegularizedDual
         ``.problem`` is the cvxpy problem.
 
     Raises
     ------
     InvalidInputError
-        If shapes disagree, X is not finite, the patterns are not boolean, or C is not positive.
+        If shapes disagree, X is not finite, the patterns are not boolean, or another argument is not what
+        it must be.
 
     Examples
     --------
@@ -210,6 +332,24 @@ def dual_program(X: ArrayLike, y: ArrayLike, patterns: ArrayLike, *, C: float = 
     """
     import cvxpy as cp
 
+    if loss is not None:
+        if np.isfinite(C):
+            raise InvalidInputError("C is the price of slack of max-margin training: a loss has beta instead")
+        return build_regularized_dual(
+            check_regularized(
+                X,
+                y,
+                patterns,
+                loss=loss,
+                beta=beta,
+                sample_weight=sample_weight,
+                output_bias=output_bias,
+                skip=skip,
+                gated=gated,
+            )
+        )
+    if beta is not None or sample_weight is not None or output_bias or skip or gated:
+        raise InvalidInputError("beta, sample_weight, output_bias, skip and gated go with a loss, got none")
     inputs = check_inputs(X, y, patterns, C)
     D = inputs.patterns.astype(float)
     p, n = D.shape
