@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Certificate,
         KKTReport,
         MultiClassCertificate,
+        RegularizedCertificate,
         certify,
         check_kkt,
     )
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     )
     from convexrelu.estimator import NeuronPursuitClassifier, NeuronPursuitRegressor
     from convexrelu.ncf import NCFResult, maximize_ncf, ncf_stationarity, rank_one_kkt_point
-    from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU
+    from convexrelu.networks import FeedForward, GatedReLU, PowerLeakyReLU, ReLUNetwork, TwoLayerReLU
     from convexrelu.oracle import Correlation, maximize_correlation
     from convexrelu.programs import dual_program, primal_program
     from convexrelu.pursuit import PursuitResult, neuron_pursuit
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
         MaxMarginPath,
         MaxMarginSolution,
         MultiClassSolution,
+        Solution,
         max_margin_path,
+        solve,
         solve_max_margin,
     )
     from convexrelu.training import Trajectory, alignment_flow, gradient_descent, gradient_flow
@@ -61,11 +64,18 @@ _HOME = {
         "pattern_bound",
         "sample_patterns",
     ],
-    "certificates": ["Certificate", "KKTReport", "MultiClassCertificate", "certify", "check_kkt"],
+    "certificates": [
+        "Certificate",
+        "KKTReport",
+        "MultiClassCertificate",
+        "RegularizedCertificate",
+        "certify",
+        "check_kkt",
+    ],
     "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
     "estimator": ["NeuronPursuitClassifier", "NeuronPursuitRegressor"],
     "ncf": ["NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"],
-    "networks": ["FeedForward", "PowerLeakyReLU", "TwoLayerReLU"],
+    "networks": ["FeedForward", "GatedReLU", "PowerLeakyReLU", "ReLUNetwork", "TwoLayerReLU"],
     "oracle": ["Correlation", "maximize_correlation"],
     "programs": ["dual_program", "primal_program"],
     "pursuit": ["PursuitResult", "neuron_pursuit"],
@@ -73,7 +83,9 @@ _HOME = {
         "MaxMarginPath",
         "MaxMarginSolution",
         "MultiClassSolution",
+        "Solution",
         "max_margin_path",
+        "solve",
         "solve_max_margin",
     ],
     "training": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
@@ -88,6 +100,7 @@ __all__ = [
     "ConvexReLUError",
     "Correlation",
     "FeedForward",
+    "GatedReLU",
     "InfeasibleError",
     "InvalidInputError",
     "KKTReport",
@@ -101,6 +114,9 @@ __all__ = [
     "NeuronPursuitRegressor",
     "PowerLeakyReLU",
     "PursuitResult",
+    "ReLUNetwork",
+    "RegularizedCertificate",
+    "Solution",
     "SolverError",
     "Trajectory",
     "TwoLayerReLU",
@@ -126,6 +142,7 @@ __all__ = [
     "primal_program",
     "rank_one_kkt_point",
     "sample_patterns",
+    "solve",
     "solve_max_margin",
     "verify_gradient_descent",
 ]

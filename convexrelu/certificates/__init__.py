@@ -7,6 +7,7 @@ from convexrelu.certificates.infeasible import certify_infeasible
 from convexrelu.certificates.kkt import KKTReport, check_kkt
 from convexrelu.certificates.multiclass import MultiClassCertificate, load_certificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
+from convexrelu.certificates.regularized import RegularizedCertificate
 
 __all__ = [
     "Bounds",
@@ -14,6 +15,7 @@ __all__ = [
     "Enclosure",
     "KKTReport",
     "MultiClassCertificate",
+    "RegularizedCertificate",
     "bound",
     "certify",
     "certify_infeasible",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,10 @@ from convexrelu.certificates.bounds import dual_scale, feasible_signs, lower_bou
 from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
+from convexrelu.certificates.regularized import RegularizedCertificate, certify_regularized
+from convexrelu.certificates.weight_decay import Decayed, OutputBias, weight_decay
 from convexrelu.errors import InvalidInputError
+from convexrelu.losses import Loss
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.oracle import DualNorm, dual_norm
 
@@ -54,16 +57,37 @@ def certify(
 ) -> MultiClassCertificate: ...
 
 
+@overload
 def certify(
     X: ArrayLike,
     y: ArrayLike,
-    network: TwoLayerReLU | Sequence[TwoLayerReLU],
+    network: Decayed,
+    lam: ArrayLike | None = None,
+    *,
+    time_limit: float | None = None,
+    loss: str | Loss,
+    beta: float,
+    sample_weight: ArrayLike | None = None,
+    output_bias: OutputBias = False,
+    skip: bool = False,
+    gates: ArrayLike | None = None,
+    reduction: str = "sum",
+) -> RegularizedCertificate: ...
+
+
+def certify(
+    X: ArrayLike,
+    y: ArrayLike,
+    network: Decayed | Sequence[TwoLayerReLU],
     lam: ArrayLike | None = None,
     *,
     C: float = np.inf,
     better: TwoLayerReLU | None = None,
     time_limit: float | None = None,
-) -> Certificate | MultiClassCertificate:
+    loss: str | Loss | None = None,
+    beta: float | None = None,
+    **problem: Any,
+) -> Certificate | MultiClassCertificate | RegularizedCertificate:
     """Return proven bounds ``lower_bound <= P* <= objective`` from a network and a dual variable.
 
     The certificate holds all it takes to check them. No solver is involved: the upper bound is the network at
@@ -89,9 +113,19 @@ def certify(
         Seconds for the oracle. If its search does not finish, the lower bound is what it has proven so far;
         the certificate says how far that was, for :meth:`Certificate.check` to arrive at the same.
 
+    loss : str, Loss or None
+        With `beta`: judge the network as trained on this loss with weight decay, ``sum_n s_n l(f(x_n), y_n) +
+        beta/2 ||theta||^2``. Its objective is taken after rebalancing, at the best common scale of its
+        neurons; its own loss weights ``-s_n l'`` are the dual variable unless one is given.
+    beta : float or None
+        Price of the weights, with `loss`.
+    **problem
+        ``sample_weight``, ``output_bias``, ``skip``, ``gates`` and ``reduction`` with a loss, as in
+        :func:`convexrelu.solve`.
+
     Returns
     -------
-    Certificate or MultiClassCertificate
+    Certificate, MultiClassCertificate, or with a loss RegularizedCertificate
         Bounds, gap, margin, h(lam), KKT residuals and verdict.
 
     Raises
@@ -106,7 +140,19 @@ def certify(
     >>> certificate = certify(X, y, network)
     >>> certificate.lower_bound <= 1.282433 <= certificate.objective
     True
+    >>> print(certify(X, y, network, loss="logistic", beta=0.1))
+    Certificate: above the optimum by ...% at most
+    ...
     """
+    if loss is not None:
+        if np.isfinite(C) or better is not None or isinstance(network, Sequence) or beta is None:
+            raise InvalidInputError("a loss needs beta and one network, and has neither C nor better")
+        decay = weight_decay(X, y, loss=loss, beta=beta, **problem)
+        return certify_regularized(decay, network, lam, time_limit=time_limit)
+    if beta is not None or problem:
+        raise InvalidInputError(
+            f"beta, {', '.join(problem) or 'like others'}: these go with a loss, got none"
+        )
     matrix = as_matrix(X)
     check_seconds(time_limit)
     if better is not None and not isinstance(better, TwoLayerReLU):
@@ -122,7 +168,7 @@ def certify(
         return _certify_binary(matrix, encoded.Y[0], network, lam, penalty, better, time_limit)
     if better is not None:
         raise InvalidInputError(f"better is for two labels, got {K} classes")
-    networks = [] if isinstance(network, TwoLayerReLU) else list(network)
+    networks = list(network) if isinstance(network, Sequence) else []
     if len(networks) != K or not all(isinstance(part, TwoLayerReLU) for part in networks):
         raise InvalidInputError(
             f"network must be a sequence of {K} TwoLayerReLU, one a class, got {len(networks) or 1}"

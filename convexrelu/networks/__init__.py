@@ -12,6 +12,7 @@ from convexrelu.networks.activations import (
 from convexrelu.networks.feed_forward import FeedForward
 from convexrelu.networks.fourier import FourierSpectra, fourier_spectra
 from convexrelu.networks.layers import Layers, Pass, evaluate, forward, pack, unpack
+from convexrelu.networks.outputs import GatedReLU, ReLUNetwork
 from convexrelu.networks.two_layer import TwoLayerReLU
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "Activation",
     "FeedForward",
     "FourierSpectra",
+    "GatedReLU",
     "Layers",
     "Pass",
     "PowerLeakyReLU",
+    "ReLUNetwork",
     "SmoothedLeakyReLU",
     "Tanh",
     "TwoLayerReLU",

@@ -1,0 +1,287 @@
+"""Column generation with a convex master, for training with weight decay.
+
+A round prices the multipliers by local search, adds the violated directions, and fits the sizes of all
+(``directions``); once the violation is small, the neurons themselves are moved, too (``patterns``). When the
+gap is closed as far as the local search can tell, the oracle proves it (``oracle``): as closely as the gap
+asked for leaves room, no closer. A violator that it finds goes back in.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu.certificates.regularized import norm_of
+from convexrelu.oracle import DualNorm
+from convexrelu.oracle.near_ascent import ascend
+from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.problem import Neurons
+from convexrelu.solvers.regularized.master import fit_sizes
+from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
+from convexrelu.solvers.regularized.movement import merged, move, pruned
+
+__all__ = ["Found", "Search"]
+
+_LOGGER = logging.getLogger("convexrelu")
+
+ROUGH = 1e-3  # violation at which the neurons begin to move: later rounds of fixed directions crawl
+CLOSE = 20.0  # times the tolerance: a gap at which they do in any case, and the local search looks wider
+SHARE = 0.5  # of the tolerance, at which the oracle is asked; the rest is for its own
+STARTS, WIDER = (
+    60,
+    8,
+)  # random starts of the local search for one sign, and how many times as many for a last look
+PER_ROUND = 40  # violated directions added at once
+VIOLATED = 1e-9  # relative: less is rounding
+MOVES = 4  # steps of the neurons in a round
+NEAR, LEAST_NEAR = 0.05, 3e-3  # cosines of rows that get a hinge at once; halved from round to round
+STALLS = 4  # rounds without progress that end the search
+KINKED, SHARPER, SHARPEST = (
+    0.5,
+    0.25,
+    1e-5,
+)  # share of a gap that is smoothing's; its factor then, and its least
+RECENTRED = 5  # fits of one round where the loss has kinks, each with the centre of the one before
+MAX_ROUNDS = 400
+EXACT = 1e-9  # the least tolerance that the oracle is asked for
+BISECTIONS = 40
+NEGLIGIBLE = 1e-15  # of what the zero network costs: the affine part fits without any neuron
+MOST_NODES = 10**8  # of the oracle's search where a time limit ends it
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What a search ends with.
+
+    Attributes
+    ----------
+    mix : Mix
+        The best network found.
+    lam : (n,) float array
+        Multipliers in the domain of the dual.
+    norm : DualNorm
+        Their dual norm, as far as it is proven.
+    """
+
+    mix: Mix
+    lam: Float[np.ndarray, " n"]
+    norm: DualNorm
+
+
+@dataclass(kw_only=True, eq=False)
+class _Multipliers:
+    """Multipliers in the domain, the largest correlation known of them, and what it makes of their bound."""
+
+    lam: Float[np.ndarray, " n"]
+    largest: float
+    bound: float
+
+
+class Search:
+    """The search for a network, and the multipliers that prove how good it is.
+
+    Parameters
+    ----------
+    problem : Coordinates
+        What is solved.
+    tol : float
+        Relative gap asked for.
+    clock : SolverClock
+        When it expires, the search for a network ends with what there is.
+    proof_clock : SolverClock
+        When it expires, so does the oracle's search.
+    rng : Generator
+        Of the local search's starts.
+    """
+
+    def __init__(
+        self,
+        problem: Coordinates,
+        *,
+        tol: float,
+        clock: SolverClock,
+        proof_clock: SolverClock,
+        rng: np.random.Generator,
+    ) -> None:
+        self.problem, self.tol, self.rng = problem, tol, rng
+        self.clock, self.proof_clock = clock, proof_clock
+        self.loss = SmoothedLoss.of(problem.decay)
+        self.mix = self.best = problem.empty
+        self.value = problem.objective(self.best)
+        nothing = np.zeros(len(problem.Z))
+        self.dual = _Multipliers(lam=nothing, largest=0.0, bound=problem.decay.dual_value(nothing))
+        self.negligible = NEGLIGIBLE * self.value
+        self.near, self.moving, self.sharpest = NEAR, False, SHARPEST * self.loss.mu
+
+    @property
+    def gap(self) -> float:
+        """The relative gap, if the local search has missed nothing."""
+        return (self.value - self.dual.bound) / self.value if self.value > 0 else 0.0
+
+    def solve(self, start: Mix) -> Found:
+        """Return the network and its proof; the neurons of `start` take part from the beginning."""
+        self._refit(start.neurons.normalized(), np.linalg.norm(start.neurons.U, axis=1), start.free)
+        asked = np.inf
+        while True:
+            self._rounds(SHARE * self.tol)
+            last = self.clock.expired() or not self.gap < 0.9 * asked
+            norm = self._asked(last=last)
+            if last or norm.value <= self._level():
+                return Found(mix=self.best, lam=self.dual.lam, norm=norm)
+            asked = self.gap
+            _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
+            found = norm.direction @ self.problem.basis
+            near = found + 0.05 * self.rng.normal(size=(STARTS, len(found)))
+            violators = self._climbed(self.dual.lam, norm.sign, np.vstack([found, near]))[0]
+            self.dual.largest = max(self.dual.largest, norm.value)
+            self.dual.bound = self._bound(self.dual.lam, self.dual.largest)
+            self._step(violators)
+
+    def _rounds(self, wanted: float) -> None:
+        """Price, fit and move until the gap is small, or nothing moves any more."""
+        stalls = 0
+        for _ in range(MAX_ROUNDS):
+            before = self.value, self.dual.bound
+            violators, violation = self._priced(STARTS)
+            if self.gap <= CLOSE * self.tol or not len(violators):
+                wide, violation = self._priced(WIDER * STARTS)
+                violators = violators.joined(wide)
+            self._note("patterns" if self.moving else "directions")
+            closed = self.gap <= wanted and self.moving
+            if closed or self.value <= self.negligible or self.clock.expired():
+                return
+            self.moving = self.moving or violation < ROUGH or self.gap < CLOSE * self.tol
+            self._step(violators)
+            progress = max(before[0] - self.value, self.dual.bound - before[1])
+            stalls = stalls + 1 if progress <= 1e-3 * self.tol * abs(self.value) else 0
+            if stalls > STALLS:
+                return
+
+    def _step(self, violators: Neurons) -> None:
+        """Take violators in, fit all sizes, and move the neurons if it is time for that."""
+        sizes = np.linalg.norm(self.mix.neurons.U, axis=1)
+        directions = self.mix.neurons.normalized().joined(violators)
+        self._refit(directions, np.r_[sizes, np.zeros(len(violators))], self.mix.free)
+        if self.moving:
+            self._move()
+        if not self.loss.exact:
+            self._sharpen()
+
+    def _move(self) -> None:
+        """Move the neurons until a step gains little beside the gap."""
+        for _ in range(MOVES):
+            before = self._smoothed()
+            moved = merged(self.problem, pruned(move(self.problem, self.loss, self.mix, near=self.near)))
+            gained = before - self._smoothed(moved)
+            self._take(moved)
+            if gained < 1e-3 * abs(self.value) * max(self.gap, self.tol) or self.clock.expired():
+                break
+        self.near = max(self.near / 2, LEAST_NEAR)
+
+    def _sharpen(self) -> None:
+        """Smooth a loss with kinks less, once most of the gap is what smoothing hides."""
+        value = self.problem.objective(self.mix)
+        hidden = value - self._smoothed()
+        if hidden > KINKED * (value - self.dual.bound) and self.loss.mu > self.sharpest:
+            self.loss = self.loss.moved(self.loss.centre, SHARPER * self.loss.mu)
+
+    def _smoothed(self, mix: Mix | None = None) -> float:
+        mix = self.mix if mix is None else mix
+        return self.loss.value(self.problem.outputs(mix)) + self.problem.price(mix)
+
+    def _refit(
+        self, directions: Neurons, sizes: Float[np.ndarray, " k"], free: Float[np.ndarray, " q"]
+    ) -> None:
+        """Fit the sizes of unit directions, begun with these."""
+        for _ in range(1 if self.loss.exact else RECENTRED):
+            fitted = fit_sizes(self.problem, self.loss, directions, sizes, free)
+            sizes, free = np.linalg.norm(fitted.neurons.U, axis=1), fitted.free
+            self._take(pruned(fitted))
+
+    def _take(self, mix: Mix) -> None:
+        """Go on from a mix, and keep it if it is the best; a smoothed loss is centred on its multipliers."""
+        self.mix = mix
+        value = self.problem.objective(mix)
+        if value < self.value:
+            self.best, self.value = mix, value
+        if not self.loss.exact:
+            self.loss = self.loss.moved(self.loss.multipliers(self.problem.outputs(mix)))
+
+    def _priced(self, starts: int) -> tuple[Neurons, float]:
+        """Return the violators at the mix's multipliers, the largest first, and by how much they violate."""
+        problem, beta = self.problem, self.problem.decay.beta
+        raw = self.loss.multipliers(problem.outputs(self.mix))
+        lam = problem.decay.feasible(raw)
+        lam = (
+            lam if lam.any() else raw
+        )  # far from the equations of the affine part: good for directions alone
+        found, values = self.mix.neurons.kept(np.zeros(0, dtype=np.int64)), np.zeros(0)
+        for sign in (1.0, -1.0):
+            own = self.mix.neurons.kept(self.mix.neurons.signs == sign).normalized().U
+            anywhere = self.rng.normal(size=(starts, problem.Z.shape[1]))
+            ends, reached = self._climbed(lam, sign, np.vstack([own, anywhere]))
+            found, values = found.joined(ends), np.r_[values, reached]
+        largest = float(values.max(initial=0.0))
+        bound = self._bound(lam, largest) if problem.decay.satisfied(lam) else -np.inf
+        if bound > self.dual.bound:
+            self.dual = _Multipliers(lam=lam, largest=largest, bound=bound)
+        order = np.argsort(-values)
+        order = order[values[order] > beta * (1 + VIOLATED)][:PER_ROUND]
+        return found.kept(order), largest / beta - 1
+
+    def _climbed(
+        self, lam: Float[np.ndarray, " n"], sign: float, starts: Float[np.ndarray, "s r"]
+    ) -> tuple[Neurons, Float[np.ndarray, " k"]]:
+        """Return the distinct local maxima that starts lead to, and their values."""
+        sizes = np.linalg.norm(starts, axis=1)
+        starts = starts[sizes > 0] / sizes[sizes > 0, None]
+        ends, values = ascend(self.problem.units, sign * lam * self.problem.norms, starts)
+        order = np.argsort(-values)
+        # ends on one maximum agree to rounding
+        _, first = np.unique(np.round(ends[order], 6), axis=0, return_index=True)
+        kept = order[np.sort(first)]
+        return Neurons(U=ends[kept], signs=np.full(len(kept), sign)), values[kept]
+
+    def _bound(self, lam: Float[np.ndarray, " n"], largest: float) -> float:
+        decay = self.problem.decay
+        return decay.dual_value(decay.scale(lam, largest) * lam)
+
+    def _level(self) -> float:
+        """The dual norm up to which the best multipliers bound well enough."""
+        decay, lam = self.problem.decay, self.dual.lam
+        wanted, least = self.value * (1 - self.tol), decay.beta * (1 + VIOLATED)
+        high = decay.scale(lam, least)
+        if high <= 0 or decay.dual_value(high * lam) < wanted:
+            return least
+        # the dual is concave along a ray, and below its best scale it grows
+        low = 0.0
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if decay.dual_value(middle * lam) >= wanted else (middle, high)
+        return max(decay.beta / high, least)
+
+    def _asked(self, *, last: bool) -> DualNorm:
+        """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
+        decay, clock, level = self.problem.decay, self.proof_clock, self._level()
+        # where the multipliers are not good enough, a bound is sought that loses little beside them
+        tol = max(0.9 * (level / max(self.dual.largest, decay.beta) - 1), 0.05 * min(self.gap, 1.0), EXACT)
+        norm = norm_of(decay, self.dual.lam, search=False)
+        with clock.interruption.ending():
+            limit = None if np.isinf(clock.limit) else max(0.9 * clock.left, 1e-2)
+            norm = norm_of(
+                decay,
+                self.dual.lam,
+                tol=tol,
+                time_limit=limit,
+                max_nodes=None if limit is None else MOST_NODES,
+                stop_above=np.inf if last else level,
+            )
+        self._note("oracle", bound=self._bound(self.dual.lam, norm.upper_bound))
+        return norm
+
+    def _note(self, phase: str, *, bound: float | None = None) -> None:
+        bound = self.dual.bound if bound is None else bound
+        self.clock.note(phase, objective=self.value, bound=bound, n_neurons=len(self.mix.neurons))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convexrelu as cr
+from convexrelu import losses
+from convexrelu.certificates.weight_decay import weight_decay
+from convexrelu.errors import CertificateError, InvalidInputError
+
+LOSSES = [
+    *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
+    *(losses.Quantile(tau=0.7), losses.EpsilonInsensitive(epsilon=0.3)),
+]
+PARTS = [
+    {},
+    {"output_bias": True},
+    {"output_bias": "penalised"},
+    {"skip": True},
+    {"output_bias": True, "skip": True},
+]
+
+
+def data(loss, seed, n=9, d=2):
+    rng, rule = np.random.default_rng(seed), losses.get_loss(loss)
+    X = rng.normal(size=(n, d))
+    y = rng.poisson(2.0, size=n).astype(float) if rule.name == "poisson" else rng.normal(size=n)
+    y = np.r_[1.0, -1.0, np.sign(y[2:])] if rule.takes_labels else y
+    return X, y, rng
+
+
+@settings(max_examples=20)
+@given(st.sampled_from(LOSSES), st.sampled_from(PARTS), st.integers(0, 10**6))
+def test_weak_duality_for_every_pair(loss, parts, seed):
+    X, y, rng = data(loss, seed)
+    options = {
+        "loss": loss,
+        "beta": rng.uniform(0.05, 2.0),
+        "sample_weight": rng.uniform(0.2, 2.0, 9),
+        **parts,
+    }
+    network = cr.TwoLayerReLU(rng.normal(size=(4, 2)), rng.normal(size=4))
+    own = cr.certify(X, y, network, **options)
+    other = cr.certify(X, y, network, rng.normal(size=9), **options)
+    balanced = network.balanced()
+    problem = weight_decay(X, y, **options)
+    assert own.objective <= problem.objective(balanced) * (1 + 1e-12)
+    for certificate in (own, other):
+        assert certificate.lower_bound + 1e-12 >= 0
+        assert certificate.lower_bound <= own.objective
+        assert certificate.check(X, y)
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=repr)
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_the_scale_of_multipliers_is_the_best_one(loss, parts):
+    X, y, rng = data(loss, 3)
+    problem = weight_decay(X, y, loss=loss, beta=0.4, **parts)
+    lam = problem.feasible(problem.multipliers(0.3 * rng.normal(size=9)))
+    assert problem.satisfied(lam)
+    norm = cr.maximize_correlation(X, lam).upper_bound + cr.maximize_correlation(X, -lam).upper_bound
+    t = problem.scale(lam, norm)
+    best = problem.dual_value(t * lam)
+    for other in np.linspace(0.0, problem.beta / max(norm, 1e-9), 2001):
+        assert problem.dual_value(other * lam) <= best + 1e-9
+
+
+def test_a_certificate_survives_its_file_and_refuses_other_data_and_numbers(tmp_path):
+    X, y, _ = data("huber", 0, n=20, d=3)
+    loss = losses.Huber(delta=0.6)
+    solution = cr.solve(X, y, loss=loss, beta=0.3, output_bias=True, sample_weight=np.linspace(0.5, 2.0, 20))
+    path = tmp_path / "certificate.json"
+    solution.certificate.save(path)
+    again = cr.RegularizedCertificate.load(path)
+    assert again.check(X, y)
+    assert again.loss.parameters == {"delta": 0.6}
+    assert again.lower_bound == solution.lower_bound
+    with pytest.raises(CertificateError, match="other data"):
+        again.check(X + 1e-9, y)
+    document = json.loads(path.read_text())
+    for name, value in (
+        ("lower_bound", solution.lower_bound * (1 + 1e-6)),
+        ("objective", solution.objective * (1 - 1e-6)),
+        ("beta", 0.31),
+        ("lam", (np.array(document["lam"]) * (1 + 1e-6)).tolist()),
+        ("lam", [5.0, *document["lam"][1:]]),
+        ("weights", (np.array(document["weights"]) * 1.01).tolist()),
+        ("output_bias", False),
+        ("parameters", {"delta": 0.7}),
+    ):
+        path.write_text(json.dumps({**document, name: value}))
+        with pytest.raises(CertificateError):
+            cr.RegularizedCertificate.load(path).check(X, y)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loss": "nothing"},
+        {"parameters": {"tau": 1.0}},
+        {"network": None},
+        {"network": {"kind": "convexrelu.TwoLayerReLU"}},
+        {"lam": [[1.0]]},
+        {"lam": "none"},
+        {"output_bias": "free"},
+        {"gates": [["x"]]},
+        {"format": "something"},
+    ],
+)
+def test_malformed_files_are_refused(tmp_path, change):
+    X, y, _ = data("squared", 1)
+    path = tmp_path / "certificate.json"
+    cr.solve(X, y, loss="squared", beta=1.0).certificate.save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CertificateError):
+        cr.RegularizedCertificate.load(path)
+
+
+def test_a_cover_of_a_search_to_a_tolerance_is_checked():
+    X, y, rng = data("squared", 2, n=200, d=4)
+    network = cr.TwoLayerReLU(rng.normal(size=(5, 4)), rng.normal(size=5))
+    certificate = cr.certify(X, y, network, loss="squared", beta=3.0)
+    assert certificate.cover is not None
+    assert not certificate.exact
+    assert certificate.check(X, y)
+
+
+def test_networks_that_do_not_belong_are_refused():
+    X, y, _ = data("squared", 4)
+    for network, options, message in (
+        (cr.TwoLayerReLU([[1.0]], [1.0]), {}, "inputs"),
+        (cr.ReLUNetwork([[1.0, 0.0]], [1.0], output_bias=1.0), {}, "output bias"),
+        (cr.ReLUNetwork([[1.0, 0.0]], [[1.0], [2.0]]), {}, "outputs"),
+        (cr.GatedReLU([[1.0, 0.0]], [[1.0, 0.0]]), {}, "must be a TwoLayerReLU"),
+        (cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), {"C": 1.0}, "neither C"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            cr.certify(X, y, network, loss="squared", beta=1.0, **options)
+    with pytest.raises(InvalidInputError, match="go with a loss"):
+        cr.certify(X, np.sign(y), cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), beta=1.0)
