@@ -16,6 +16,7 @@ from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDeca
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.solvers.history import Round, SolverClock, show_rounds
+from convexrelu.solvers.regularized.gated import GatedSearch
 from convexrelu.solvers.regularized.model import Coordinates
 from convexrelu.solvers.regularized.search import Search
 
@@ -172,6 +173,11 @@ def solve(
     interruption = Interruption()
     clock = SolverClock(limit=float(seconds), interruption=interruption)
     with show_rounds(progress), interruption.listening():
+        if problem.gates is not None:
+            network, lam, norm = GatedSearch(problem, tol=tolerance, clock=clock).solve(start)
+            return finished(
+                assess_regularized(problem, problem.rescaled(network), lam, norm), tolerance, clock
+            )
         return _solve_outputs(problem, tolerance, start, clock, generator)
 
 
