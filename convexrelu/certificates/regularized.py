@@ -24,6 +24,7 @@ from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
+from convexrelu.oracle.outputs import covered_output_norm, output_norm
 
 __all__ = ["RegularizedCertificate", "assess_regularized", "certify_regularized", "gated_norm", "norm_of"]
 
@@ -192,7 +193,8 @@ class RegularizedCertificate:
             if self.cover is None:
                 norm = norm_of(problem, self.lam)
             else:
-                norm = covered_norm(problem.X, self.lam, self.cover)
+                covered = covered_output_norm if self.loss.vector else covered_norm
+                norm = covered(problem.X, self.lam, self.cover)
         except InvalidInputError as error:
             raise CertificateError(str(error)) from error
         again = assess_regularized(problem, self.network, self.lam, norm)
@@ -305,7 +307,9 @@ def _network_of(values: Any) -> Decayed:
 
 
 def _fingerprint(problem: WeightDecay) -> str:
-    return fingerprint(problem.X, problem.y)
+    if problem.y.ndim == 1:
+        return fingerprint(problem.X, problem.y)
+    return fingerprint(np.hstack([problem.X, problem.y]), problem.y[:, 0])
 
 
 def check_network(problem: WeightDecay, network: Decayed) -> None:
@@ -349,7 +353,8 @@ def norm_of(
     """Return the dual norm of multipliers, by the oracle of the problem's networks."""
     if problem.gates is not None:
         return gated_norm(problem.X, lam, problem.gates)
-    return dual_norm(
+    oracle = output_norm if problem.loss.vector else dual_norm
+    return oracle(
         problem.X,
         lam,
         tol=tol,

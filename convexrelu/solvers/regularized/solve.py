@@ -18,6 +18,7 @@ from convexrelu.losses import Loss
 from convexrelu.solvers.history import Round, SolverClock, show_rounds
 from convexrelu.solvers.regularized.gated import GatedSearch
 from convexrelu.solvers.regularized.model import Coordinates
+from convexrelu.solvers.regularized.outputs import OutputSearch
 from convexrelu.solvers.regularized.search import Search
 
 __all__ = ["Solution", "solve"]
@@ -108,7 +109,7 @@ def solve(
     loss : str or Loss
         "squared", "absolute", "huber", "quantile", "epsilon_insensitive", "logistic", "hinge",
         "squared_hinge", "exponential" or "poisson", with default parameters; or an object such as
-        ``losses.Huber(delta=0.5)``.
+        ``losses.Huber(delta=0.5)``. Of K outputs that share the neurons: "multi_squared" and "softmax".
     beta : float
         Price of the weights, positive. From ``beta_max`` on the zero network is optimal.
     sample_weight : (n,) array_like or None
@@ -139,7 +140,7 @@ def solve(
     -------
     Solution
         Network, multipliers, bounds, history and certificate. The network is a :class:`TwoLayerReLU`; with an
-        output bias or a linear part a :class:`ReLUNetwork`; with gates a :class:`GatedReLU`.
+        output bias, a linear part or K outputs a :class:`ReLUNetwork`; with gates a :class:`GatedReLU`.
 
     Raises
     ------
@@ -178,10 +179,17 @@ def solve(
             return finished(
                 assess_regularized(problem, problem.rescaled(network), lam, norm), tolerance, clock
             )
-        return _solve_outputs(problem, tolerance, start, clock, generator)
+        if problem.loss.vector:
+            part = clock.until(_SEARCH_SHARE * clock.limit)
+            outputs = OutputSearch(problem, tol=tolerance, clock=part, proof_clock=clock, rng=generator)
+            several, lam, norm = outputs.solve(start)
+            return finished(
+                assess_regularized(problem, problem.rescaled(several), lam, norm), tolerance, clock
+            )
+        return _solve_one_output(problem, tolerance, start, clock, generator)
 
 
-def _solve_outputs(
+def _solve_one_output(
     problem: WeightDecay, tol: float, start: Decayed | None, clock: SolverClock, rng: np.random.Generator
 ) -> Solution:
     """Solve a problem of one output and ReLU neurons."""
