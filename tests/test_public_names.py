@@ -26,7 +26,7 @@ NAMES = {
     *("dual_program", "primal_program"),
     *("MaxMarginPath", "MaxMarginSolution", "MultiClassSolution", "max_margin_path", "solve_max_margin"),
     *("Certificate", "KKTReport", "MultiClassCertificate", "RegularizedCertificate", "certify", "check_kkt"),
-    *("Solution", "solve"),
+    *("Solution", "SolutionPath", "beta_max", "solution_path", "solve"),
     *("Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"),
     *("LimitReport", "verify_gradient_descent"),
     *("NeuronPursuitClassifier", "NeuronPursuitRegressor"),

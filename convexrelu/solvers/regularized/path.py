@@ -1,0 +1,194 @@
+"""The price of the weights: from which one on the zero network is optimal, and solutions below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from convexrelu._clock import Clock
+from convexrelu._status import Status
+from convexrelu._typing import ArrayLike, RNGLike
+from convexrelu._validation import as_generator, as_vector, check_seconds
+from convexrelu.certificates.regularized import norm_of
+from convexrelu.certificates.weight_decay import Decayed, OutputBias, weight_decay
+from convexrelu.errors import InvalidInputError
+from convexrelu.losses import Loss
+from convexrelu.oracle import DualNorm
+from convexrelu.solvers.regularized.solve import Solution, solve
+
+__all__ = ["SolutionPath", "beta_max", "solution_path"]
+
+
+def beta_max(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | Loss,
+    sample_weight: ArrayLike | None = None,
+    gates: ArrayLike | None = None,
+    reduction: str = "sum",
+    tol: float = 1e-9,
+    time_limit: float | None = None,
+) -> DualNorm:
+    """Return the price of the weights from which on the zero network is optimal: ``h(-s l'(0, y))``.
+
+    Parameters
+    ----------
+    X, y, loss, sample_weight, gates, reduction
+        As in :func:`solve`, without an affine part.
+    tol : float, default 1e-9
+        Relative tolerance of the oracle. A loss with a kink at zero has several derivatives there; the one
+        taken may make the bound larger than it need be.
+    time_limit : float or None
+        Seconds.
+
+    Returns
+    -------
+    DualNorm
+        For ``beta >= upper_bound`` the zero network is optimal, for ``beta < value`` it is not if the loss
+        has a derivative at zero.
+
+    Raises
+    ------
+    InvalidInputError
+        If an argument is not what it must be.
+
+    Examples
+    --------
+    >>> beta_max([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], loss="squared").value
+    5.0
+    """
+    problem = weight_decay(
+        X, y, loss=loss, beta=1.0, sample_weight=sample_weight, gates=gates, reduction=reduction
+    )
+    lam = problem.multipliers(np.zeros(problem.y.shape))
+    return norm_of(problem, lam, tol=tol, time_limit=time_limit)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SolutionPath:
+    """Solutions for several prices of the weights; iterating over it gives them in order.
+
+    Attributes
+    ----------
+    betas : (q,) float array
+        The prices.
+    points : tuple of q Solution
+        Each with its own certificate.
+    """
+
+    betas: Float[np.ndarray, " q"]
+    points: tuple[Solution, ...]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[Solution]:
+        return iter(self.points)
+
+    def __getitem__(self, k: int) -> Solution:
+        return self.points[k]
+
+    @property
+    def objectives(self) -> Float[np.ndarray, " q"]:
+        """The objectives: upper bounds on P*, which grows with beta and is concave in it."""
+        return np.array([point.objective for point in self.points])
+
+    @property
+    def lower_bounds(self) -> Float[np.ndarray, " q"]:
+        """The certified lower bounds on P*."""
+        return np.array([point.lower_bound for point in self.points])
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  beta = {beta:g}: {point.status}, {point.lower_bound:.6g} <= P* <= {point.objective:.6g}, "
+            f"gap {point.gap:.1e}, {point.network.n_neurons} neurons"
+            for beta, point in zip(self.betas, self.points, strict=True)
+        ]
+        return "\n".join([f"SolutionPath({len(self)} prices of the weights", *lines]) + ")"
+
+
+def solution_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | Loss,
+    betas: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    output_bias: OutputBias = False,
+    skip: bool = False,
+    gates: ArrayLike | None = None,
+    reduction: str = "sum",
+    tol: float = 1e-6,
+    time_limit: float | None = None,
+    rng: RNGLike = None,
+    progress: bool = False,
+) -> SolutionPath:
+    """Return the solutions for several prices of the weights, each certified.
+
+    Every point is what :func:`solve` returns for its beta, begun with the network of the point before it:
+    give the prices in order, high ones first.
+
+    Parameters
+    ----------
+    X, y, loss, sample_weight, output_bias, skip, gates, reduction
+        As in :func:`solve`.
+    betas : (q,) array_like
+        Prices of the weights, positive.
+    tol : float, default 1e-6
+        Certified relative gap at which a point is "optimal".
+    time_limit : float or None
+        Seconds for the whole path. Each point may use its share of what is left.
+    rng : int, Generator or None
+        As in :func:`solve`.
+    progress : bool, default False
+        Show both bounds closing in, point by point.
+
+    Returns
+    -------
+    SolutionPath
+        One solution for each price; after Ctrl-C only those until then.
+
+    Raises
+    ------
+    InvalidInputError
+        If betas is not a vector of positive numbers, or an argument is not what it must be.
+
+    Examples
+    --------
+    >>> path = solution_path([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], loss="squared", betas=[6.0, 1.0])
+    >>> [point.network.n_neurons for point in path]
+    [0, 1]
+    """
+    prices = as_vector(betas, "betas")
+    if not len(prices) or not (prices > 0).all():
+        raise InvalidInputError(f"betas must be positive, and at least one, got {prices.tolist()[:6]}")
+    clock = Clock(limit=float(check_seconds(time_limit)))
+    sources = as_generator(0 if rng is None else rng).spawn(len(prices))
+    points: list[Solution] = []
+    start: Decayed | None = None
+    for k, beta in enumerate(prices):
+        point = solve(
+            X,
+            y,
+            loss=loss,
+            beta=float(beta),
+            sample_weight=sample_weight,
+            output_bias=output_bias,
+            skip=skip,
+            gates=gates,
+            reduction=reduction,
+            tol=tol,
+            start=start,
+            time_limit=None if time_limit is None else max(clock.left / (len(prices) - k), 1e-3),
+            rng=sources[k],
+            progress=progress,
+        )
+        points.append(point)
+        if point.status == Status.INTERRUPTED:
+            break
+        start = point.network
+    return SolutionPath(betas=prices[: len(points)], points=tuple(points))
