@@ -28,7 +28,7 @@ __all__ = ["Found", "Search"]
 _LOGGER = logging.getLogger("convexrelu")
 
 ROUGH = 1e-3  # violation at which the neurons begin to move: later rounds of fixed directions crawl
-CLOSE = 20.0  # times the tolerance: a gap at which they do in any case, and the local search looks wider
+CLOSE = 20.0  # times the tolerance: a gap at which they do in any case
 SHARE = 0.5  # of the tolerance, at which the oracle is asked; the rest is for its own
 STARTS, WIDER = (
     60,
@@ -146,7 +146,7 @@ class Search:
         for _ in range(MAX_ROUNDS):
             before = self.value, self.dual.bound
             violators, violation = self._priced(STARTS)
-            if self.gap <= CLOSE * self.tol or not len(violators):
+            if self.gap <= (wanted if self.moving else CLOSE * self.tol) or not len(violators):
                 wide, violation = self._priced(WIDER * STARTS)
                 violators = violators.joined(wide)
             self._note("patterns" if self.moving else "directions")

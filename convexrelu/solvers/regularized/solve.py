@@ -183,9 +183,8 @@ def solve(
             part = clock.until(_SEARCH_SHARE * clock.limit)
             outputs = OutputSearch(problem, tol=tolerance, clock=part, proof_clock=clock, rng=generator)
             several, lam, norm = outputs.solve(start)
-            return finished(
-                assess_regularized(problem, problem.rescaled(several), lam, norm), tolerance, clock
-            )
+            certificate = assess_regularized(problem, problem.rescaled(several), lam, norm)
+            return finished(certificate, tolerance, clock, cut=part.expired())
         return _solve_one_output(problem, tolerance, start, clock, generator)
 
 
@@ -199,12 +198,14 @@ def _solve_one_output(
     found = search.solve(coordinates.empty if start is None else coordinates.mix(start))
     network = coordinates.network(found.mix)
     certificate = assess_regularized(problem, problem.rescaled(network), found.lam, found.norm)
-    return finished(certificate, tol, clock)
+    return finished(certificate, tol, clock, cut=part.expired() or not found.norm.repeatable)
 
 
-def finished(certificate: RegularizedCertificate, tol: float, clock: SolverClock) -> Solution:
-    """Return the solution that a certificate amounts to."""
-    status = Status.TIME_LIMIT if clock.expired() else Status.BOUNDED
+def finished(
+    certificate: RegularizedCertificate, tol: float, clock: SolverClock, *, cut: bool = False
+) -> Solution:
+    """Return the solution that a certificate amounts to; `cut`: the clock ended a part of the work."""
+    status = Status.TIME_LIMIT if cut or clock.expired() else Status.BOUNDED
     if clock.interrupted:
         status = Status.INTERRUPTED
     elif certificate.gap <= tol:
