@@ -90,11 +90,12 @@ class OutputSearch:
             self._rounds()
             last = self.clock.expired() or not self.gap < 0.9 * asked
             norm = self._asked(last=last)
-            if last or norm.value <= self._level():
+            proven = self._bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            if last or proven or norm.value <= self.largest * (1 + VIOLATED):
                 return self._network(), self.lam, norm
-            asked = self.gap
             self.largest = max(self.largest, norm.value)
             self.bound = self._bound(self.lam, self.largest)
+            asked = self.gap
             self._add(norm.direction[None])
 
     def _rounds(self) -> None:

@@ -34,6 +34,7 @@ STARTS, WIDER = (
     60,
     8,
 )  # random starts of the local search for one sign, and how many times as many for a last look
+FEWEST, MANY_ROWS = 12, 2000  # starts at the least; rows from which on there are fewer, as each costs more
 PER_ROUND = 40  # violated directions added at once
 VIOLATED = 1e-9  # relative: less is rounding
 MOVES = 4  # steps of the neurons in a round
@@ -113,6 +114,7 @@ class Search:
         self.value = problem.objective(self.best)
         nothing = np.zeros(len(problem.Z))
         self.dual = _Multipliers(lam=nothing, largest=0.0, bound=problem.decay.dual_value(nothing))
+        self.starts = max(FEWEST, STARTS * min(MANY_ROWS, len(nothing)) // max(len(nothing), 1))
         self.negligible = NEGLIGIBLE * self.value
         self.near, self.moving, self.sharpest = NEAR, False, SHARPEST * self.loss.mu
 
@@ -129,15 +131,17 @@ class Search:
             self._rounds(SHARE * self.tol)
             last = self.clock.expired() or not self.gap < 0.9 * asked
             norm = self._asked(last=last)
-            if last or norm.value <= self._level():
+            # a value within the level may leave its bound beyond it: then the violator is worth its round
+            proven = self._bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            if last or proven or norm.value <= self.dual.largest * (1 + VIOLATED):
                 return Found(mix=self.best, lam=self.dual.lam, norm=norm)
-            asked = self.gap
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
             near = found + 0.05 * self.rng.normal(size=(STARTS, len(found)))
             violators = self._climbed(self.dual.lam, norm.sign, np.vstack([found, near]))[0]
             self.dual.largest = max(self.dual.largest, norm.value)
             self.dual.bound = self._bound(self.dual.lam, self.dual.largest)
+            asked = self.gap
             self._step(violators)
 
     def _rounds(self, wanted: float) -> None:
@@ -145,9 +149,9 @@ class Search:
         stalls = 0
         for _ in range(MAX_ROUNDS):
             before = self.value, self.dual.bound
-            violators, violation = self._priced(STARTS)
+            violators, violation = self._priced(self.starts)
             if self.gap <= (wanted if self.moving else CLOSE * self.tol) or not len(violators):
-                wide, violation = self._priced(WIDER * STARTS)
+                wide, violation = self._priced(WIDER * self.starts)
                 violators = violators.joined(wide)
             self._note("patterns" if self.moving else "directions")
             closed = self.gap <= wanted and self.moving
