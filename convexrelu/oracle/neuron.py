@@ -243,10 +243,12 @@ def _correlations(
 
 
 def _unscaled(found: Correlation, exponent: int) -> Correlation:
-    upper = float(np.ldexp(found.upper_bound, exponent))
+    with np.errstate(over="ignore"):
+        upper = float(np.ldexp(found.upper_bound, exponent))
+        value = float(np.ldexp(found.value, exponent))
     return replace(
         found,
-        value=float(np.ldexp(found.value, exponent)),
+        value=value,
         upper_bound=float(np.nextafter(upper, np.inf)) if found.upper_bound > 0 else 0.0,
     )
 
