@@ -186,7 +186,7 @@ def _solve_binary(
     candidate, name = _candidate(task.problem, tol, method, solver, start, part, clock, rng)
     # what a soft margin's search returns has been moved by the reduced program, which is large there; and a
     # search that has not come to the oracle was cut off
-    cut = part.expired() or np.isinf(candidate.norm.upper_bound)
+    cut = part.expired() or bool(np.isinf(candidate.norm.upper_bound))
     hurried = cut or soft_margin_pays(task.problem)
     return finish(task, candidate, method=name, hurried=hurried)
 
