@@ -45,6 +45,8 @@ _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
 # With more of them, as on large cones, a few sweeps of coordinate descent have to do: any t proves a bound.
 _MOST_EXACT, _SWEEPS = 256, 4
+# Kinks are matched in time that grows with the number of pairs: with more of them, the cone is large, too.
+_MOST_PAIRS = 40_000
 # With no more generators of Z_+ than this that change their sign, an edge is split exactly where one
 # vanishes; with more, in the middle of their kinks, so that at least this share is cut off.
 _FEW_CONVEX, _LEAST_SHARE = 8, 0.2
@@ -54,6 +56,8 @@ _FAR_EDGE = 0.02
 # lie on the hyperplanes at which their cones were split, up to rounding. What that may hide is added to the
 # bound.
 _ON_PLANE = 1e-13
+_ROUNDED = 1e-14  # relative: of a cosine and a quotient
+_SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
 
 
@@ -493,6 +497,8 @@ def _consider(
     a, b, share = _edge(members[3], mixed, 0, few, inverse, rho)
     if a < 0 and not exact:
         a, b, share = _edge(members[3], mixed, few, n_mixed, inverse, rho)
+    if a < 0 and bound > closing * (1.0 + _INSIDE):  # too thin for the kernel: halves have better bounds
+        a, b, share = _longest_edge(V)
     if a < 0:  # no generator changes its sign: the bound is exact up to rounding
         state[1] = max(state[1], bound)
         return size
@@ -581,7 +587,7 @@ def _bound(members, few, n_mixed, V, closing, scratch):
             vectors[j, c] = coordinates[c, k]
     _fill(inverse, values, vectors, t, m, target, rho)
     norm = np.sqrt(dot(rho, rho))
-    if norm > closing and few > 0 and m > 0:  # what the parent's multipliers do not close
+    if norm > closing and 0 < few * m <= _MOST_PAIRS:  # what the parent's multipliers do not close
         match(heights, mixed, few, n_mixed, room)
         for a in range(r):
             values[a] = dot(total, V[a])
@@ -613,7 +619,42 @@ def _bound(members, few, n_mixed, V, closing, scratch):
         for j in range(m):
             value -= t[j] * heights[a, mixed[few + j]]
         excess = max(excess, value)
-    return norm + np.sqrt(r) * excess, norm, exact
+    bound = norm + np.sqrt(r) * excess
+    if bound > closing:
+        bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, V))
+    return bound, norm, exact
+
+
+@kernel
+@no_type_check
+def _simplex_bound(values, heights, mixed, few, m, t, caps, V):
+    """Bound the correlation over the cone by the largest value at a ray: thin cones have no inverse.
+
+    For a unit vector c, ``1 >= c^T u >= min_k c^T v_k * sum alpha``, and what bounds the correlation is
+    linear in alpha. It is tried with the multipliers t, and with those of the tangent at c.
+    """
+    r = len(V)
+    middle, least = np.zeros(r), np.inf
+    for a in range(r):
+        for c in range(r):
+            middle[c] += V[a, c]
+    for a in range(r):
+        least = min(least, dot(middle, V[a]))
+    least /= np.sqrt(dot(middle, middle))
+    if least * np.sqrt(r) < 1.0:  # rounding is allowed for up to a sum of alpha of sqrt(r)
+        return np.inf
+    own, tangent = 0.0, 0.0
+    for a in range(r):
+        value, other = values[a], values[a]
+        for j in range(m):
+            height, total = heights[a, mixed[few + j]], 0.0
+            for b in range(r):
+                total += heights[b, mixed[few + j]]
+            value -= t[j] * height
+            if total > 0.0:
+                other -= caps[j] * height
+        own, tangent = max(own, value), max(tangent, other)
+    return min(own, tangent) / least * (1.0 + _ROUNDED)
 
 
 @kernel
@@ -660,6 +701,21 @@ def _value_inside(coordinates, mixed, few, n_mixed, total, inverse, rho, norm):
         if height > 0.0:
             value += height if j < few else -height
     return value / norm
+
+
+@kernel
+@no_type_check
+def _longest_edge(V):
+    """Return the longest edge (a, b), to be halved; -1 if all are short."""
+    first, second, longest = -1, -1, _SHORT * _SHORT
+    for a in range(len(V)):
+        for b in range(a + 1, len(V)):
+            square = 0.0
+            for c in range(len(V)):
+                square += (V[a, c] - V[b, c]) ** 2
+            if square > longest:
+                first, second, longest = a, b, square
+    return first, second, 0.5
 
 
 @kernel
