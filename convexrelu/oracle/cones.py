@@ -56,6 +56,7 @@ _FAR_EDGE = 0.02
 # lie on the hyperplanes at which their cones were split, up to rounding. What that may hide is added to the
 # bound.
 _ON_PLANE = 1e-13
+_PLAYS = 24
 _ROUNDED = 1e-14  # relative: of a cosine and a quotient
 _SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
@@ -577,14 +578,14 @@ def _bound(members, few, n_mixed, V, closing, scratch):
         values[a] = dot(total, V[a])
         for j in range(few):
             values[a] += max(heights[a, mixed[j]], 0.0)
-    if not invertible:
-        copy_into(rho, values)
-        return np.inf, 0.0, exact
     for j in range(m):
         k = mixed[few + j]
         t[j], caps[j] = multipliers[k], 1.0
         for c in range(r):
             vectors[j, c] = coordinates[c, k]
+    if not invertible:
+        copy_into(rho, values)
+        return _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V), 0.0, exact
     _fill(inverse, values, vectors, t, m, target, rho)
     norm = np.sqrt(dot(rho, rho))
     if norm > closing and 0 < few * m <= _MOST_PAIRS:  # what the parent's multipliers do not close
@@ -621,17 +622,17 @@ def _bound(members, few, n_mixed, V, closing, scratch):
         excess = max(excess, value)
     bound = norm + np.sqrt(r) * excess
     if bound > closing:
-        bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, V))
+        bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
     return bound, norm, exact
 
 
 @kernel
 @no_type_check
-def _simplex_bound(values, heights, mixed, few, m, t, caps, V):
+def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
     """Bound the correlation over the cone by the largest value at a ray: thin cones have no inverse.
 
     For a unit vector c, ``1 >= c^T u >= min_k c^T v_k * sum alpha``, and what bounds the correlation is
-    linear in alpha. It is tried with the multipliers t, and with those of the tangent at c.
+    linear in alpha. The multipliers t play against the rays: each side answers the other's mean so far.
     """
     r = len(V)
     middle, least = np.zeros(r), np.inf
@@ -643,18 +644,27 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, V):
     least /= np.sqrt(dot(middle, middle))
     if least * np.sqrt(r) < 1.0:  # rounding is allowed for up to a sum of alpha of sqrt(r)
         return np.inf
-    own, tangent = 0.0, 0.0
-    for a in range(r):
-        value, other = values[a], values[a]
-        for j in range(m):
-            height, total = heights[a, mixed[few + j]], 0.0
-            for b in range(r):
-                total += heights[b, mixed[few + j]]
-            value -= t[j] * height
-            if total > 0.0:
-                other -= caps[j] * height
-        own, tangent = max(own, value), max(tangent, other)
-    return min(own, tangent) / least * (1.0 + _ROUNDED)
+    weights, top = np.ones(r), np.inf
+    for play in range(_PLAYS):
+        highest, at = 0.0, 0
+        for a in range(r):
+            value = values[a]
+            for j in range(m):
+                value -= t[j] * heights[a, mixed[few + j]]
+            if value > highest:
+                highest, at = value, a
+        top = min(top, highest)
+        if top <= closing * least:
+            break
+        if play > 0:
+            weights[at] += 1.0
+        for j in range(m):  # the tangent at the rays' mean, weighted by how often each was the highest
+            mean = 0.0
+            for a in range(r):
+                mean += weights[a] * heights[a, mixed[few + j]]
+            own = caps[j] if mean > 0.0 else 0.0
+            t[j] = own if play == 0 else t[j] + (own - t[j]) / (play + 1)
+    return top / least * (1.0 + _ROUNDED)
 
 
 @kernel
