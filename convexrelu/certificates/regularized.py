@@ -18,7 +18,9 @@ from convexrelu._json_files import read_json, write_json
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_seconds
 from convexrelu.certificates.bounds import relative_gap
+from convexrelu.certificates.certificate import RECHECK_TOL
 from convexrelu.certificates.document import Fields, agrees, encode_cover, fingerprint
+from convexrelu.certificates.kkt import OPTIMALITY_TOL
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
@@ -29,8 +31,6 @@ from convexrelu.oracle.outputs import covered_output_norm, output_norm
 __all__ = ["RegularizedCertificate", "assess_regularized", "certify_regularized", "gated_norm", "norm_of"]
 
 FORMAT, VERSION = "convexrelu certificate of weight decay", 1
-RECHECK_TOL = 1e-9  # recomputing on another machine changes sums in their last digits
-OPTIMALITY_TOL = 1e-6  # the relative gap at which a network is called optimal
 _SAME = 1e-11  # of an objective: a difference that says nothing, least of all about a scale
 _EPS = float(np.finfo(float).eps)
 _NETWORKS = {kind._kind: kind for kind in (TwoLayerReLU, ReLUNetwork, GatedReLU)}
@@ -440,6 +440,6 @@ def _affordable(problem: WeightDecay, network: Decayed, lam: Float[np.ndarray, "
     """Return a tolerance for the oracle that costs the bound little beside what it lacks anyway."""
     objective = problem.objective(problem.rescaled(network))
     rough = norm_of(problem, lam, search=False).value
-    best = problem.dual_value(problem.scale(lam, rough) * lam)
+    best = problem.bound(lam, rough)
     gap = max(relative_gap(objective, best), 0.0)
     return float(min(max(0.05 * gap, 1e-9), 0.5)) if math.isfinite(gap) else 1e-9

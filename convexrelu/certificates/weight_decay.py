@@ -32,9 +32,9 @@ OutputBias = bool | Literal["penalised"]
 
 _EPS = float(np.finfo(float).eps)
 _LARGEST = 1e300  # in place of infinity, where values are subtracted
-_ROUNDS = (
-    4  # of the projection onto the equations of the unpenalised parts: the first leaves rounding of its own
-)
+# Of the projection onto the equations of the unpenalised parts: the first leaves rounding of its own.
+_ROUNDS = 4
+_BISECTIONS = 40
 _MOST_STOPPED = 30  # projections, each without the rows that the one before has brought to an end
 # The equations of unpenalised parts hold to rounding: relative to the largest entry times the sum of |lam|.
 EQUATION_TOL = 1e-11
@@ -202,6 +202,22 @@ class WeightDecay:
 
         found = minimize_scalar(loss, bounds=(0.0, most), method="bounded", options={"xatol": 1e-12 * most})
         return min((0.0, most, min(1.0, most), float(found.x)), key=loss)
+
+    def bound(self, lam: Float[np.ndarray, "n ..."], norm: float) -> float:
+        """The lower bound that a lam in the domain proves at its best scale, if h(lam) <= `norm`."""
+        return self.dual_value(self.scale(lam, norm) * lam)
+
+    def level(self, lam: Float[np.ndarray, "n ..."], wanted: float, least: float) -> float:
+        """The largest h(lam) with which lam still proves the bound `wanted`; `least` if that is too much."""
+        high = self.scale(lam, least)
+        if high <= 0 or self.dual_value(high * lam) < wanted:
+            return least
+        # the dual is concave along a ray, and below its best scale it grows
+        low = 0.0
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if self.dual_value(middle * lam) >= wanted else (middle, high)
+        return max(self.beta / high, least)
 
 
 def bias_of(network: Decayed) -> Float[np.ndarray, ...]:

@@ -33,7 +33,19 @@ from convexrelu.arrangements.vertices import invert_into
 from convexrelu.oracle.matching import match, matching_room
 from convexrelu.oracle.zonotopes import Zonotopes
 
-__all__ = ["ConeSearch", "Frontier", "orthants", "search_cones"]
+__all__ = [
+    "FAR_EDGE",
+    "FEW_CONVEX",
+    "LEAST_SHARE",
+    "MOST_EXACT",
+    "ON_PLANE",
+    "SWEEPS",
+    "ConeSearch",
+    "Frontier",
+    "orthants",
+    "search_cones",
+    "sweep",
+]
 
 _TASKS = 32  # in a round; more than there are cores, so that a slow one does not hold up the others
 _FIRST_NODES = 500  # worked off in the caller: most searches end there
@@ -44,19 +56,19 @@ _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a mil
 _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
 # With more of them, as on large cones, a few sweeps of coordinate descent have to do: any t proves a bound.
-_MOST_EXACT, _SWEEPS = 256, 4
+MOST_EXACT, SWEEPS = 256, 4
 # Kinks are matched in time that grows with the number of pairs: with more of them, the cone is large, too.
 _MOST_PAIRS = 40_000
 # With no more generators of Z_+ than this that change their sign, an edge is split exactly where one
 # vanishes; with more, in the middle of their kinks, so that at least this share is cut off.
-_FEW_CONVEX, _LEAST_SHARE = 8, 0.2
+FEW_CONVEX, LEAST_SHARE = 8, 0.2
 # Weight of an edge's chord errors where the point that attains the bound is not near it.
-_FAR_EDGE = 0.02
+FAR_EDGE = 0.02
 # A generator of Z_+ whose value at a ray is below this share of its length is taken to vanish there: rays
 # lie on the hyperplanes at which their cones were split, up to rounding. What that may hide is added to the
 # bound.
-_ON_PLANE = 1e-13
-_PLAYS = 24
+ON_PLANE = 1e-13
+_PLAYS = 24  # of multipliers against rays, on a cone that nothing else closes
 _ROUNDED = 1e-14  # relative: of a cosine and a quotient
 _SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
@@ -545,7 +557,7 @@ def _split_members(lengths, n_convex, members, count, parent_sum, scratch):
     for k in range(count):
         convex = which[k] < n_convex
         # a generator of Z_- may be taken for one of a single sign at any time: t = 0 or 1 is a bound
-        near = _ON_PLANE * lengths[which[k]]
+        near = ON_PLANE * lengths[which[k]]
         if low[k] >= -near:
             side = 1.0 if convex else -1.0
             for c in range(r):
@@ -571,7 +583,7 @@ def _bound(members, few, n_mixed, V, closing, scratch):
     (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _), room = scratch
     residual, left = room[0], room[3]
     r, m = len(V), n_mixed - few
-    exact = m <= _MOST_EXACT
+    exact = m <= MOST_EXACT
     copy_rows(work, V)
     invertible = invert_into(work, inverse, r)
     for a in range(r):
@@ -605,9 +617,9 @@ def _bound(members, few, n_mixed, V, closing, scratch):
         for c in range(r):
             vectors[m + k, c] = -inverse[c, k] / np.sqrt(length)
         caps[m + k], t[m + k] = np.inf, 0.0
-    for _ in range(0 if exact else _SWEEPS):
+    for _ in range(0 if exact else SWEEPS):
         if dot(rho, rho) > closing * closing:
-            _sweep(vectors, caps, t, m + r, rho)
+            sweep(vectors, caps, t, m + r, rho)
     norm = np.sqrt(dot(rho, rho))
     if exact and norm > closing:
         norm, _ = least_norm_from(vectors[: m + r], target, caps[: m + r], max(closing, 0.0), t[: m + r], rho)
@@ -632,7 +644,8 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
     """Bound the correlation over the cone by the largest value at a ray: thin cones have no inverse.
 
     For a unit vector c, ``1 >= c^T u >= min_k c^T v_k * sum alpha``, and what bounds the correlation is
-    linear in alpha. The multipliers t play against the rays: each side answers the other's mean so far.
+    linear in alpha. The multipliers t play against the rays: each side answers the other's mean so far. What
+    they end with is left in t.
     """
     r = len(V)
     middle, least = np.zeros(r), np.inf
@@ -680,7 +693,7 @@ def _fill(inverse, values, vectors, t, m, target, rho):
 
 @kernel
 @no_type_check
-def _sweep(vectors, caps, t, count, rho):
+def sweep(vectors, caps, t, count, rho):
     """One sweep of coordinate descent on ||rho||, the cone's constraints first."""
     for place in range(count):
         j = count - 1 - place
@@ -752,7 +765,7 @@ def _edge(heights, mixed, start, stop, inverse, rho):
                 if x * y < 0.0:
                     error += min(abs(x), abs(y))  # twice that of the chord in the middle
             if total > 0.0:
-                error *= np.sqrt(weights[a] * weights[b]) + _FAR_EDGE * total
+                error *= np.sqrt(weights[a] * weights[b]) + FAR_EDGE * total
             if error > most:
                 first, second, most = a, b, error
     if first < 0:
@@ -766,6 +779,6 @@ def _edge(heights, mixed, start, stop, inverse, rho):
             places += abs(x) * (1 - place) * place
             if min(abs(x), abs(y)) > widest:
                 widest, at_widest = min(abs(x), abs(y)), place
-    if stop - start > _FEW_CONVEX:
-        at_widest = min(max(places / errors, _LEAST_SHARE), 1 - _LEAST_SHARE)
+    if stop - start > FEW_CONVEX:
+        at_widest = min(max(places / errors, LEAST_SHARE), 1 - LEAST_SHARE)
     return first, second, at_widest

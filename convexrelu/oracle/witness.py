@@ -21,6 +21,7 @@ from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.arrangements.vertices import invert_into
 from convexrelu.check import OFFSET, SIGNS, UNIT, correlation_bound
+from convexrelu.oracle.cones import FAR_EDGE, FEW_CONVEX, LEAST_SHARE, MOST_EXACT, ON_PLANE, SWEEPS, sweep
 from convexrelu.oracle.neuron import DualNorm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, inside_box, roles
 
@@ -45,11 +46,7 @@ _MOST_PRODUCTS = 2e7  # of whole numbers, in the checker: a second or two
 _WORK = 300  # support rows from which on fewer cones are affordable
 _STACK = 2**27  # bytes
 _SLICE = 2000  # cones between two looks at the interpreter, which hears of Ctrl-C there
-# As in the search: of so many generators or more, coordinate descent finds multipliers that do.
-_MOST_EXACT, _SWEEPS = 256, 4
-_FEW_CONVEX, _LEAST_SHARE, _FAR_EDGE = 8, 0.2, 0.02
 _WIDE = 1e-3  # of the widest kink's heights: what may be split at
-_ON_PLANE = 1e-13  # of a generator's length: rays lie on the planes at which they were made, up to rounding
 _CLEAR = 1e-9  # of a generator's length: heights that add up to less may have either sign
 _BITS = np.array([0, 8, 16, 30])
 
@@ -95,11 +92,8 @@ def _side(
     if not positive.any():
         return None
     estimate = _paired(X[support[positive]], lam[support[positive]])
-    kinds = [
-        "lines",
-        "semidefinite",
-        "cones",
-    ]  # pairs come first where they are enough, else as a last resort
+    # pairs come before what is searched for where they are enough, else as a last resort
+    kinds = ["lines", "semidefinite", "cones"]
     kinds.insert(1 if estimate <= level * (1 + _EXACT_TOL) else 3, "pairs")
     best, reached = None, math.inf
     for kind in kinds:
@@ -375,7 +369,7 @@ def _sorted_out(G, lengths, n_convex, V, which, multipliers, count, total, mixed
     n_mixed, few, hidden = 0, 0, 0.0
     for j in range(count):
         n = which[j]
-        low, high, near = np.inf, -np.inf, _ON_PLANE * lengths[n]
+        low, high, near = np.inf, -np.inf, ON_PLANE * lengths[n]
         for a in range(r):
             h = dot(V[a], G[n])
             heights[a, n_mixed] = h if abs(h) > near else 0.0  # the sign of rounding means nothing
@@ -433,16 +427,16 @@ def _close(
         for c in range(r):
             vectors[m + k, c] = -inverse[c, k] / np.sqrt(length)
         caps[m + k], answer[m + k] = np.inf, 0.0
-    exact = m <= _MOST_EXACT
+    exact = m <= MOST_EXACT
     closing = level * (1 - 1e-9)
     for attempt in range(2):
         if exact:
             threshold = closing if attempt == 0 else 0.0
             norm, _ = least_norm_from(vectors[: m + r], target, caps[: m + r], threshold, answer, rho)
         else:
-            for _ in range(_SWEEPS):
+            for _ in range(SWEEPS):
                 if dot(rho, rho) > closing * closing:
-                    _sweep(vectors, caps, answer, m + r, rho)
+                    sweep(vectors, caps, answer, m + r, rho)
             norm = np.sqrt(dot(rho, rho))
         for j in range(m):
             t[few + j] = answer[j]
@@ -546,20 +540,6 @@ def _solve(A, b):
 
 @kernel
 @no_type_check
-def _sweep(vectors, caps, t, count, rho):
-    """One sweep of coordinate descent on ||rho||, the cone's constraints first."""
-    for place in range(count):
-        j = count - 1 - place
-        square = dot(vectors[j], vectors[j])
-        if square > 0.0:
-            change = min(max(t[j] + dot(vectors[j], rho) / square, 0.0), caps[j]) - t[j]
-            t[j] += change
-            for c in range(len(rho)):
-                rho[c] -= change * vectors[j, c]
-
-
-@kernel
-@no_type_check
 def _edge(heights, start, stop, inverse, rho):
     """Return the edge on which chords err most, where to split it, and whose kink that is.
 
@@ -583,7 +563,7 @@ def _edge(heights, start, stop, inverse, rho):
                 if x * y < 0.0:
                     error += min(abs(x), abs(y))
             if total > 0.0:
-                error *= np.sqrt(weights[a] * weights[b]) + _FAR_EDGE * total
+                error *= np.sqrt(weights[a] * weights[b]) + FAR_EDGE * total
             if error > most:
                 first, second, most = a, b, error
     if first < 0:
@@ -597,8 +577,8 @@ def _edge(heights, start, stop, inverse, rho):
             places += abs(x) * (1 - place) * place
             if min(abs(x), abs(y)) > widest:
                 widest, named = min(abs(x), abs(y)), j
-    if stop - start > _FEW_CONVEX:  # the kink nearest to their middle
-        middle, nearest = min(max(places / errors, _LEAST_SHARE), 1 - _LEAST_SHARE), 2.0
+    if stop - start > FEW_CONVEX:  # the kink nearest to their middle
+        middle, nearest = min(max(places / errors, LEAST_SHARE), 1 - LEAST_SHARE), 2.0
         for j in range(start, stop):
             x, y = heights[first, j], heights[second, j]
             if min(abs(x), abs(y)) > _WIDE * widest and x * y < 0.0 and abs(x / (x - y) - middle) < nearest:

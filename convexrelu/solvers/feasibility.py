@@ -132,9 +132,8 @@ def _error(
     weights: Float[np.ndarray, " k"],
 ) -> InfeasibleError:
     farkas = np.zeros(len(y))
-    farkas[rows] = y[rows] * np.ldexp(
-        weights, -np.frexp(weights.max())[1]
-    )  # by a power of two: without rounding
+    # scaled by a power of two: without rounding
+    farkas[rows] = y[rows] * np.ldexp(weights, -np.frexp(weights.max())[1])
     residual = _residual(X[rows], farkas[rows])
     listed = ", ".join(str(int(row)) for row in sorted(rows)[:12]) + (", ..." if len(rows) > 12 else "")
     message = f"no two-layer ReLU network without bias fits the labels: {reason} (rows {listed}). "

@@ -80,7 +80,7 @@ class GatedSearch:
             value = self.decay.total_loss(f) + self._price(self.U, self.b)
             lam = self.decay.feasible(self.loss.multipliers(f))
             pulls = np.linalg.norm((self.masks * lam) @ self.decay.X, axis=1)
-            bound = self.decay.dual_value(self.decay.scale(lam, float(pulls.max())) * lam)
+            bound = self.decay.bound(lam, float(pulls.max()))
             if bound > best_bound:
                 best_lam, best_bound = lam, bound
             self.clock.note("gates", objective=value, bound=best_bound, n_neurons=len(self.working))

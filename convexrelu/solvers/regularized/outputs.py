@@ -26,7 +26,6 @@ SHARE = 0.5  # of the tolerance, at which the oracle is asked
 STARTS, WIDER, PER_ROUND = 24, 5, 20  # of the local search, a last look, directions added at once
 MAX_ROUNDS, STALLS = 100, 4
 VIOLATED = 1e-9
-BISECTIONS = 40
 _STEPS, _SETTLED = 3000, 1e-12  # accelerated steps of a master; relative decrease at which they end
 _DESCENT = 500  # iterations of the descent on all weights
 _SMALL = 1e-9  # share of the largest neuron below which one is dropped
@@ -90,11 +89,11 @@ class OutputSearch:
             self._rounds()
             last = self.clock.expired() or not self.gap < 0.9 * asked
             norm = self._asked(last=last)
-            proven = self._bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            proven = self.decay.bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
             if last or proven or norm.value <= self.largest * (1 + VIOLATED):
                 return self._network(), self.lam, norm
             self.largest = max(self.largest, norm.value)
-            self.bound = self._bound(self.lam, self.largest)
+            self.bound = self.decay.bound(self.lam, self.largest)
             asked = self.gap
             self._add(norm.direction[None])
 
@@ -218,25 +217,15 @@ class OutputSearch:
         anywhere = self.rng.normal(size=(starts, decay.X.shape[1]))
         ends, values = output_maxima(decay.X, lam, unit_rows(np.vstack([self.U, anywhere])))
         if decay.satisfied(lam):
-            bound = self._bound(lam, float(values[0]))
+            bound = self.decay.bound(lam, float(values[0]))
             if bound > self.bound:
                 self.lam, self.largest, self.bound = lam, float(values[0]), bound
         return ends[values > decay.beta * (1 + VIOLATED)][:PER_ROUND]
 
-    def _bound(self, lam: Float[np.ndarray, "n k"], largest: float) -> float:
-        return self.decay.dual_value(self.decay.scale(lam, largest) * lam)
-
     def _level(self) -> float:
         """The dual norm up to which the best multipliers bound well enough."""
-        decay, wanted = self.decay, self.value * (1 - self.tol)
-        least = decay.beta * (1 + VIOLATED)
-        high, low = decay.scale(self.lam, least), 0.0
-        if high <= 0 or decay.dual_value(high * self.lam) < wanted:
-            return least
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if decay.dual_value(middle * self.lam) >= wanted else (middle, high)
-        return max(decay.beta / high, least)
+        wanted, least = self.value * (1 - self.tol), self.decay.beta * (1 + VIOLATED)
+        return self.decay.level(self.lam, wanted, least)
 
     def _asked(self, *, last: bool) -> DualNorm:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
@@ -244,7 +233,7 @@ class OutputSearch:
         tol = max(0.9 * (level / max(self.largest, self.decay.beta) - 1), 0.05 * min(self.gap, 1.0), 1e-6)
         limit = None if np.isinf(clock.limit) else max(0.9 * clock.left, 1e-2)
         norm = norm_of(self.decay, self.lam, tol=tol, time_limit=limit, stop_above=np.inf if last else level)
-        bound = self._bound(self.lam, norm.upper_bound)
+        bound = self.decay.bound(self.lam, norm.upper_bound)
         self.clock.note("oracle", objective=self.value, bound=bound, n_neurons=len(self.U))
         return norm
 

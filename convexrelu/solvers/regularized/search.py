@@ -30,25 +30,18 @@ _LOGGER = logging.getLogger("convexrelu")
 ROUGH = 1e-3  # violation at which the neurons begin to move: later rounds of fixed directions crawl
 CLOSE = 20.0  # times the tolerance: a gap at which they do in any case
 SHARE = 0.5  # of the tolerance, at which the oracle is asked; the rest is for its own
-STARTS, WIDER = (
-    60,
-    8,
-)  # random starts of the local search for one sign, and how many times as many for a last look
+# random starts of the local search for one sign, and how many times as many for a last look
+STARTS, WIDER = 60, 8
 FEWEST, MANY_ROWS = 12, 2000  # starts at the least; rows from which on there are fewer, as each costs more
 PER_ROUND = 40  # violated directions added at once
 VIOLATED = 1e-9  # relative: less is rounding
 MOVES = 4  # steps of the neurons in a round
 NEAR, LEAST_NEAR = 0.05, 3e-3  # cosines of rows that get a hinge at once; halved from round to round
 STALLS = 4  # rounds without progress that end the search
-KINKED, SHARPER, SHARPEST = (
-    0.5,
-    0.25,
-    1e-5,
-)  # share of a gap that is smoothing's; its factor then, and its least
+KINKED, SHARPER, SHARPEST = 0.5, 0.25, 1e-5  # share of a gap that is smoothing's; its factor then, its least
 RECENTRED = 5  # fits of one round where the loss has kinks, each with the centre of the one before
 MAX_ROUNDS = 400
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
-BISECTIONS = 40
 NEGLIGIBLE = 1e-15  # of what the zero network costs: the affine part fits without any neuron
 MOST_NODES = 10**8  # of the oracle's search where a time limit ends it
 
@@ -132,7 +125,7 @@ class Search:
             last = self.clock.expired() or not self.gap < 0.9 * asked
             norm = self._asked(last=last)
             # a value within the level may leave its bound beyond it: then the violator is worth its round
-            proven = self._bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            proven = self.problem.decay.bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
             if last or proven or norm.value <= self.dual.largest * (1 + VIOLATED):
                 return Found(mix=self.best, lam=self.dual.lam, norm=norm)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
@@ -140,7 +133,7 @@ class Search:
             near = found + 0.05 * self.rng.normal(size=(STARTS, len(found)))
             violators = self._climbed(self.dual.lam, norm.sign, np.vstack([found, near]))[0]
             self.dual.largest = max(self.dual.largest, norm.value)
-            self.dual.bound = self._bound(self.dual.lam, self.dual.largest)
+            self.dual.bound = self.problem.decay.bound(self.dual.lam, self.dual.largest)
             asked = self.gap
             self._step(violators)
 
@@ -219,9 +212,8 @@ class Search:
         problem, beta = self.problem, self.problem.decay.beta
         raw = self.loss.multipliers(problem.outputs(self.mix))
         lam = problem.decay.feasible(raw)
-        lam = (
-            lam if lam.any() else raw
-        )  # far from the equations of the affine part: good for directions alone
+        # far from the equations of the affine part: good for directions alone
+        lam = lam if lam.any() else raw
         found, values = self.mix.neurons.kept(np.zeros(0, dtype=np.int64)), np.zeros(0)
         for sign in (1.0, -1.0):
             own = self.mix.neurons.kept(self.mix.neurons.signs == sign).normalized().U
@@ -229,7 +221,7 @@ class Search:
             ends, reached = self._climbed(lam, sign, np.vstack([own, anywhere]))
             found, values = found.joined(ends), np.r_[values, reached]
         largest = float(values.max(initial=0.0))
-        bound = self._bound(lam, largest) if problem.decay.satisfied(lam) else -np.inf
+        bound = self.problem.decay.bound(lam, largest) if problem.decay.satisfied(lam) else -np.inf
         if bound > self.dual.bound:
             self.dual = _Multipliers(lam=lam, largest=largest, bound=bound)
         order = np.argsort(-values)
@@ -249,23 +241,10 @@ class Search:
         kept = order[np.sort(first)]
         return Neurons(U=ends[kept], signs=np.full(len(kept), sign)), values[kept]
 
-    def _bound(self, lam: Float[np.ndarray, " n"], largest: float) -> float:
-        decay = self.problem.decay
-        return decay.dual_value(decay.scale(lam, largest) * lam)
-
     def _level(self) -> float:
         """The dual norm up to which the best multipliers bound well enough."""
-        decay, lam = self.problem.decay, self.dual.lam
-        wanted, least = self.value * (1 - self.tol), decay.beta * (1 + VIOLATED)
-        high = decay.scale(lam, least)
-        if high <= 0 or decay.dual_value(high * lam) < wanted:
-            return least
-        # the dual is concave along a ray, and below its best scale it grows
-        low = 0.0
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if decay.dual_value(middle * lam) >= wanted else (middle, high)
-        return max(decay.beta / high, least)
+        wanted, least = self.value * (1 - self.tol), self.problem.decay.beta * (1 + VIOLATED)
+        return self.problem.decay.level(self.dual.lam, wanted, least)
 
     def _asked(self, *, last: bool) -> DualNorm:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
@@ -283,7 +262,7 @@ class Search:
                 max_nodes=None if limit is None else MOST_NODES,
                 stop_above=np.inf if last else level,
             )
-        self._note("oracle", bound=self._bound(self.dual.lam, norm.upper_bound))
+        self._note("oracle", bound=self.problem.decay.bound(self.dual.lam, norm.upper_bound))
         return norm
 
     def _note(self, phase: str, *, bound: float | None = None) -> None:
