@@ -20,7 +20,7 @@ cut off: that makes any search a proof of its bound, which another one to this l
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import no_type_check
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -51,7 +51,12 @@ _TASKS = 32  # in a round; more than there are cores, so that a slow one does no
 _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _TASK_CONES = 64  # handed to a task at most
-_MOST_OPEN_BYTES = 2**28  # beyond this, the search goes for depth: that needs no more memory
+# Open cones beyond this make the search go for depth: that needs no more memory. Then it is foretold how long
+# it will take: a hundredth of the open cones, within bounds, is searched to tolerances that shrink by the
+# step, each with no more than the share of what is left.
+_MOST_OPEN_BYTES = 2**26
+_LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 24, 96, 1.5, 0.1
+_SAFETY, _UNEVEN = 1.25, 4.0  # the sample's mean was found to err by a tenth; its parts by a few times
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
@@ -70,6 +75,7 @@ FAR_EDGE = 0.02
 ON_PLANE = 1e-13
 _PLAYS = 24  # of multipliers against rays, on a cone that nothing else closes
 _ROUNDED = 1e-14  # relative: of a cosine and a quotient
+_LOOSE = 1e-6  # of a norm: an excess beyond it says that the cone is too thin for the kernel
 _SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
 
@@ -186,7 +192,8 @@ class ConeSearch:
     nodes : int
         Cones bounded, or cells visited.
     finished : bool
-        Whether every cone was closed; if not, the bound is that of the open ones.
+        Whether every cone was closed, for the tolerance asked for; if not, the bound is that of the open
+        ones, or of a larger tolerance.
     """
 
     value: float
@@ -243,13 +250,24 @@ def search_cones(
     Cones whose bound is at most `level`, or ``(1 + tol)`` times the best value, are closed. `ceiling` is a
     bound known beforehand: the answer's is no worse. A value above `stop_above` ends the search. `turn`
     chooses the frame whose orthants it begins with.
+
+    Once there are more open cones than it may keep, the search goes for depth. Where what is left of nodes
+    and time will not do for the tolerance, it becomes a search to the smallest that it will do for: cut off
+    on its way to more, it would leave cones open that it never looked into.
     """
     generators, n_convex = np.vstack([pair.positive, pair.negative]), len(pair.positive)
     lengths = np.linalg.norm(generators, axis=1)
     r = generators.shape[1]
     front, closed, nodes, rounds = orthants(r, ceiling, turn), 0.0, 0, 0
+    # a search to a level proves that one or nothing
+    asked_for, begun, foretold = tol, clock.elapsed, level > 0.0
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
+        if crowded and not foretold:
+            foretold, job = True, (generators, lengths, n_convex, value, direction, clock)
+            speed = nodes / max(clock.elapsed - begun, 1e-6) if np.isfinite(clock.limit) else np.inf
+            tol, sampled = _affordable(front, job, tol, max_nodes - nodes, speed)
+            nodes += sampled
         shares, rest = _dealt(front, 1 if rounds < 2 else _TASKS, smallest_first=crowded)
         # First all orthants are bounded, then comes a short search for depth in the caller. After that, tasks
         # go for depth; what they find below the bounds of cones left out, or of half of theirs, has to wait.
@@ -278,8 +296,59 @@ def search_cones(
         front = Frontier.joined([rest, *(part.open for part in found)])
     bound = min(max(value, closed, float(front.bounds.max(initial=0.0))), max(ceiling, value))
     return ConeSearch(
-        value=value, direction=direction, bound=bound, slack=0.0, nodes=nodes, finished=not len(front)
+        value=value,
+        direction=direction,
+        bound=bound,
+        slack=0.0,
+        nodes=nodes,
+        finished=not len(front) and tol == asked_for,
     )
+
+
+def _affordable(
+    front: Frontier, job: tuple[Any, ...], tol: float, max_nodes: int, speed: float
+) -> tuple[float, int]:
+    """Return the smallest tolerance for which cones and time should do, but at least `tol`; and cones tried.
+
+    What a search takes is estimated from that of a few open cones: how many it splits depends on no order.
+    `speed` is that of the search so far, in cones per second.
+    """
+    generators, lengths, n_convex, value, direction, clock = job
+    if value <= 0.0:
+        return tol, 0
+    size = min(max(len(front) // 100, _LEAST_SAMPLED), _MOST_SAMPLED, len(front))
+    chosen = np.sort(np.random.default_rng(_ROTATION_SEED).permutation(len(front))[:size])
+    hands = [front.taken(chosen[k::_TASKS]) for k in range(min(_TASKS, size))]
+    fair = size / (_SAFETY * len(front))
+    affordable: list[tuple[float, float]] = []  # tolerances, and the cones that they take
+    tried, started = 0, clock.elapsed
+    looser = float(front.bounds.max()) / value - 1
+    while looser > tol:
+        looser = max(looser / _TOL_STEP, tol)
+        left = min(max_nodes - tried, speed * clock.left)
+        # one hand may be harder than the others, but no sample must eat up what it is to foretell
+        cap = int(min(_UNEVEN * fair * left, _SAMPLED_SHARE * left) / len(hands)) + 1
+        found = run_tasks(
+            _work,
+            [
+                (generators, lengths, n_convex, hand, value, direction, looser, 0.0, 0.0, cap, clock)
+                for hand in hands
+            ],
+        )
+        took = sum(part.nodes for part in found)
+        tried += took
+        if np.isfinite(clock.limit):
+            speed = tried / max(clock.elapsed - started, 1e-6)
+        left = fair * min(max_nodes - tried, speed * clock.left)
+        if any(len(part.open) for part in found) or took > left:
+            break
+        affordable.append((looser, float(max(took, 1))))
+    if len(affordable) < 2 or affordable[-1][0] <= tol:
+        return (affordable[-1][0] if affordable else looser), tried
+    # between the last that is affordable and the first that is not, cones grow as a power
+    (before, fewer), (last, cones) = affordable[-2:]
+    power = max(np.log(cones / fewer) / np.log(before / last), 1.0)
+    return max(float(last * min(cones / max(left, 1.0), 1.0) ** (1 / power)), looser), tried
 
 
 def _dealt(front: Frontier, n_tasks: int, *, smallest_first: bool) -> tuple[list[Frontier], Frontier]:
@@ -633,7 +702,7 @@ def _bound(members, few, n_mixed, V, closing, scratch):
             value -= t[j] * heights[a, mixed[few + j]]
         excess = max(excess, value)
     bound = norm + np.sqrt(r) * excess
-    if bound > closing:
+    if bound > closing and (norm <= closing or np.sqrt(r) * excess > _LOOSE * norm):
         bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
     return bound, norm, exact
 

@@ -48,7 +48,7 @@ SHORT_LISTING = 0.2
 """Up to so many seconds, cells are listed without a look at cones."""
 
 MAX_CONES = 300_000
-"""Cones searched at most for each sign, unless the caller says otherwise."""
+"""Cones searched at most for each sign, unless the caller sets a limit."""
 
 CONE_RANK = 10
 """Up to this rank cones are searched: there are two to the power of the rank of them to begin with."""
@@ -180,7 +180,8 @@ def maximize_correlation(
         Seconds. Too few for an exact answer gives a valid, looser bound.
     max_nodes : int or None
         Cones that are searched at most, in place of seconds: the same call then gives the same bound
-        everywhere. Cells are not listed where that would take longer. By default 300,000 cones.
+        everywhere. Cells are not listed where that would take longer. Without a time limit, 300,000 for each
+        sign by default.
 
     Returns
     -------
@@ -226,7 +227,10 @@ def _correlations(
     choices = [sign * scaled_weights for sign in signs]
     with np.errstate(over="ignore"):
         wanted, stop = (float(np.ldexp(float(x), -exponent)) for x in (level, stop_above))
-    nodes = len(signs) * MAX_CONES if max_nodes is None else check_count(max_nodes, "max_nodes")
+    if max_nodes is not None:
+        nodes = check_count(max_nodes, "max_nodes")
+    else:  # seconds are a limit of their own
+        nodes = len(signs) * (MAX_CONES if np.isinf(seconds) else _COUNTLESS)
     effort = _Effort(
         clock=Clock(limit=float(seconds)),
         max_nodes=nodes,
@@ -500,7 +504,10 @@ def _searched(sides: list[_Side], effort: _Effort) -> list[_Side]:
         if best > effort.stop_above:
             answers[k] = replace(sides[k], cut=True)
             continue
-        found = _search(sides[k], best, effort.share(len(todo) - place))
+        # nothing is gained below what another side's bound is
+        proven = max((answers[j].upper for j in todo[:place]), default=0.0)
+        own = replace(effort.share(len(todo) - place), tol=max(effort.tol, proven / best - 1))
+        found = _search(sides[k], best, own)
         effort = replace(effort, max_nodes=max(effort.max_nodes - found.nodes, 1))
         answers[k] = replace(
             sides[k],

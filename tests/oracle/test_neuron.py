@@ -18,12 +18,14 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.oracle import (
     Cover,
     ascent,
+    cones,
     covered_norm,
     dual_norm,
     maximize_correlation,
     neuron,
     zonotopes_of,
 )
+from convexrelu.oracle.ascent import climb, starting_directions
 from convexrelu.oracle.cones import search_cones
 
 WEIGHT = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
@@ -557,3 +559,36 @@ def test_what_the_defaults_repeat_needs_no_cover():
     X, lam = dense(n=40, d=3)
     assert dual_norm(X, lam).cover is None
     assert dual_norm(X, lam, tol=0.1).cover is None  # the cells of so few rows are listed
+
+
+def crowded_search(monkeypatch, max_nodes, *, kept_bytes=2**20, level=0.0):
+    rng = np.random.default_rng(8)
+    X, lam = rng.normal(size=(300, 5)), rng.choice([-1.0, 1.0], 300)
+    features = np.maximum(X @ rng.normal(size=(75, 5)).T, 0)  # what they leave of the labels is hard to bound
+    pair = zonotopes_of(X, lam - features @ np.linalg.lstsq(features, lam, rcond=None)[0])
+    monkeypatch.setattr(cones, "_MOST_OPEN_BYTES", kept_bytes)
+    start = climb(pair, starting_directions(pair, 32, rng))
+    value, direction = float(start.values[0]), start.directions[0]
+    return search_cones(pair, value, direction, tol=1e-9, clock=Clock(), max_nodes=max_nodes, level=level)
+
+
+def test_a_search_that_may_not_keep_its_cones_settles_for_the_tolerance_that_it_can_afford(monkeypatch):
+    whole = crowded_search(monkeypatch, 10**6, kept_bytes=2**28)
+    assert whole.finished
+    bounds = []
+    for max_nodes in (whole.nodes // 4, whole.nodes // 2):
+        part = crowded_search(monkeypatch, max_nodes)
+        assert not part.finished
+        assert part.nodes <= max_nodes
+        assert part.bound >= whole.value * (1 - ROUNDING)
+        # its cones are closed at this bound: another search to it ends, too
+        assert crowded_search(monkeypatch, 2 * max_nodes, level=part.bound).finished
+        bounds.append(part.bound)
+    assert whole.value < bounds[1] < bounds[0] < 3 * whole.value
+    assert crowded_search(monkeypatch, whole.nodes // 2).bound == bounds[1]
+
+
+def test_a_search_that_may_not_keep_its_cones_meets_its_tolerance_within_its_limits(monkeypatch):
+    found = crowded_search(monkeypatch, 10**6)
+    assert found.finished
+    assert found.bound <= found.value * (1 + 1e-9)
