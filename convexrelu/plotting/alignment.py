@@ -47,7 +47,7 @@ def _by_sign(found: BasinMap) -> tuple[tuple[AlignmentResult, str], ...]:
 
 
 def _circles(found: BasinMap, title: str) -> Figure:
-    figure, [axes] = new_figure(1, 2, size=(8.6, 4.8), title=title)
+    figure, [axes] = new_figure(1, 2, size=(8.6, 5.0), title=title)
     for ax, (flow, name) in zip(axes, _by_sign(found), strict=True):
         ax.scatter(
             found.starts[:, 0], found.starts[:, 1], c=_color_of(flow.index), s=14, linewidths=0, zorder=2
@@ -59,7 +59,7 @@ def _circles(found: BasinMap, title: str) -> Figure:
         ax.set_xlabel("$u_1$")
         ax.set_ylabel("$u_2$")
         ax.set_aspect("equal")
-        ax.legend(loc="center", fontsize=8, frameon=True, framealpha=0.9, edgecolor="none")
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=8, frameon=False)
         entitle(ax, name)
     return figure
 

@@ -24,6 +24,7 @@ from convexrelu.plotting.style import (
     NEGATIVE,
     POSITIVE,
     entitle,
+    legend_below,
     log_axis,
     new_figure,
     shades,
@@ -75,11 +76,13 @@ def arrangement_figure(X: ArrayLike, arrangement: Arrangement, *, title: str = "
     if rank not in (2, 3):
         raise InvalidInputError(f"X must have rank 2 or 3 for a picture, got rank {rank}")
     sides = (1.0,) if rank == 2 else (1.0, -1.0)
-    figure, [row] = new_figure(1, len(sides), size=(4.9 * len(sides), 5.1))
+    figure, [row] = new_figure(1, len(sides), size=(4.9 * len(sides), 5.4))
     for ax, side in zip(row, sides, strict=True):
         _draw_disc(ax, lines, arrangement, side)
         if rank == 3:
             entitle(ax, "front" if side > 0 else "back")
+    row[0].plot([], [], color=NEGATIVE, linewidth=1.6, label="tick: the side on which a row is active")
+    legend_below(figure, row[0])
     word = "exact" if arrangement.exact else "ties within 1e-12"
     note = f"{len(lines.normals)} hyperplanes of rank {rank}: {len(arrangement)} cells ({word})"
     figure.suptitle(f"{title}\n{note}" if title else note, fontsize=11)

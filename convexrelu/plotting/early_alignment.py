@@ -27,6 +27,7 @@ from convexrelu.plotting.style import (
     new_figure,
     shades,
 )
+from convexrelu.plotting.times import time_word
 from convexrelu.saddles import ncf_cosines
 from convexrelu.training import DeepTrajectory, NCFFlow
 
@@ -60,7 +61,7 @@ def early_training_figure(path: DeepTrajectory, *, title: str = "") -> Figure:
     _norm_panel(middle, path, path.norm, r"norm of the weights, $\|w\|$")
     right.plot(path.times, ncf_cosines(path), color=POSITIVE)
     right.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
-    _step_axis(right)
+    _time_axis(right, path)
     entitle(right, r"alignment, $\cos(w, \nabla N(w))$")
     return figure
 
@@ -151,7 +152,7 @@ def planar_run_figure(
     for angles in _angles(path, first).T:
         right.plot(path.times, angles, color=POSITIVE, linewidth=0.8, alpha=0.7)
     _mark_kkt(right, kkt, horizontal=True)
-    _step_axis(right)
+    _time_axis(right, path)
     right.set_ylabel("angle")
     _angle_ticks(right, horizontal=True)
     entitle(right, "directions of the neurons")
@@ -192,7 +193,7 @@ def directions_figure(
     for angles in _angles(path, first).T:
         bottom.plot(angles, path.times, color=POSITIVE, linewidth=0.8, alpha=0.7)
     entitle(bottom, "directions of the neurons")
-    bottom.set_ylabel("step")
+    bottom.set_ylabel(time_word(path))
     for ax in (top, bottom):
         _mark_kkt(ax, kkt, horizontal=False)
         ax.set_xlim(-math.pi, math.pi)
@@ -242,19 +243,19 @@ def branching_figure(flows: Sequence[NCFFlow], *, title: str = "") -> Figure:
 def _loss_panel(ax: Axes, path: DeepTrajectory) -> None:
     ax.plot(path.times, path.loss / path.loss[0], color=INK)
     ax.set_ylim(0.0, 1.05)
-    _step_axis(ax)
+    _time_axis(ax, path)
     entitle(ax, "loss / loss at the start")
 
 
 def _norm_panel(ax: Axes, path: DeepTrajectory, norms: Float[np.ndarray, " T"], title: str) -> None:
     ax.plot(path.times, norms, color=REGION)
     log_axis(ax.yaxis)
-    _step_axis(ax)
+    _time_axis(ax, path)
     entitle(ax, title)
 
 
-def _step_axis(ax: Axes) -> None:
-    ax.set_xlabel("step")
+def _time_axis(ax: Axes, path: DeepTrajectory) -> None:
+    ax.set_xlabel(time_word(path))
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
 
 

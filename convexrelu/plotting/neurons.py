@@ -19,6 +19,7 @@ from convexrelu.plotting.style import (
     sign_color,
     square,
 )
+from convexrelu.plotting.times import mark_stages, time_axis, time_word
 from convexrelu.training import Trajectory
 
 __all__ = ["cosines_figure", "growth_figure", "input_space_figure"]
@@ -107,7 +108,7 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
         One panel.
     """
     figure, [[ax]] = new_figure(size=(6.4, 4.2), title=title)
-    times, chosen = _time_axis(trajectory)
+    times, chosen = time_axis(trajectory)
     sizes = np.linalg.norm(trajectory.W1, axis=2) * np.abs(trajectory.w2)
     for i in range(sizes.shape[1]):
         still = bool(trajectory.inactive[i])
@@ -130,6 +131,7 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
         ax.set_ylim(drawn.min() / 10.0, 10.0 * drawn.max())
     log_axis(ax.yaxis)
     _finish(ax, trajectory)
+    mark_stages(ax, [trajectory])
     ax.set_ylabel(r"size $\|w_{1,i}\|\,|w_{2,i}|$ of the neuron")
     legend_below(figure, ax, columns=3)
     return figure
@@ -154,7 +156,7 @@ def cosines_figure(trajectory: Trajectory, *, title: str) -> Figure:
         One panel.
     """
     figure, [[ax]] = new_figure(size=(7.2, 4.4), title=title)
-    times, chosen = _time_axis(trajectory)
+    times, chosen = time_axis(trajectory)
     cosines = np.where(_sees(trajectory), trajectory.alignment, np.nan)
     for i in np.flatnonzero(~trajectory.inactive):
         sign = float(np.sign(trajectory.w2[0, i]))
@@ -205,21 +207,7 @@ def _mark(
     )
 
 
-def _time_axis(trajectory: Trajectory) -> tuple[Float[np.ndarray, " t"], np.ndarray]:
-    """Times as floats, and which of them a logarithmic axis shows: step 1 on, or not the very first times.
-
-    Times beyond float64 are left out.
-    """
-    times = np.asarray(trajectory.times, dtype=float)
-    last = float(times[np.isfinite(times)][-1])
-    if last == 0.0:  # a run that took no step is shown at step 1, where a logarithmic axis begins
-        return np.ones_like(times), np.ones(len(times), dtype=bool)
-    # where the axis begins if the run starts at 0
-    first = min(1.0, last) if trajectory.kind == "descent" else 1e-4 * last
-    return times, (times >= first) & (times <= last)
-
-
 def _finish(ax: Axes, trajectory: Trajectory) -> None:
     log_axis(ax.xaxis)
-    ax.set_xlabel("step" if trajectory.kind == "descent" else "time t")
+    ax.set_xlabel(time_word(trajectory))
     ax.grid(color=GRID, linewidth=0.6)

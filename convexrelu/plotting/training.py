@@ -27,6 +27,7 @@ from convexrelu.plotting.style import (
     new_figure,
     sign_color,
 )
+from convexrelu.plotting.times import mark_stages, time_axis, time_word
 from convexrelu.plotting.trajectories import circle_figure
 from convexrelu.training import TrainingBounds, Trajectory
 
@@ -81,7 +82,8 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
         right.text(0.5, 0.5, "no run fits the data", transform=right.transAxes, ha="center", va="center")
         right.set_yticks([])
     for ax in (left, right):
-        _against_steps(ax)
+        mark_stages(ax, [each.trajectory for each in bounds])
+        _against_time(ax, time_word(bounds[0].trajectory))
     right.set_xlim(left.get_xlim())
     for ax in (left, right):
         label_within_decades(ax.xaxis)
@@ -98,10 +100,9 @@ def _draw_run(left: Axes, right: Axes | None, bounds: TrainingBounds, optimum: f
         "marker": "o",
         "markersize": 3.5,
     }
-    # from step 1 on: a logarithmic axis has no place for step 0
-    late = bounds.trajectory.times >= 1
-    times, objective = bounds.trajectory.times[late].astype(float), bounds.trajectory.objective[late]
-    looks = np.maximum(bounds.times, 1.0)
+    times, late = time_axis(bounds.trajectory)
+    times, objective = times[late], bounds.trajectory.objective[late]
+    looks = np.maximum(bounds.times, times[0])
     shown = np.where(np.isfinite(objective), objective, np.nan)
     left.plot(times, shown, label="objective at margin 1 (upper bound)", **upper)
     left.plot(looks, bounds.lower_bound, label="lower bound from the run's own loss weights", **lower)
@@ -111,10 +112,10 @@ def _draw_run(left: Axes, right: Axes | None, bounds: TrainingBounds, optimum: f
         right.plot(looks, gap, label="gap that the run certifies itself", **lower)
 
 
-def _against_steps(ax: Axes) -> None:
-    """Finish a panel over training: a logarithmic axis of steps, and the legend below it."""
+def _against_time(ax: Axes, word: str) -> None:
+    """Finish a panel over training: a logarithmic axis of time, and the legend below it."""
     log_axis(ax.xaxis)
-    ax.set_xlabel("step")
+    ax.set_xlabel(word)
     ax.grid(color=GRID, linewidth=0.6)
     unique = labelled(ax)
     if unique:
@@ -162,9 +163,10 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figur
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = new_figure(
-        rows, columns, size=(max(3.3 * columns, 5.0), 2.5 * rows + 1.2), one_scale=True, title=title
+        rows, columns, size=(max(3.3 * columns, 6.6), 2.5 * rows + 1.2), one_scale=True, title=title
     )
     flat = [ax for row in axes for ax in row]
+    _name_signs(flat[0])
     for index, (ax, trajectory) in enumerate(zip(flat, shown, strict=False)):
         _draw_alignment(ax, trajectory)
         still = int(trajectory.inactive.sum())
@@ -172,16 +174,15 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figur
             ax, f"run {index + 1}" + (f" ({still} of {len(trajectory.inactive)} inactive)" if still else "")
         )
         ax.set_ylabel("cosine" if index % columns == 0 else "")
-        ax.set_xlabel("step" if index + columns >= len(shown) else "")
+        ax.set_xlabel(time_word(trajectory) if index + columns >= len(shown) else "")
     for ax in flat[len(shown) :]:
         ax.set_visible(False)
-    _alignment_legend(figure, flat[0])
+    legend_below(figure, flat[0], columns=max(columns, 2))
     return figure
 
 
 def _draw_alignment(ax: Axes, trajectory: Trajectory) -> None:
-    times = np.maximum(np.asarray(trajectory.times, dtype=float), 1.0)
-    late = trajectory.times >= 1
+    times, late = time_axis(trajectory)
     active = np.stack([(trajectory.X @ W1.T > 0).any(axis=0) for W1 in trajectory.W1])
     cosines = np.where(
         active, trajectory.alignment, np.nan
@@ -190,15 +191,18 @@ def _draw_alignment(ax: Axes, trajectory: Trajectory) -> None:
         color = sign_color(float(trajectory.w2[0, i]))
         ax.plot(times[late], cosines[late, i], color=color, linewidth=1.2, alpha=0.75)
         last = int(np.flatnonzero(active[:, i])[-1])
-        if last < len(times) - 1:
+        if last < len(times) - 1 and late[last]:
             ax.plot(times[last], cosines[last, i], "x", color=color, markersize=7, markeredgewidth=1.6)
     log_axis(ax.xaxis)
-    ax.set_xlim(0.9, max(times[-1], 10.0))
+    first, last_time = times[late][[0, -1]]
+    ax.set_xlim(0.9 * first, max(last_time, 10.0 * first))
+    mark_stages(ax, [trajectory])
     ax.set_ylim(-1.08, 1.08)
     ax.grid(color=GRID, linewidth=0.6)
 
 
-def _alignment_legend(figure: Figure, ax: Axes) -> None:
+def _name_signs(ax: Axes) -> None:
+    """Say in the legend what colours and crosses mean."""
     for sign, word in [(1.0, "positive"), (-1.0, "negative")]:
         ax.plot([], [], color=sign_color(sign), label=f"{word} output weight")
     ax.plot(
@@ -208,9 +212,8 @@ def _alignment_legend(figure: Figure, ax: Axes) -> None:
         color=INK,
         markersize=7,
         linestyle="none",
-        label="last step at which the neuron sees a sample",
+        label="last time that the neuron sees a sample",
     )
-    legend_below(figure, ax, columns=3)
 
 
 def training_figures(

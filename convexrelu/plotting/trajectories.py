@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
@@ -31,6 +31,7 @@ from convexrelu.plotting.style import (
     square,
     stars,
 )
+from convexrelu.plotting.times import mark_stages, time_axis, time_word
 from convexrelu.training import Trajectory
 
 __all__ = [
@@ -41,11 +42,14 @@ __all__ = [
     "seeds_figure",
 ]
 
+_ARC = 16  # points of an arc between two records: the turn of one of them is far below a line's width
 _FIRST_RING = 0.35  # radius of the first record on the circle of directions; the last one stands at 1
 
 
 def directions_of(trajectory: Trajectory) -> Float[np.ndarray, "t m d"]:
-    """Return every neuron's unit direction at every record from step 1 on (zero for a zero neuron).
+    """Return every neuron's unit direction at every record that is drawn (zero for a zero neuron).
+
+    Descent is drawn from step 1 on, a flow from where its neurons begin to turn or to grow.
 
     Parameters
     ----------
@@ -57,24 +61,17 @@ def directions_of(trajectory: Trajectory) -> Float[np.ndarray, "t m d"]:
     (t, m, d) float array
         ``w1_i / ||w1_i||``.
     """
-    W1 = trajectory.W1[_from_one(trajectory)]
-    sizes = np.linalg.norm(W1, axis=2, keepdims=True)
-    return np.asarray(W1 / np.where(sizes > 0, sizes, 1.0))
-
-
-def _from_one(trajectory: Trajectory) -> slice:
-    """The records from step 1 on, since a logarithmic axis has no step 0; step 0 if there is nothing else."""
-    first = int(np.searchsorted(trajectory.times, 1))
-    return slice(min(first, len(trajectory.times) - 1), None)
+    return np.asarray(trajectory.directions[time_axis(trajectory)[1]])
 
 
 def _steps(trajectory: Trajectory) -> Float[np.ndarray, " t"]:
-    """Their steps."""
-    return np.asarray(np.maximum(np.asarray(trajectory.times, dtype=float)[_from_one(trajectory)], 1.0))
+    """Their steps, or times."""
+    times, shown = time_axis(trajectory)
+    return np.asarray(times[shown])
 
 
 def iterations_shown(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
-    """Return the recorded steps nearest to the powers of ten, which WP draws.
+    """Return the recorded steps (of a flow: times) nearest to the powers of ten, which WP draws.
 
     Parameters
     ----------
@@ -94,8 +91,9 @@ def iterations_shown(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
 
 
 def _powers_of_ten(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
-    """Those up to the last step."""
-    return np.asarray(10.0 ** np.arange(0, int(np.log10(_steps(trajectory)[-1]) + 1e-9) + 1))
+    """Those from the first record drawn to the last."""
+    first, last = np.log10(_steps(trajectory)[[0, -1]])
+    return np.asarray(10.0 ** np.arange(np.ceil(first - 1e-9), np.floor(last + 1e-9) + 1))
 
 
 def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) -> Figure:
@@ -113,7 +111,7 @@ def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU,
     Returns
     -------
     Figure
-        One panel with the iteration as colour.
+        One panel with time as colour.
 
     Raises
     ------
@@ -122,7 +120,7 @@ def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU,
     """
     figure, [[ax]] = new_figure(size=(6.0, 5.6), title=title)
     _draw_images(ax, trajectory, network)
-    _time_bars(figure, [ax], _powers_of_ten(trajectory))
+    _time_bars(figure, [ax], trajectory)
     legend_below(figure, ax)
     return figure
 
@@ -142,7 +140,7 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) 
     Returns
     -------
     Figure
-        Two panels: the circle, with time running outwards, and angles against the iteration.
+        Two panels: the circle, with time running outwards, and angles against time.
 
     Raises
     ------
@@ -152,7 +150,7 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) 
     _need_planar(trajectory)
     figure, [[left, right]] = new_figure(1, 2, size=(9.6, 5.2), title=title)
     _draw_circle(left, trajectory, network)
-    entitle(left, "time runs outwards: iterations $10^0$ to the last on a log scale")
+    entitle(left, "time runs outwards, on a log scale")
     _draw_angles(right, trajectory, network)
     entitle(right, "the same, unrolled")
     legend_below(figure, left, columns=3)
@@ -190,10 +188,10 @@ def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, t
         _draw_images(top, trajectory, network)
         _draw_circle(bottom, trajectory, network)
         entitle(top, f"run {column + 1}")
-        bottom.set_xlabel("radius: log of the iteration")
+        bottom.set_xlabel(f"radius: log of the {time_word(trajectory)}")
         if column:
             top.set_ylabel("")
-    _time_bars(figure, [ax for row in axes for ax in row], _powers_of_ten(trajectories[0]))
+    _time_bars(figure, [ax for row in axes for ax in row], trajectories[0])
     legend_below(figure, axes[1][0], columns=4)
     return figure
 
@@ -205,12 +203,14 @@ def _need_planar(trajectory: Trajectory) -> None:
         )
 
 
-def _marked(trajectory: Trajectory) -> tuple[np.ndarray, Normalize]:
-    """Which records from step 1 on have a marker, and the scale of their shades."""
-    steps = _steps(trajectory)
-    return np.flatnonzero(np.isin(steps, iterations_shown(trajectory))), LogNorm(
-        1.0, max(float(steps[-1]), 10.0)
-    )
+def _marked(trajectory: Trajectory) -> tuple[np.ndarray, LogNorm]:
+    """Which of the records drawn have a marker, and the scale of their shades."""
+    return np.flatnonzero(np.isin(_steps(trajectory), iterations_shown(trajectory))), _shade_scale(trajectory)
+
+
+def _shade_scale(trajectory: Trajectory) -> LogNorm:
+    first, last = (float(step) for step in _steps(trajectory)[[0, -1]])
+    return LogNorm(first, max(last, 10.0 * first))
 
 
 def _draw_images(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
@@ -218,16 +218,31 @@ def _draw_images(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     X = trajectory.X
     ellipsoid = ellipsoid_of(X)
     draw_rectified(ax, ellipsoid)
-    images = np.maximum(directions_of(trajectory) @ X.T, 0)
-    _draw_paths(ax, trajectory, images)
+    directions = directions_of(trajectory)
+    # between two records a direction takes the shorter arc: the chord of their images would leave Q
+    between = np.linspace(directions[:-1], directions[1:], _ARC, endpoint=False, axis=1)
+    fine = np.concatenate([between.reshape(-1, *directions.shape[1:]), directions[-1:]])
+    lengths = np.linalg.norm(fine, axis=2, keepdims=True)
+    arcs = fine / np.where(lengths > 0, lengths, 1.0)
+    _draw_paths(ax, trajectory, np.maximum(directions @ X.T, 0), lines=np.maximum(arcs @ X.T, 0))
     stars(ax, np.maximum(unit_neurons(network) @ X.T, 0), "optimal neurons")
     square(ax, np.vstack([ellipsoid.body, np.diag(ellipsoid.spikes)]), pad=0.09)
     ax.set_xlabel(r"$(x_1^\top \hat w)_+$")
     ax.set_ylabel(r"$(x_2^\top \hat w)_+$")
 
 
-def _draw_paths(ax: Axes, trajectory: Trajectory, points: Float[np.ndarray, "t m 2"]) -> None:
-    """One line a neuron, a marker at each power of ten, darker with time; grey if it never moves."""
+def _draw_paths(
+    ax: Axes,
+    trajectory: Trajectory,
+    points: Float[np.ndarray, "t m 2"],
+    *,
+    lines: Float[np.ndarray, "s m 2"] | None = None,
+) -> None:
+    """One line a neuron, a marker at each power of ten, darker with time; grey if it never moves.
+
+    Lines go through the points of the records, or through `lines`.
+    """
+    lines = points if lines is None else lines
     marked, scale = _marked(trajectory)
     for i in range(points.shape[1]):
         sign = float(np.sign(trajectory.w2[0, i]))
@@ -235,7 +250,7 @@ def _draw_paths(ax: Axes, trajectory: Trajectory, points: Float[np.ndarray, "t m
             _mark_still(ax, points[-1, i], zorder=6, label="neurons that see no sample: they never move")
             continue
         color = sign_color(sign)
-        ax.plot(*points[:, i].T, color=color, linewidth=1.2, alpha=0.6, zorder=4)
+        ax.plot(*lines[:, i].T, color=color, linewidth=1.2, alpha=0.6, zorder=4)
         ax.scatter(
             points[marked, i, 0],
             points[marked, i, 1],
@@ -269,10 +284,10 @@ def _mark_still(ax: Axes, point: Float[np.ndarray, " 2"], *, zorder: int, label:
     )
 
 
-def _time_bars(figure: Figure, axes: list[Axes], shown: Float[np.ndarray, " k"]) -> None:
-    """Two narrow colour bars: the shades of both signs stand for the iteration."""
-    scale = LogNorm(1.0, max(float(shown.max(initial=1.0)), 10.0))
-    for color, label in [(POSITIVE, "iteration"), (NEGATIVE, "")]:
+def _time_bars(figure: Figure, axes: list[Axes], trajectory: Trajectory) -> None:
+    """Two narrow colour bars: the shades of both signs stand for the time."""
+    scale, shown = _shade_scale(trajectory), _powers_of_ten(trajectory)
+    for color, label in [(POSITIVE, time_word(trajectory)), (NEGATIVE, "")]:
         bar = figure.colorbar(
             ScalarMappable(norm=scale, cmap=shades(color)), ax=axes, fraction=0.03, pad=0.01, aspect=40
         )
@@ -288,12 +303,12 @@ def _time_bars(figure: Figure, axes: list[Axes], shown: Float[np.ndarray, " k"])
 
 def _radius(steps: Float[np.ndarray, " k"], trajectory: Trajectory) -> Float[np.ndarray, " k"]:
     """Radius of steps: linear in their logarithm, so that time runs outwards to the unit circle."""
-    last = max(float(np.log10(_steps(trajectory)[-1])), 1.0)
-    return np.asarray(_FIRST_RING + (1 - _FIRST_RING) * np.log10(steps) / last)
+    first, last = np.log10(_steps(trajectory)[[0, -1]])
+    return np.asarray(_FIRST_RING + (1 - _FIRST_RING) * (np.log10(steps) - first) / max(last - first, 1.0))
 
 
 def _draw_circle(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
-    """Directions as points of the disc: the angle is the neuron's, the radius the log of the iteration."""
+    """Directions as points of the disc: the angle is the neuron's, the radius the log of the time."""
     rings = _radius(_steps(trajectory), trajectory)
     angles = np.linspace(0, 2 * np.pi, 361)
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
@@ -333,7 +348,7 @@ def _shade_dead(ax: Axes, circle: Float[np.ndarray, "k 2"], dead: np.ndarray) ->
 
 
 def _draw_angles(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> None:
-    """Angle of each neuron over the iterations, without jumps, next to the optimal neurons' angles."""
+    """Angle of each neuron over time, without jumps, next to the optimal neurons' angles."""
     directions = directions_of(trajectory)
     times = _steps(trajectory)
     turns = np.degrees(np.unwrap(np.arctan2(directions[..., 1], directions[..., 0]), axis=0))
@@ -362,6 +377,7 @@ def _draw_angles(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     log_axis(ax.xaxis)
     ax.set_xlim(times[0], max(times[-1], 10 * times[0]))
     ax.yaxis.set_major_locator(MultipleLocator(45))
-    ax.set_xlabel("iteration")
+    mark_stages(ax, [trajectory])
+    ax.set_xlabel(time_word(trajectory))
     ax.set_ylabel("angle of the neuron (degrees)")
     ax.grid(color=GRID, linewidth=0.6)

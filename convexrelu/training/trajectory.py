@@ -81,6 +81,8 @@ class Trajectory:
         Changes of activation patterns (flow only).
     reduction : str, default "sum"
         "mean" or "sum" over the samples: what `loss`, `log_loss` and `lam` are.
+    stages : tuple of int, default ()
+        Steps from which on the steps were larger, where descent went in stages (``verify_gradient_descent``).
 
     Examples
     --------
@@ -103,6 +105,7 @@ class Trajectory:
     kind: str
     events: tuple[FlowEvent, ...]
     reduction: str = "sum"
+    stages: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.times, self.W1, self.w2):

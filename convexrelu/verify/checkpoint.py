@@ -69,6 +69,7 @@ def _encoded(part: LimitPart) -> dict[str, Any]:
         "certificate": {k: _number(v) if isinstance(v, float) else v for k, v in certificate.items()},
         "loss": path.rule.name,
         "status": path.status,
+        "stages": list(path.stages),
         **{name: _packed(getattr(path, name)) for name in ("times", "W1", "w2")},
     }
 
@@ -87,6 +88,7 @@ def _decoded(values: dict[str, Any], X: Float[np.ndarray, "n d"], y: Float[np.nd
         status=str(values["status"]),
         kind="descent",
         events=(),
+        stages=tuple(int(step) for step in values.get("stages", [])),  # files of version 0.1 have none
     )
     fields: dict[str, Any] = {name: float(values[name]) for name in _NUMBERS}
     fields |= {name: str(values[name]) for name in _TEXTS}

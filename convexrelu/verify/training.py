@@ -130,13 +130,14 @@ def train(run: Run, clock: Clock) -> End:
             return end
         if clock.expired():
             return _cut(path)
+        before = size
         if path.margin[-1] > 0:
             size *= STEP_GROWTH
         more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
         if _rose(more) and size > STEP_SIZE:
             size /= STEP_GROWTH
             more = run.descend(path.network_at(-1), clock, step_size=size, n_steps=length, record=_RECORDS)
-        path = _joined(path, more)
+        path = _joined(path, more, larger=size > before)
         # this is what makes single steps turn the direction less and less
         length = round(1.5 * length)
     return _cut(path) if path.status in _CUT_SHORT else _end(path, near=True)
@@ -152,13 +153,14 @@ def _rose(path: Trajectory) -> bool:
     return path.status == Status.DIVERGED or bool((np.diff(path.log_loss) > 0).any())
 
 
-def _joined(path: Trajectory, more: Trajectory) -> Trajectory:
-    """Both stages as one trajectory."""
+def _joined(path: Trajectory, more: Trajectory, *, larger: bool) -> Trajectory:
+    """Both stages as one trajectory, the second perhaps with larger steps."""
     return replace(
         more,
         times=np.r_[path.times, path.times[-1] + more.times[1:]],
         W1=np.concatenate([path.W1, more.W1[1:]]),
         w2=np.concatenate([path.w2, more.w2[1:]]),
+        stages=(*path.stages, int(path.times[-1])) if larger else path.stages,
     )
 
 

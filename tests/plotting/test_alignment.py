@@ -27,3 +27,10 @@ def test_hemispheres_show_the_basins():
     assert np.allclose(image[18, 18], image[15, 15])
     assert not np.allclose(image[18, 18], image[5, 5])
     assert image[0, 0, 3] == 0  # outside the disc
+
+
+def test_legends_hide_nothing_of_the_circles():
+    figure = basins_figure(basin_map(np.eye(2), np.array([1.0, 1.0]), resolution=10), title="t")
+    figure.canvas.draw()
+    for ax in figure.axes:
+        assert not ax.get_legend().get_window_extent().overlaps(ax.get_window_extent())

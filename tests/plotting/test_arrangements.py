@@ -25,6 +25,12 @@ def test_every_cell_of_the_plane_is_named():
         assert "".join("01"[int(b)] for b in THREE @ spot > 0) == text.get_text()
 
 
+@pytest.mark.parametrize("X", [THREE, np.eye(3) + 0.1])
+def test_ticks_are_explained(X):
+    [legend] = drawn(X).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["tick: the side on which a row is active"]
+
+
 def test_the_two_halves_of_the_sphere_show_all_cells():
     X = np.eye(3) + 0.1
     front, back = drawn(X, title="t").axes
