@@ -1,7 +1,7 @@
 # What CI runs, in an environment that exists already: `pip install -e ".[dev]"` makes one.
 PYTHON ?= python
 
-.PHONY: check lint types imports docstrings notebooks test slow fuzz bench format
+.PHONY: check lint types imports notebooks docs test slow fuzz bench format
 
 check: lint types imports notebooks test
 
@@ -15,6 +15,11 @@ types:
 
 imports:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as run; run()"
+
+# The site, in docs/_build/html: warnings are errors, and every link inside leads somewhere.
+docs:
+	OMP_NUM_THREADS=1 $(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(PYTHON) docs/check_links.py docs/_build/html
 
 notebooks:
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --nbmake -n auto --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks

@@ -57,7 +57,7 @@ class KKTReport:
     ----------
     stationarity : float
         Largest ``|w2_i| min_Dhat ||s_i u_i/||u_i|| - X^T Dhat lam||`` over the neurons, divided by the
-        largest |w2_i|; Clarke masks.
+        largest ``|w2_i|``; Clarke masks.
     stationarity_b : float
         The same with masks in {0, 1} (B-subdifferential, WP Proposition 3).
     imbalance : float

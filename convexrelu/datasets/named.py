@@ -48,11 +48,10 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
     is picked first):
 
     1. `standardize`: columns that never vary are dropped (pixels at the rim of the digits: they carry
-    nothing), the
-       others shifted to mean 0 and divided by their standard deviation (that of the samples, ``ddof=0``).
+       nothing), the others shifted to mean 0 and divided by their standard deviation (that of the samples,
+       ``ddof=0``).
     2. `pca`: the columns are centred and replaced by their products with the leading principal components,
-    which
-       are unit vectors with their largest entry positive; the products are not scaled.
+       which are unit vectors with their largest entry positive; the products are not scaled.
     3. `bias`: a column of ones is appended.
 
     Parameters

@@ -30,7 +30,7 @@ __all__ = ["FeedForward"]
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class FeedForward(Stored):
-    """Return the network ``H(x; w) = W_L s(W_{L-1} ... s(W_1 x))`` without biases.
+    """Return a network without biases, ``H(x; w) = W_L h_{L-1}`` with ``h_l = s(W_l h_{l-1})``, ``h_0 = x``.
 
     Parameters
     ----------

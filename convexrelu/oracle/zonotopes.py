@@ -19,7 +19,7 @@ __all__ = ["Zonotopes", "neighbouring_order", "sums_of_neighbours", "zonotopes_o
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Zonotopes:
-    """The generators of Z_+ and Z_- in orthonormal coordinates of their common span.
+    """The generators of ``Z_+`` and ``Z_-`` in orthonormal coordinates of their common span.
 
     Attributes
     ----------

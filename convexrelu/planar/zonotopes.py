@@ -1,6 +1,6 @@
 """The dual as two zonotopes: their Hausdorff distance is h(lam), and the optimal neurons realise it.
 
-``Z_+ = sum [0, |lam_n|] x_n`` over the samples of positive weight, Z_- over those of negative weight.
+``Z_+ = sum [0, |lam_n|] x_n`` over the samples of positive weight, ``Z_-`` over those of negative weight.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class HausdorffSegment:
     start, end : (2,) float arrays
         The nearest point and the vertex.
     sign : float
-        +1 if the vertex is Z_+'s (a positive neuron), -1 if it is Z_-'s.
+        +1 if the vertex is ``Z_+``'s (a positive neuron), -1 if it is ``Z_-``'s.
     neuron : (2,) float array
         The neuron's direction.
     """
@@ -81,7 +81,7 @@ def zonotope_polygon(generators: ArrayLike) -> Float[np.ndarray, "v 2"]:
 
 
 def zonotope_generators(X: ArrayLike, lam: ArrayLike, sign: float) -> Float[np.ndarray, "k 2"]:
-    """Return the generators ``|lam_n| x_n`` of Z_+ or of Z_-.
+    """Return the generators ``|lam_n| x_n`` of ``Z_+`` or of ``Z_-``.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def zonotope_generators(X: ArrayLike, lam: ArrayLike, sign: float) -> Float[np.n
     lam : (n,) array_like
         Dual variable.
     sign : float
-        1 for Z_+, over the samples with ``lam_n > 0``; -1 for Z_-.
+        1 for ``Z_+``, over the samples with ``lam_n > 0``; -1 for ``Z_-``.
 
     Returns
     -------
@@ -117,8 +117,8 @@ def hausdorff_segments(X: ArrayLike, lam: ArrayLike, network: TwoLayerReLU) -> t
     """Return for each neuron the segment in which it measures the distance of the zonotopes.
 
     A positive neuron u points to the vertex ``sum of the generators p of Z_+ with p^T u > 0``, a negative one
-    to Z_-'s; the segment joins it to the nearest point of the other zonotope. At an optimum it is parallel to
-    u and of length ``h(lam) = 1``.
+    to ``Z_-``'s; the segment joins it to the nearest point of the other zonotope. At an optimum it is
+    parallel to u and of length ``h(lam) = 1``.
 
     Parameters
     ----------
