@@ -18,11 +18,13 @@ imports:
 
 # The site, in docs/_build/html: warnings are errors, and every link inside leads somewhere.
 docs:
+	rm -rf docs/_build docs/api docs/notebooks
 	OMP_NUM_THREADS=1 $(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(PYTHON) docs/check_links.py docs/_build/html
 
+# They run, and print what is stored in them; `make notebooks STORE=--store` stores what they print.
 notebooks:
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest --nbmake -n auto --nbmake-timeout=600 --override-ini addopts= -p no:cacheprovider -q notebooks
+	OMP_NUM_THREADS=1 $(PYTHON) notebooks/run.py $(STORE)
 
 test:
 	$(PYTHON) -m pytest -n auto

@@ -9,7 +9,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["ArrayLike", "RNGLike", "kernel"]
+from convexrelu._compiling import announce_compiling
+
+__all__ = ["ArrayLike", "RNGLike", "compiled", "kernel"]
 
 RNGLike = int | np.random.Generator | np.random.SeedSequence | None
 """What :func:`numpy.random.default_rng` takes."""
@@ -25,10 +27,15 @@ def kernel(function: F) -> F:
     It releases the interpreter lock, so that threads run it in parallel. Decorate as ``@kernel`` above
     ``@no_type_check``: a compiled function cannot carry run-time type checks.
     """
+    return compiled(function)
+
+
+def compiled(function: F, **options: object) -> F:
+    """Compile as :func:`kernel` does, with further options of numba's."""
     from numba import njit
 
-    options = {"error_model": "numpy", "nogil": True}
-    compiled: F = njit(**options)(function)
+    announce_compiling()
+    loop: F = njit(error_model="numpy", nogil=True, **options)(function)
     with suppress(RuntimeError):  # no folder for the cache
-        compiled.enable_caching()  # type: ignore[attr-defined]
-    return compiled
+        loop.enable_caching()  # type: ignore[attr-defined]
+    return loop

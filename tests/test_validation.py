@@ -31,6 +31,7 @@ from convexrelu.errors import (
     InvalidInputError,
     SolverError,
 )
+from convexrelu.training.kernels.sample_weights import loop_kernel
 
 
 @given(
@@ -240,3 +241,4 @@ def test_kernels_compile_where_no_folder_takes_their_cache(monkeypatch):
 
     monkeypatch.setattr("numba.core.dispatcher.FunctionCache", refuse)
     assert kernel(lambda x: x + 1)(2) == 3
+    assert loop_kernel(lambda x: x + 1)(2) == 3

@@ -12,6 +12,7 @@ from typing import TypeVar, no_type_check
 
 import numpy as np
 
+from convexrelu._typing import compiled
 from convexrelu.losses import EXPONENTIAL, LOGISTIC
 
 __all__ = ["fused_kernel", "loop_kernel", "product_kernel", "weigh"]
@@ -34,10 +35,7 @@ def _compiled(function: F, fastmath: set[str]) -> F:
     On small problems the counting, which is atomic, takes longer than the loop itself. Such a loop must not
     make an array or return one.
     """
-    from numba import njit
-
-    compiled: F = njit(cache=True, error_model="numpy", nogil=True, _nrt=False, fastmath=fastmath)(function)
-    return compiled
+    return compiled(function, _nrt=False, fastmath=fastmath)
 
 
 def loop_kernel(function: F) -> F:
