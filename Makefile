@@ -3,7 +3,7 @@ PYTHON ?= python
 
 .PHONY: check lint types imports notebooks docs test slow fuzz bench format
 
-check: lint types imports notebooks test
+check: lint types imports notebooks docs test
 
 lint:
 	$(PYTHON) -m ruff check .

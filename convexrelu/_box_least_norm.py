@@ -298,7 +298,9 @@ def least_norm(A, g, upper, threshold, t, residual):
         t[i] = upper[i] if upper[i] < np.inf and t[i] > 0.5 * upper[i] else 0.0
     _refresh(A, g, t, residual)
     free = np.zeros(k, dtype=np.bool_)
-    return _active_set(A, g, upper, sizes, threshold, t, residual, free, np.empty(d, dtype=np.int64), 0)
+    order = np.empty(d, dtype=np.int64)
+    # numba takes a plain 0 for a type of its own, and would compile the method once more for it
+    return _active_set(A, g, upper, sizes, threshold, t, residual, free, order, np.int64(0))
 
 
 @kernel
@@ -317,7 +319,7 @@ def least_norm_from(A, g, upper, threshold, t, residual):
     sizes = np.empty(k)
     free = np.zeros(k, dtype=np.bool_)
     order = np.empty(d, dtype=np.int64)
-    n_free = 0
+    n_free = np.int64(0)
     for i in range(k):
         sizes[i] = np.sqrt(dot(A[i], A[i]))
         if 0.0 < t[i] < upper[i]:
