@@ -1,4 +1,4 @@
-"""JSON files that are written whole or not at all, and read with errors that name the file."""
+"""Files that are written whole or not at all, and JSON that is read with errors that name the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["check_target", "read_json", "write_json"]
+__all__ = ["check_target", "read_json", "write_bytes", "write_json"]
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -52,11 +52,41 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
-    """Write the document to the file, floats to their last bit, replacing an older file in one step.
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write the file, replacing an older one in one step.
 
-    The text goes to a new file in the same folder that is then renamed: a reader sees the old document or the
+    The content goes to a new file in the same folder that is then renamed: a reader sees the old file or the
     new one, and a crash leaves no half-written file under this name.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; its folder must exist.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    InvalidInputError
+        As :func:`check_target`, or if writing fails.
+    """
+    target = check_target(path)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
+            target.write_bytes(content)
+            return
+        draft.write_bytes(content)
+        draft.replace(target)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
+    """Write the document to the file, floats to their last bit, as :func:`write_bytes` does.
 
     Parameters
     ----------
@@ -68,22 +98,11 @@ def write_json(path: str | os.PathLike[str], document: dict[str, Any]) -> None:
     Raises
     ------
     InvalidInputError
-        As :func:`check_target`, or if writing fails.
+        As :func:`write_bytes`.
     """
-    target = check_target(path)
+    check_target(path)
     text = json.dumps(document, indent=1, allow_nan=False)
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
-            target.write_text(text + "\n", encoding="utf-8")
-            return
-        draft.write_text(text + "\n", encoding="utf-8")
-        draft.replace(target)
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+    write_bytes(path, (text + "\n").encode())
 
 
 def read_json(path: str | os.PathLike[str], *, kind: str, version: int) -> dict[str, Any]:

@@ -1,79 +1,190 @@
-"""Networks of scikit-learn and PyTorch, taken apart and put together; reading one imports neither library.
-
-The convention for biases: a network with biases acts on x, the package's network acts on (x, 1). So hidden
-biases become the weights of the ones column, and an output bias b becomes one more neuron that sees nothing
-but this column: weights ``(0, .., 0, sqrt|b|)`` and output weight ``sign(b) sqrt|b|``.
-"""
+"""Networks of PyTorch and weights in files, read and written; reading a module imports nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._validation import as_matrix, as_vector
+from convexrelu._json_files import write_bytes
 from convexrelu.errors import InvalidInputError
-from convexrelu.networks.neurons import Weights
+from convexrelu.networks.parts import Parts, parts_of, to_numpy
 
 __all__ = [
     "feed_forward_module",
     "feed_forward_weights",
-    "sklearn_weights",
-    "torch_weights",
+    "module_of",
+    "parts_from_file",
+    "torch_parts",
+    "write_onnx",
 ]
 
-_SKLEARN_NEED = "needs a fitted MLPClassifier with one hidden layer, activation='relu' and two classes"
-_TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, 1))"
+_TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, K)), or its state_dict()"
 _DEEP_NEED = (
     "needs nn.Sequential of nn.Linear without bias, with the same nn.ReLU or nn.LeakyReLU between them"
 )
+_IDLE = {"Identity", "Dropout"}  # what changes nothing once training is over
+_HEADS = {"Sigmoid", "LogSigmoid", "Softmax", "LogSoftmax"}
+_FILES = (".json", ".npz", ".pt", ".pth")
+_ONNX_OPSET = 13  # the first with every type that is used; old readers know it, too
 
 
-def sklearn_weights(mlp: Any) -> Weights:
-    """Weights on ``with_bias(X)`` of a fitted ``MLPClassifier``."""
-    kinds = [base.__name__ for base in type(mlp).__mro__]
-    if "MLPClassifier" not in kinds:
-        raise InvalidInputError(f"from_sklearn {_SKLEARN_NEED}, got a {type(mlp).__name__}")
-    if not hasattr(mlp, "coefs_"):
-        raise InvalidInputError(f"from_sklearn {_SKLEARN_NEED}, got one that is not fitted: call fit first")
-    if len(mlp.coefs_) != 2:
-        raise InvalidInputError(f"from_sklearn {_SKLEARN_NEED}, got {len(mlp.coefs_) - 1} hidden layers")
-    if mlp.activation != "relu":
-        raise InvalidInputError(f"from_sklearn {_SKLEARN_NEED}, got activation={mlp.activation!r}")
-    hidden, output = (as_matrix(coef, "mlp.coefs_") for coef in mlp.coefs_)
-    if output.shape[1] != 1:
-        raise InvalidInputError(f"from_sklearn {_SKLEARN_NEED}, got {output.shape[1]} output units")
-    hidden_bias, output_bias = (as_vector(bias, "mlp.intercepts_") for bias in mlp.intercepts_)
-    return _absorb_biases(hidden.T, hidden_bias, output[:, 0], float(output_bias[0]))
-
-
-def torch_weights(module: Any) -> Weights:
-    """Weights of ``nn.Sequential(Linear, ReLU, Linear)``, on ``with_bias(X)`` if either layer has a bias.
+def torch_parts(module: Any) -> Parts:
+    """Take ``nn.Sequential(Linear, ReLU, Linear)`` or its state_dict apart.
 
     The layers are told by their class names, so that reading a module needs no import of torch.
     """
-    layers, kinds = _layers_of(module, _TORCH_NEED)
-    if kinds != ["Linear", "ReLU", "Linear"]:
-        raise InvalidInputError(f"from_torch {_TORCH_NEED}, got Sequential({', '.join(kinds)})")
-    first, _, last = layers
-    W1, w2 = as_matrix(_to_numpy(first.weight), "the first weight"), _to_numpy(last.weight)
-    if w2.shape[0] != 1:
-        raise InvalidInputError(f"from_torch {_TORCH_NEED}, got {w2.shape[0]} outputs")
-    w2 = as_vector(w2[0], "the last weight", length=len(W1))
-    if first.bias is None and last.bias is None:
-        return Weights(W1, w2)
-    hidden_bias, output_bias = np.zeros(len(W1)), np.zeros(1)
-    if first.bias is not None:
-        hidden_bias = as_vector(_to_numpy(first.bias), "the first bias", length=len(W1))
-    if last.bias is not None:
-        output_bias = as_vector(_to_numpy(last.bias), "the last bias", length=1)
-    return _absorb_biases(W1, hidden_bias, w2, float(output_bias[0]))
+    if isinstance(module, Mapping):
+        return _state_parts(module.items(), "the state_dict")
+    layers, kinds = _layers_of(
+        module,
+        _TORCH_NEED,
+        ": wrap its layers in nn.Sequential, or give module.state_dict() if they are Linear, ReLU, Linear",
+    )
+    live = [(k, layer, kind) for k, (layer, kind) in enumerate(zip(layers, kinds, strict=True))]
+    live = [(k, layer, kind) for k, layer, kind in live if kind not in _IDLE]
+    wanted = ["Linear", "ReLU", "Linear"]
+    for (k, _, kind), want in zip(live, wanted, strict=False):
+        if kind != want:
+            raise _refused(f"layer {k} is {kind} where {want} is needed{_advice(kind)}", kinds)
+    if len(live) > len(wanted):
+        k, _, kind = live[len(wanted)]
+        raise _refused(f"layer {k} is {kind}, and nothing may follow the second Linear{_advice(kind)}", kinds)
+    if len(live) < len(wanted):
+        raise _refused(f"{wanted[len(live)]} is missing at the end", kinds)
+    (i, first, _), _, (j, last, _) = live
+    weight, bias = "the weight of layer ", "the bias of layer "
+    names = (f"{weight}{i}", f"{bias}{i}", f"{weight}{j}", f"{bias}{j}")
+    return parts_of(first.weight, first.bias, last.weight, last.bias, names=names)
+
+
+def _refused(reason: str, kinds: Iterable[str]) -> InvalidInputError:
+    return InvalidInputError(f"from_torch {_TORCH_NEED}, got Sequential({', '.join(kinds)}): {reason}")
+
+
+def _advice(kind: str) -> str:
+    """Return what to do about a layer that does not belong."""
+    if kind in _HEADS:
+        return ": leave it out, the package works with the outputs before it"
+    if kind.startswith("BatchNorm"):
+        return ": fold it into the layer before it, torch.nn.utils.fusion.fuse_linear_bn_eval does that"
+    if kind == "Linear":
+        return ": two-layer networks are meant, for deeper ones see FeedForward.from_torch"
+    if kind == "Flatten":
+        return ": leave it out, and flatten the data"
+    return ": train with nn.ReLU, of which the theory is" if kind not in ("ReLU", "Sequential") else ""
+
+
+def _state_parts(items: Iterable[tuple[str, Any]], source: str) -> Parts:
+    """Take two layers apart that are told by their names: a weight matrix and perhaps a bias for each."""
+    arrays = {str(name): to_numpy(value) for name, value in items}
+    layers: dict[str, dict[str, Any]] = {}
+    for name in arrays:
+        prefix, _, kind = name.rpartition(".")
+        layers.setdefault(prefix, {})[kind] = name
+    strange = [
+        name for prefix in layers for kind, name in layers[prefix].items() if kind not in ("weight", "bias")
+    ]
+    if strange:
+        norm = any("running" in name or "num_batches" in name for name in strange)
+        advice = _advice("BatchNorm1d") if norm else ": give the weights by TwoLayerReLU.from_weights"
+        raise InvalidInputError(
+            f"{source} must hold a weight and a bias for each of two linear layers, got {strange[0]!r}"
+            f"{advice}"
+        )
+    if len(layers) != 2 or not all("weight" in layer for layer in layers.values()):
+        names = ", ".join(f"{name} {arrays[name].shape}" for name in list(arrays)[:8])
+        raise InvalidInputError(
+            f"{source} must hold two linear layers, got {names or 'nothing'}: two-layer networks are meant"
+        )
+    first, last = layers.values()
+    one, two = (tuple(layer.get(kind) for kind in ("weight", "bias")) for layer in (first, last))
+    return parts_of(
+        *(None if name is None else arrays[name] for name in (*one, *two)),
+        names=tuple(str(name) for name in (*one, *two)),  # type: ignore[arg-type]
+    )
+
+
+def parts_from_file(path: str | os.PathLike[str]) -> Parts:
+    """Take apart the weights in an .npz file, or the state_dict in a .pt file."""
+    source = Path(path)
+    if not source.is_file():
+        raise InvalidInputError(f"{source}: there is no such file")
+    suffix = source.suffix.lower()
+    try:
+        if suffix == ".npz":
+            return _named_parts(_arrays(source), str(source))
+        if suffix in (".pt", ".pth"):
+            return _state_parts(_torch_state(source).items(), str(source))
+    except InvalidInputError as error:
+        said = str(error)
+        raise InvalidInputError(said if said.startswith(str(source)) else f"{source}: {said}") from error
+    raise InvalidInputError(
+        f"{source}: the name must end in one of {', '.join(_FILES)}, got {suffix or 'none'}"
+    )
+
+
+def _named_parts(arrays: dict[str, np.ndarray], source: str) -> Parts:
+    """Take apart arrays that are called W1, b1, w2 (or W2) and b2, or as in a state_dict."""
+    if "W1" not in arrays:
+        return _state_parts(arrays.items(), source)
+    second = "w2" if "w2" in arrays else "W2"
+    if second not in arrays or not set(arrays) <= {"W1", "b1", second, "b2"}:
+        raise InvalidInputError(
+            f"{source} must hold W1, w2 and perhaps b1 and b2, got {', '.join(arrays) or 'nothing'}"
+        )
+    return parts_of(
+        arrays["W1"], arrays.get("b1"), arrays[second], arrays.get("b2"), names=("W1", "b1", second, "b2")
+    )
+
+
+def _arrays(source: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(source, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidInputError(f"not a readable NPZ file: {error}") from error
+
+
+def _torch_state(source: Path) -> Mapping[str, Any]:
+    """Return the state_dict in a file; nothing in the file is run."""
+    try:
+        import torch
+    except ImportError as error:
+        raise InvalidInputError(
+            "reading it needs PyTorch, which is not installed: pip install 'convexrelu[torch]', or write the "
+            "weights to an .npz file"
+        ) from error
+    try:
+        state = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a strange pickle raises is anything
+        raise InvalidInputError(
+            "it does not hold plain weights (others are not read: they can run any code); write them by "
+            f"torch.save(module.state_dict(), path). {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(state, Mapping):
+        raise InvalidInputError(
+            f"it holds a {type(state).__name__}: write torch.save(module.state_dict(), path)"
+        )
+    return state
+
+
+def module_of(parts: Parts) -> Any:
+    """``nn.Sequential(Linear, ReLU, Linear)`` in double precision."""
+    return _sequential([(parts.W1, parts.b1), (parts.W2, parts.b2)], 0.0)
 
 
 def feed_forward_module(weights: Sequence[Float[np.ndarray, "_ _"]], alpha: float) -> Any:
     """``nn.Sequential(Linear, (Leaky)ReLU, ..., Linear)`` without biases, in double precision."""
+    return _sequential([(W, None) for W in weights], alpha)
+
+
+def _sequential(layers: Sequence[tuple[np.ndarray, np.ndarray | None]], alpha: float) -> Any:
     try:
         import torch
     except ImportError as error:
@@ -81,14 +192,47 @@ def feed_forward_module(weights: Sequence[Float[np.ndarray, "_ _"]], alpha: floa
             "to_torch needs PyTorch, which is not installed: pip install 'convexrelu[torch]'"
         ) from error
     parts: list[Any] = []
-    for W in weights:
+    for W, b in layers:
         if parts:
             parts.append(torch.nn.ReLU() if alpha == 0 else torch.nn.LeakyReLU(alpha))
-        linear = torch.nn.Linear(W.shape[1], W.shape[0], bias=False, dtype=torch.float64)
+        linear = torch.nn.Linear(W.shape[1], W.shape[0], bias=b is not None, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.copy_(torch.tensor(np.array(W)))
+            if b is not None:
+                linear.bias.copy_(torch.tensor(np.array(b)))
         parts.append(linear)
     return torch.nn.Sequential(*parts)
+
+
+def write_onnx(path: str | os.PathLike[str], parts: Parts) -> None:
+    """Write ``Gemm, Relu, Gemm`` in double precision, input ``X`` of shape (n, d), output ``f``, (n, K)."""
+    try:
+        from onnx import TensorProto, checker, helper, numpy_helper
+    except ImportError as error:
+        raise ImportError(
+            "to_onnx needs onnx, which is not installed: pip install 'convexrelu[onnx]'"
+        ) from error
+    arrays = {"W1": parts.W1, "b1": parts.b1, "W2": parts.W2, "b2": parts.b2}
+    stored = {name: array for name, array in arrays.items() if array is not None}
+    layers = [[name for name in pair if name in stored] for pair in (("W1", "b1"), ("W2", "b2"))]
+    (m, d), K = parts.W1.shape, len(parts.W2)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["X", *layers[0]], ["before"], transB=1),
+            helper.make_node("Relu", ["before"], ["hidden"]),
+            helper.make_node("Gemm", ["hidden", *layers[1]], ["f"], transB=1),
+        ],
+        f"two-layer ReLU network of {m} neurons",
+        [helper.make_tensor_value_info("X", TensorProto.DOUBLE, ["n", d])],
+        [helper.make_tensor_value_info("f", TensorProto.DOUBLE, ["n", K])],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in stored.items()],
+    )
+    model = helper.make_model(
+        graph, producer_name="convexrelu", opset_imports=[helper.make_opsetid("", _ONNX_OPSET)]
+    )
+    model.ir_version = 8  # of that opset's time
+    checker.check_model(model)
+    write_bytes(path, model.SerializeToString())
 
 
 def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "_ _"]], float]:
@@ -102,33 +246,12 @@ def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "_ _"]], f
     slopes = {float(getattr(layer, "negative_slope", 0.0)) for layer in between}
     if len(slopes) > 1:
         raise InvalidInputError(f"from_torch {_DEEP_NEED}, got slopes {sorted(slopes)}")
-    return [_to_numpy(layer.weight) for layer in linear], slopes.pop() if slopes else 0.0
+    return [to_numpy(layer.weight) for layer in linear], slopes.pop() if slopes else 0.0
 
 
-def _layers_of(module: Any, need: str) -> tuple[list[Any], list[str]]:
+def _layers_of(module: Any, need: str, advice: str = "") -> tuple[list[Any], list[str]]:
     """Return what a Sequential holds, and the names of its classes."""
     if type(module).__name__ != "Sequential":
-        raise InvalidInputError(f"from_torch {need}, got a {type(module).__name__}")
+        raise InvalidInputError(f"from_torch {need}, got a {type(module).__name__}{advice}")
     layers = list(module)
     return layers, [type(layer).__name__ for layer in layers]
-
-
-def _to_numpy(tensor: Any) -> np.ndarray:
-    """Copy the tensor to a float64 array, wherever and in whatever precision it lives."""
-    return np.asarray(tensor.detach().cpu().double().numpy())
-
-
-def _absorb_biases(
-    W1: Float[np.ndarray, "m d"],
-    hidden_bias: Float[np.ndarray, " m"],
-    w2: Float[np.ndarray, " m"],
-    output_bias: float,
-) -> Weights:
-    """Weights of the network on (x, 1); see the module's docstring."""
-    wide = np.column_stack([W1, hidden_bias])
-    if output_bias == 0:
-        return Weights(wide, w2)
-    root = np.sqrt(abs(output_bias))
-    constant = np.zeros(wide.shape[1])
-    constant[-1] = root
-    return Weights(np.vstack([wide, constant]), np.append(w2, np.copysign(root, output_bias)))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from convexrelu._json_files import read_json, write_json
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["Stored"]
+__all__ = ["Stored", "kind_of"]
 
 _VERSION = 1
 
@@ -77,3 +79,13 @@ class Stored(ABC):
             return cls._of(document)
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} does not hold a network: {error}") from error
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Return the field ``format`` of a JSON file; "" if there is none, and whoever loads it says why."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    found = document.get("format") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else ""

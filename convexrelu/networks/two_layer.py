@@ -6,7 +6,9 @@ function nor the convex objective ``sum_i ||u_i||`` depends on how the layers sh
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,13 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegative, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
-from convexrelu.networks.convert import feed_forward_module, sklearn_weights, torch_weights
+from convexrelu.networks.convert import module_of, parts_from_file, torch_parts, write_onnx
 from convexrelu.networks.layers import evaluate
 from convexrelu.networks.neurons import balance, describe, merge, row_norms
-from convexrelu.networks.storage import Stored
+from convexrelu.networks.outputs import ReLUNetwork
+from convexrelu.networks.parts import Parts, absorb, parts_of
+from convexrelu.networks.pipelines import sklearn_parts
+from convexrelu.networks.storage import Stored, kind_of
 
 __all__ = ["TwoLayerReLU"]
 
@@ -392,57 +397,179 @@ class TwoLayerReLU(Stored):
         return cls(rows[live] / roots[:, None], plus_minus[live] * roots)
 
     @classmethod
-    def from_sklearn(cls, mlp: Any) -> TwoLayerReLU:
-        """Return the network of a fitted classifier; it acts on ``with_bias(X)``.
+    def from_weights(
+        cls, W1: ArrayLike, b1: ArrayLike | None, w2: ArrayLike, b2: float | ArrayLike | None = None
+    ) -> TwoLayerReLU | ReLUNetwork:
+        """Return the network ``w2 (W1 x + b1)_+ + b2``; it acts on ``with_bias(X)``.
 
-        The hidden biases become the weights of the ones column; an output bias b other than zero becomes one
-        more neuron, ``(0, .., 0, sqrt|b|)`` with output weight ``sign(b) sqrt|b|``. The values are the
-        log-odds of the classifier, and +1 stands for the larger label.
-
-        Parameters
-        ----------
-        mlp : sklearn.neural_network.MLPClassifier
-            Fitted, with one hidden layer, ``activation="relu"``, and two classes.
-
-        Returns
-        -------
-        TwoLayerReLU
-            d + 1 features; one neuron a hidden unit, and one for the output bias.
-
-        Raises
-        ------
-        InvalidInputError
-            If it is anything else.
-        """
-        return cls(*sklearn_weights(mlp))
-
-    @classmethod
-    def from_torch(cls, module: Any) -> TwoLayerReLU:
-        """Return the network of ``nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, 1))``.
-
-        If either layer was made with a bias (zero or not), the network acts on ``with_bias(X)`` and biases
-        are converted as in :meth:`from_sklearn`. If both were made with ``bias=False``, it acts on X itself
-        and has d features.
+        The hidden biases become the weights of the ones column. Of one output, an output bias b other than
+        zero becomes one more neuron, ``(0, .., 0, sqrt|b|)`` with output weight ``sign(b) sqrt|b|``.
 
         Parameters
         ----------
-        module : torch.nn.Sequential
-            Weights in any precision, on any device.
+        W1 : (m, d) array_like
+            Neuron i's weights as row i (torch's ``weight``; scikit-learn's ``coefs_[0]`` transposed).
+        b1 : (m,) array_like or None
+            Hidden biases.
+        w2 : (m,) or (K, m) array_like
+            Output weights; a row for each of K outputs.
+        b2 : float, (K,) array_like or None
+            Output biases. If there are no biases at all (None and None), the network acts on X itself.
 
         Returns
         -------
-        TwoLayerReLU
+        TwoLayerReLU, or ReLUNetwork for K > 1 outputs
             The same function.
 
         Raises
         ------
         InvalidInputError
-            If it is anything else.
-        """
-        return cls(*torch_weights(module))
+            If the weights are not finite, or the shapes do not agree.
 
-    def to_torch(self) -> Any:
-        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` without biases, in double precision.
+        Examples
+        --------
+        >>> network = TwoLayerReLU.from_weights([[1.0, -1.0]], [0.5], [2.0], 0.25)
+        >>> network([[3.0, 1.0, 1.0]])  # 2 (3 - 1 + 0.5)_+ + 0.25, of the sample (3, 1) with its one
+        array([5.25])
+        """
+        return cls._from_parts(parts_of(W1, b1, w2, b2))
+
+    @classmethod
+    def from_difference(cls, network: ReLUNetwork, plus: int = 1, minus: int = 0) -> TwoLayerReLU:
+        """Return the difference of two outputs: of a softmax head of two classes, the log-odds of the second.
+
+        It is exact: the outputs share their neurons, whose output weights are subtracted. A constant part
+        becomes a neuron as in :meth:`from_weights`, a linear part two, since ``t = (t)_+ - (-t)_+``.
+
+        Parameters
+        ----------
+        network : ReLUNetwork
+            Of K >= 2 outputs. If they have constants, its last input must be the ones column.
+        plus, minus : int
+            Which outputs; by default the second less the first.
+
+        Returns
+        -------
+        TwoLayerReLU
+            ``f_plus - f_minus``, without the neurons on which both agree.
+
+        Raises
+        ------
+        InvalidInputError
+            If there are no two such outputs.
+
+        Examples
+        --------
+        >>> logits = TwoLayerReLU.from_weights([[1.0]], [0.0], [[1.0], [3.0]], [0.0, 0.5])
+        >>> logits([[2.0, 1.0]])
+        array([[2. , 6.5]])
+        >>> TwoLayerReLU.from_difference(logits)([[2.0, 1.0]])
+        array([4.5])
+        """
+        outputs = network.W2.shape[:-1]
+        K = outputs[0] if outputs else 1
+        if plus == minus or not (0 <= plus < K and 0 <= minus < K):
+            raise InvalidInputError(f"plus and minus must be two of the {K} outputs, got {plus} and {minus}")
+        W1, w2 = network.W1, network.W2[plus] - network.W2[minus]
+        live = w2 != 0
+        W1, w2 = W1[live], w2[live]
+        slope = network.skip[plus] - network.skip[minus]
+        if slope.any():
+            W1, w2 = np.vstack([W1, slope, -slope]), np.r_[w2, 1.0, -1.0]
+        return cls(*absorb(W1, w2, float(network.output_bias[plus] - network.output_bias[minus])))
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> TwoLayerReLU | ReLUNetwork:
+        """Return the network of a fitted perceptron; it acts on ``with_bias(X)``.
+
+        Biases are converted as in :meth:`from_weights`. The values are the log-odds of a classifier of two
+        classes (+1 stands for the larger label), the logits of one of K, and a regressor's predictions.
+
+        Parameters
+        ----------
+        estimator : sklearn.neural_network.MLPClassifier or MLPRegressor, or sklearn.pipeline.Pipeline
+            Fitted, with one hidden layer and ``activation="relu"``. Of a Pipeline, the last step; its
+            StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler or PCA before that are folded into the
+            first layer, so that the network acts on the data that the Pipeline is given.
+
+        Returns
+        -------
+        TwoLayerReLU, or ReLUNetwork for K > 1 outputs
+            d + 1 features; one neuron a hidden unit, and one for the output bias of one output.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is anything else; the message names the step and says what to do.
+        """
+        return cls._from_parts(sklearn_parts(estimator))
+
+    @classmethod
+    def from_torch(cls, module: Any) -> TwoLayerReLU | ReLUNetwork:
+        """Return the network of ``nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, K))``.
+
+        If either layer was made with a bias (zero or not), the network acts on ``with_bias(X)`` and biases
+        are converted as in :meth:`from_weights`. If both were made with ``bias=False``, it acts on X itself
+        and has d features. The difference of a softmax head's two outputs: :meth:`from_difference`.
+
+        Parameters
+        ----------
+        module : torch.nn.Sequential, or mapping
+            Weights in any precision, on any device. Dropout and Identity, which do nothing once training is
+            over, may stand between the layers. Or the ``state_dict()`` of any module of two linear layers: it
+            does not tell what is between them, which must be ReLU.
+
+        Returns
+        -------
+        TwoLayerReLU, or ReLUNetwork for K > 1 outputs
+            The same function.
+
+        Raises
+        ------
+        InvalidInputError
+            If it is anything else; the message names the layer and says what to do.
+        """
+        return cls._from_parts(torch_parts(module))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> TwoLayerReLU | ReLUNetwork:
+        """Return the network in a file, of this package or of weights written by others.
+
+        Parameters
+        ----------
+        path : str or path
+            ``.json``, written by :meth:`save`; ``.npz`` with the arrays W1, w2 and perhaps b1 and b2, as in
+            :meth:`from_weights`; ``.pt`` or ``.pth``, a ``state_dict`` as in :meth:`from_torch` (needs
+            PyTorch; nothing but plain weights is read, so that no code in the file can run).
+
+        Returns
+        -------
+        TwoLayerReLU, or ReLUNetwork for K > 1 outputs
+            The same function.
+
+        Raises
+        ------
+        InvalidInputError
+            If the file is missing or holds anything else; the message names it.
+        """
+        if Path(path).suffix.lower() == ".json":
+            return (ReLUNetwork if kind_of(path) == ReLUNetwork._kind else cls).load(path)
+        return cls._from_parts(parts_from_file(path))
+
+    @classmethod
+    def _from_parts(cls, parts: Parts) -> TwoLayerReLU | ReLUNetwork:
+        if len(parts.W2) == 1:
+            return cls(*parts.absorbed())
+        return ReLUNetwork(parts.first, parts.W2, output_bias=parts.constant)
+
+    def to_torch(self, *, biases: bool = False) -> Any:
+        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` in double precision.
+
+        Parameters
+        ----------
+        biases : bool, default False
+            Whether to take the weights of the last column, the ones, as biases: the module then acts on X
+            without it.
 
         Returns
         -------
@@ -454,11 +581,31 @@ class TwoLayerReLU(Stored):
         ImportError
             If PyTorch is not installed (``pip install 'convexrelu[torch]'``).
         InvalidInputError
-            If there is no neuron.
+            If there is no neuron, or no column but the ones.
         """
-        if not self.n_neurons:
-            raise InvalidInputError("to_torch needs a network of at least one neuron, got 0 neurons")
-        return feed_forward_module([self.W1, self.w2[None, :]], 0.0)
+        return module_of(self._parts("to_torch", biases=biases))
+
+    def to_onnx(self, path: str | os.PathLike[str], *, biases: bool = False) -> None:
+        """Write the network as an ONNX model: input ``X`` of shape (n, d), output ``f`` of shape (n, 1).
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced in one step.
+        biases : bool, default False
+            As in :meth:`to_torch`.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed (``pip install 'convexrelu[onnx]'``).
+        InvalidInputError
+            If there is no neuron, no column but the ones, or the file cannot be written.
+        """
+        write_onnx(path, self._parts("to_onnx", biases=biases))
+
+    def _parts(self, wanted: str, *, biases: bool) -> Parts:
+        return Parts(self.W1, None, self.w2[None, :], None).given_out(wanted, biases=biases)
 
     _kind = "convexrelu.TwoLayerReLU"
     _fields = ("n_features", "W1", "w2")
