@@ -25,6 +25,7 @@ __all__ = [
     "as_matrix",
     "as_penalty",
     "as_vector",
+    "check_classes",
     "check_count",
     "check_nonnegative",
     "check_positive",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+_FEW_CLASSES, _MOST_CLASSES = 20, 100  # up to the first anything goes; no data of classes has more
 _RANGE = 1e100  # squares, and products of three, stay within float64
 SOLVABLE = 1e150  # where rows are scaled to length one before anything is squared: inverses, and squares
 
@@ -136,6 +138,31 @@ def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
     if labels.dtype.kind == "O" and all(isinstance(v, numbers.Real | np.bool_) for v in labels):
         return _as_float(labels, "y")
     raise InvalidInputError(f"y must hold numbers or strings, got an array of {labels.dtype}")
+
+
+def check_classes(labels: np.ndarray) -> np.ndarray:
+    """Return the different labels, sorted; InvalidInputError if they look like a continuous target or names.
+
+    That is: more than 100, or more than 20 that are not all whole numbers or of which most samples have their
+    own. Every class is a problem of its own, and these would be hundreds.
+    """
+    values = np.unique(labels)
+    K, n = len(values), len(labels)
+    numbers_given = values.dtype.kind == "f"
+    continuous = numbers_given and bool((values != np.round(values)).any())
+    if K <= _FEW_CLASSES or (K <= _MOST_CLASSES and not continuous and n / 2 >= K):
+        return values
+    if numbers_given:
+        raise InvalidInputError(
+            f"y must hold class labels, got {K} different numbers among {n}: a continuous target is for "
+            "convexrelu.solve(X, y, loss='squared', beta=0.1), on the command line --loss squared --beta .1, "
+            "or cut it into classes, such as y > its median"
+        )
+    some = ", ".join(map(str, values[:3]))
+    raise InvalidInputError(
+        f"y must hold class labels, got {K} different ones among {n} samples ({some}, ...): is it "
+        "a column of names? Choose another one (on the command line --label COLUMN)"
+    )
 
 
 def encode_binary(labels: np.ndarray) -> Float[np.ndarray, " n"]:
@@ -255,7 +282,7 @@ class OneVsRest:
 
 def one_vs_rest(labels: np.ndarray) -> OneVsRest:
     """Encode labels: one binary problem for at most two of them, one against the rest for each of K > 2."""
-    values = np.unique(labels)
+    values = check_classes(labels)
     if len(values) <= 2:
         return OneVsRest(classes=values[-1:], Y=encode_binary(labels)[None, :])
     return OneVsRest(classes=values, Y=np.where(labels == values[:, None], 1.0, -1.0))

@@ -4,6 +4,7 @@ from convexrelu.datasets.dataset import Dataset, with_bias
 from convexrelu.datasets.files import from_file, resolve, task_from_file
 from convexrelu.datasets.generators import circles, moons, orthogonally_separable, spike_free, teacher
 from convexrelu.datasets.named import load, names
+from convexrelu.datasets.preprocessing import Preprocessing
 from convexrelu.datasets.tasks import (
     Task,
     matching_pursuit_example,
@@ -15,6 +16,7 @@ from convexrelu.datasets.tasks import (
 
 __all__ = [
     "Dataset",
+    "Preprocessing",
     "Task",
     "circles",
     "from_file",

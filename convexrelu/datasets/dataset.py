@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_class_labels, as_matrix, encode_binary
+from convexrelu._validation import as_class_labels, as_matrix, check_classes, encode_binary
 from convexrelu.errors import InvalidInputError
 
 __all__ = ["Dataset", "with_bias"]
@@ -87,7 +87,8 @@ class Dataset:
     ) -> None:
         matrix = np.array(as_matrix(X))
         labels = as_class_labels(y, length=len(matrix))
-        values, codes = np.unique(labels, return_inverse=True)
+        values = check_classes(labels)
+        codes = np.searchsorted(values, labels)
         encoded = encode_binary(labels) if len(values) <= 2 else codes.astype(np.float64)
         names = np.asarray(classes).astype(str).ravel().tolist() or [_label_name(v) for v in values]
         if len(names) != len(values):

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from convexrelu._validation import check_count
 from convexrelu.datasets.dataset import Dataset, with_bias
 from convexrelu.datasets.generators import circles, moons
+from convexrelu.datasets.preprocessing import Preprocessing
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["load", "names"]
+__all__ = ["is_printed", "load", "names"]
 
 
 class _Raw(NamedTuple):
@@ -39,6 +40,22 @@ def names() -> tuple[str, ...]:
     15
     """
     return (*_PRINTED, *_LOADERS)
+
+
+def is_printed(name: str) -> bool:
+    """Return whether the data of this name is taken as a paper prints it: nothing is done to it.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return name in _PRINTED
 
 
 def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | None = None) -> Dataset:
@@ -98,8 +115,9 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
     raw = _LOADERS[name]()
     X, steps = raw.X, list[str]()
     if standardize:
-        X, step = _standardized(X)
-        steps.append(step)
+        standard = Preprocessing.of(X, ("",) * X.shape[1], standardize=True, bias=False)
+        X = standard(X)
+        steps.append(str(standard))
     if pca is not None:
         X = _principal(X, check_count(pca, "pca"))
         steps.append(f"{pca} principal components")
@@ -108,16 +126,6 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
         steps.append("bias column")
     done = f"{raw.description}; {', '.join(steps) or 'no preprocessing'}"
     return Dataset(X, raw.labels.astype(np.float64), name, done, classes=raw.classes)
-
-
-def _standardized(X: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n k"], str]:
-    """Return the varying columns with mean 0 and standard deviation 1, and what was done in words."""
-    varies = np.ptp(X, axis=0) > 0
-    kept = X[:, varies] - X[:, varies].mean(axis=0)
-    dropped = int((~varies).sum())
-    return kept / kept.std(axis=0), "standardized" + (
-        f", {dropped} constant columns dropped" if dropped else ""
-    )
 
 
 def _principal(X: Float[np.ndarray, "n d"], k: int) -> Float[np.ndarray, "n k"]:

@@ -264,9 +264,7 @@ def test_missing_things_are_named(tmp_path):
     with pytest.raises(InvalidInputError, match=r"data\.csv: there is no column 'target'; .* a, b, label"):
         datasets.from_file(path, label="target")
     (tmp_path / "data.xlsx").write_text("")
-    with pytest.raises(
-        InvalidInputError, match=r"data\.xlsx: .*end in \.csv, \.npz or \.parquet, got \.xlsx"
-    ):
+    with pytest.raises(InvalidInputError, match=r"data\.xlsx: .*end in \.csv, .* or \.parquet, got \.xlsx"):
         datasets.from_file(tmp_path / "data.xlsx")
 
 
@@ -281,3 +279,53 @@ def test_a_name_wins_over_a_file(tmp_path, monkeypatch):
         datasets.resolve("nothing.csv")
     with pytest.raises(InvalidInputError, match="label column is for files"):
         datasets.resolve("wine", label="label")
+
+
+EUROPEAN = """\
+id;width;"height, cm";kind
+P1;1,5;-2;no
+P2;0,1;1e-300;yes
+P3;3;4,0;yes
+"""
+
+
+@pytest.mark.parametrize("sep", [None, ";"])
+def test_semicolons_and_decimal_commas(tmp_path, sep):
+    (tmp_path / "data.csv").write_text(EUROPEAN)
+    data = datasets.from_file(tmp_path / "data.csv", drop=["id"], sep=sep)
+    np.testing.assert_array_equal(data.X, X)
+    assert data.classes == ("no", "yes")
+    targets = datasets.task_from_file(tmp_path / "data.csv", target="width", drop=["id", "kind"])
+    np.testing.assert_array_equal(targets.y, X[:, 0])
+
+
+@pytest.mark.parametrize("name", ["data.tsv", "data.csv"])
+def test_tabs_and_an_index_without_a_name(tmp_path, name):
+    (tmp_path / name).write_text("\ta\tb\tlabel\n0\t1.5\t-2\tno\n1\t0,1\t1e-300\tyes\n2\t3\t4\tyes\n")
+    np.testing.assert_array_equal(datasets.from_file(tmp_path / name).X, X)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,a,label\nP1,1,0\nP2,2,1\n", "'id' .*got 'P1' at line 2, and 1 more like it: leave .*--drop id"),
+        ("a,my b,label\n1,NA,0\n2,3,1\n", "got 'NA' at line 2: a value is missing.*--drop 'my b'"),
+        ("a,b,label\n1,,0\n2,3,1\n", "an empty entry at line 2: a value is missing. Fill it in"),
+        ("a;b;label\n1;1.234,5;0\n2;3;1\n", "got '1.234,5' at line 2: write it as a plain number"),
+        ('a,b,label\n1,"1,5",0\n2,3,1\n', "got '1,5' at line 2: write it as a plain number"),
+    ],
+)
+def test_what_is_no_number_is_said_with_what_to_do(tmp_path, text, said):
+    (tmp_path / "data.csv").write_text(text)
+    with pytest.raises(InvalidInputError, match=said):
+        datasets.from_file(tmp_path / "data.csv")
+
+
+def test_columns_to_drop_must_be_there(tmp_path):
+    (tmp_path / "data.csv").write_text("a,b,label\n1,2,0\n2,3,1\n")
+    with pytest.raises(InvalidInputError, match="no column 'c' to drop; the columns are a, b, label"):
+        datasets.from_file(tmp_path / "data.csv", drop=["c"])
+    with pytest.raises(InvalidInputError, match="one character"):
+        datasets.from_file(tmp_path / "data.csv", sep=";;")
+    np.savez(tmp_path / "data.npz", X=X, y=LABELS)
+    np.testing.assert_array_equal(datasets.from_file(tmp_path / "data.npz", drop=["x1"]).X, X[:, 1:])
