@@ -36,7 +36,8 @@ __all__ = [
 ]
 
 
-_FEW_CLASSES, _MOST_CLASSES = 20, 100  # up to the first anything goes; no data of classes has more
+# Up to so many classes anything goes (fractions up to fewer); no data of classes has more than the last.
+_FEW_FRACTIONS, _FEW_CLASSES, _MOST_CLASSES = 10, 20, 100
 _RANGE = 1e100  # squares, and products of three, stay within float64
 SOLVABLE = 1e150  # where rows are scaled to length one before anything is squared: inverses, and squares
 
@@ -143,14 +144,15 @@ def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
 def check_classes(labels: np.ndarray) -> np.ndarray:
     """Return the different labels, sorted; InvalidInputError if they look like a continuous target or names.
 
-    That is: more than 100, or more than 20 that are not all whole numbers or of which most samples have their
-    own. Every class is a problem of its own, and these would be hundreds.
+    That is: more than 100, more than 10 that are not all whole numbers, or more than 20 of which most samples
+    have their own. Every class is a problem of its own, and these would be hundreds.
     """
     values = np.unique(labels)
     K, n = len(values), len(labels)
     numbers_given = values.dtype.kind == "f"
     continuous = numbers_given and bool((values != np.round(values)).any())
-    if K <= _FEW_CLASSES or (K <= _MOST_CLASSES and not continuous and n / 2 >= K):
+    few = _FEW_FRACTIONS if continuous else _FEW_CLASSES
+    if few >= K or (K <= _MOST_CLASSES and not continuous and n / 2 >= K):
         return values
     if numbers_given:
         raise InvalidInputError(

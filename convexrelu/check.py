@@ -424,24 +424,39 @@ def _read_certificate(path: str) -> Any:
     return document
 
 
-def _read_data(path: str, label: str | None) -> tuple[Array, Array]:
-    """A CSV file with a header (labels: `label`, or that column, or the last), or X and y of an NPZ file."""
+def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
+    """A CSV file with a header (labels: `label`, or that column, or the last), or X and y of an NPZ file.
+
+    A model, if the certificate has one, tells the columns, and what is done to them.
+    """
     try:
+        done = model and model["preprocessing"]
+        label, features = label or (model and model["label"]), done and done["features"]
         if path.lower().endswith(".npz"):
             with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 name = label or ("label" if "label" in archive and "y" not in archive else "y")
                 X, labels = np.asarray(archive["X"], dtype=float), np.asarray(archive[name])
+                X = X[:, [int(feature[1:]) - 1 for feature in features]] if features else X
         else:
             with open(path, encoding="utf-8-sig", newline="") as text:
-                rows = [[cell.strip() for cell in row] for row in csv.reader(text, strict=True)]
+                sep = max(",;\t|", key=text.readline().count)
+                text.seek(0)
+                cells = csv.reader(text, strict=True, delimiter=sep)
+                rows = [[cell.strip() for cell in row] for row in cells]
             header, *body = [row for row in rows if row not in ([], [""])]
             header[0] = header[0].removeprefix("# ")
             column = header.index(label or ("label" if "label" in header else header[-1]))
             _need(len(set(header)) == len(header) == max(map(len, body)), "each column needs a name", 2)
-            labels = np.array([row.pop(column) for row in body])
-            X = np.array(body, dtype=float)
+            names = features or [name for name in header if name != header[column]]
+            chosen, point = [header.index(name) for name in names], "," if sep == "," else "."
+            labels = np.array([row[column] for row in body])
+            X = np.array([[row[k].replace(",", point) for k in chosen] for row in body], dtype=float)
         with suppress(ValueError):
             labels = labels.astype(float)
+        if done:
+            X = X[:, done["kept"]]
+            X = (X - np.array(done["mean"])) / np.array(done["scale"]) if done["standardized"] else X
+            X = np.hstack([X, np.ones((len(X), 1))]) if done["bias"] else X
     except Exception as error:  # a damaged archive raises almost anything
         raise RefusedError(f"{path} cannot be read as data: {error}", 2) from error
     _need(X.ndim == 2 and np.isfinite(X).all() and labels.shape == X.shape[:1] != (0,), "misshapen data", 2)
@@ -469,9 +484,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         document = _read_certificate(options.certificate)
-        check_document(document, *_read_data(options.data, options.label), exact=options.exact)
+        data = _read_data(options.data, options.label, document.get("model"))
+        check_document(document, *data, exact=options.exact)
         prices = ", ".join(sorted({str(part["C"]) for part in document.get("certificates", [document])}))
         code, text = 0, f"{document['lower_bound']} <= P* <= {document['objective']} at C = {prices}"
+        text += ", the data prepared as the file says" * ("model" in document)
         text += ", in rational arithmetic" * options.exact
     except RefusedError as error:
         code, text = error.code, " ".join(str(error).split())

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from convexrelu import __version__
-from convexrelu.cli import certify, check, patterns, pursue, reproduce, solve, verify
+from convexrelu.cli import certify, check, patterns, predict, pursue, reproduce, solve, verify
 from convexrelu.cli.output import BAD_INPUT, INTERRUPTED, complain
 from convexrelu.errors import ConvexReLUError
 
@@ -36,9 +36,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # its boxes break words at 80 columns
     help="Certified optima of two-layer ReLU networks, and certificates for networks trained any other way.",
     epilog="Exit codes: 0 it holds, 1 it does not, 2 bad input, 130 interrupted. Try `convexrelu verify`.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -62,6 +63,7 @@ app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("solve", epilog=solve.EXAMPLES)(solve.solve)
 app.command("certify", epilog=certify.EXAMPLES)(certify.certify)
 app.command("check", epilog=check.EXAMPLES)(check.check)
+app.command("predict", epilog=predict.EXAMPLES)(predict.predict)
 app.command("patterns", epilog=patterns.EXAMPLES)(patterns.patterns)
 app.command("pursue", epilog=pursue.EXAMPLES)(pursue.pursue)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)

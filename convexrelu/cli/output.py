@@ -1,66 +1,119 @@
-"""What the commands share: options, exit codes, strict JSON, errors, progress."""
+"""What the commands share: options, exit codes, lines of 80 columns, strict JSON, errors, progress."""
 
 from __future__ import annotations
 
 import json
 import math
-import shlex
 import sys
+import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from convexrelu.errors import InfeasibleError, InvalidInputError
-
-if TYPE_CHECKING:
-    from convexrelu.certificates import Certificate, MultiClassCertificate
-    from convexrelu.datasets.dataset import Dataset
+from convexrelu.errors import InvalidInputError
 
 __all__ = [
     "BAD_INPUT",
     "FAILS",
     "INTERRUPTED",
+    "LASTING",
+    "Beta",
+    "Bias",
     "Data",
+    "Drop",
     "Json",
     "Label",
-    "check_command",
+    "LossName",
+    "Report",
+    "Sep",
+    "Standardize",
     "complain",
     "emit_json",
+    "examples",
     "make_folder",
-    "save_with_proof",
+    "say",
     "strict",
     "wants_progress",
     "working",
-    "write_infeasible",
 ]
 
 FAILS, BAD_INPUT, INTERRUPTED = 1, 2, 130
-_WEAKER = 1e-6  # relative: more than rounding
+WIDTH = 80
+LASTING = 2.0  # seconds, after which whoever reads a pipe is told once that work is going on
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="Named data set, or CSV, NPZ or Parquet file.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="Named data set, or CSV, TSV, NPZ or Parquet file.")
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option("--drop", metavar="COLUMN", help="Leave a column of a file out; may be repeated."),
+]
+Sep = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="What separates the entries of a CSV file; default: what its header shows. If it is no comma, "
+        "numbers may have decimal commas.",
+    ),
+]
+Standardize = Annotated[
+    bool | None,
+    typer.Option(
+        "--standardize/--no-standardize",
+        help="Shift each column to mean 0 and scale it to deviation 1. On by default.",
+        show_default=False,
+    ),
+]
+Bias = Annotated[
+    bool | None,
+    typer.Option(
+        "--bias/--no-bias",
+        help="Append a column of ones, whose weights are the biases. On by default.",
+        show_default=False,
+    ),
+]
 Label = Annotated[
     str | None,
     typer.Option(
         metavar="COLUMN", help="Label column of a file; default: 'label' if present, else the last one."
     ),
 ]
+LossName = Annotated[
+    str | None,
+    typer.Option("--loss", metavar="NAME", help="Train on this loss with weight decay; needs --beta."),
+]
+Beta = Annotated[
+    float | None, typer.Option("--beta", metavar="PRICE", help="Price of the weights, with --loss.")
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.html", help="Write a report: one page, figures inside."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def check_command(certificate: Path, data: str, label: str | None) -> str:
-    """Return the command that checks a certificate just written."""
-    words = [
-        "convexrelu",
-        "check",
-        str(certificate),
-        data,
-        *(["--label", label] if label is not None else []),
-    ]
-    return shlex.join(words)
+def examples(*commands: str) -> str:
+    """Return examples for a help text, each on a line of its own."""
+    return "\b\n" + "\n".join(["Examples:", *(f"  convexrelu {command}" for command in commands)])
+
+
+def say(text: object) -> None:
+    """Print on the standard output stream, long lines wrapped; lines indented by commands stay whole."""
+    for line in str(text).splitlines():
+        if len(line) <= WIDTH or line.startswith("    convexrelu "):
+            typer.echo(line)
+            continue
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        typer.echo(
+            textwrap.fill(
+                line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        )
 
 
 def complain(problem: object) -> None:
@@ -100,31 +153,17 @@ def wants_progress() -> bool:
     return sys.stderr.isatty()
 
 
-def save_with_proof(certificate: Certificate | MultiClassCertificate, path: Path) -> None:
-    """Write the certificate, and say so if its file can only prove a weaker bound."""
-    with working("writing the proof"):
-        proven = certificate.proven()
-        proven.save(path)
-    if proven.lower_bound < certificate.lower_bound * (1 - _WEAKER):
-        complain(
-            f"the file proves {proven.lower_bound:.9g} <= P* only: a proof of {certificate.lower_bound:.9g}, "
-            "which a search found, would be too large"
-        )
-
-
-def write_infeasible(path: Path, dataset: Dataset, error: InfeasibleError, command: str) -> None:
-    """Write the proof that no network fits, and say so on the error stream."""
-    from convexrelu.certificates import certify_infeasible
-
-    certify_infeasible(dataset.X, dataset.y, error.farkas).save(path)
-    complain(f"{error} The proof is written to {path}; check it with: {command}")
-
-
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Show on the error stream, if a person watches it, that something is being done."""
+    """Show on the error stream that something is being done: to a person all the time, else once."""
     if not wants_progress():
-        yield
+        notice = threading.Timer(LASTING, lambda: typer.echo(f"{what} ...", err=True))
+        notice.daemon = True
+        notice.start()
+        try:
+            yield
+        finally:
+            notice.cancel()
         return
     from rich.console import Console
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convexrelu.cli.output import Data, Json, Label, emit_json, working
+from convexrelu.cli.data import Columns, read
+from convexrelu.cli.output import (
+    Bias,
+    Data,
+    Drop,
+    Json,
+    Label,
+    Sep,
+    Standardize,
+    emit_json,
+    examples,
+    say,
+    working,
+)
 from convexrelu.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -16,18 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "patterns"]
 
-EXAMPLES = (
-    "Examples: `convexrelu patterns wang-pilanci-f1`; `convexrelu patterns data.csv --count`; "
-    "`convexrelu patterns iris-setosa-virginica --sample 1000 --method rays --out patterns.npz`"
+EXAMPLES = examples(
+    "patterns wang-pilanci-f1",
+    "patterns data.csv --count",
+    "patterns iris-setosa-virginica --sample 1000 --out patterns.npz",
 )
 
 _SHOWN = 16  # patterns, of at most this many columns more than a line holds
-_MOST_COLUMNS = 80
+_MOST_COLUMNS = 74  # of 80, with what is before and after
 
 
 def patterns(
     data: Data,
     label: Label = None,
+    drop: Drop = None,
+    sep: Sep = None,
+    standardize: Standardize = None,
+    bias: Bias = None,
     count: Annotated[
         bool, typer.Option("--count", help="Only count them, exactly, without listing.")
     ] = False,
@@ -48,10 +65,10 @@ def patterns(
     import numpy as np
 
     from convexrelu.arrangements import count_patterns, enumerate_patterns, pattern_bound, sample_patterns
-    from convexrelu.datasets import resolve
 
     _check_options(count, out, sample)
-    dataset = resolve(data, label=label)
+    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    dataset = read(data, columns)
     n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
     bound = pattern_bound(n, rank)
     arrangement = None
@@ -76,10 +93,10 @@ def patterns(
         if sample is None
         else f"distinct patterns met by {sample} random directions (not all there are)"
     )
-    typer.echo(f"{dataset}\n\n{found} {what}; n = {n}, rank {rank}: at most {bound} (Cover's count)")
+    say(f"{dataset}\n\n{found} {what}; n = {n}, rank {rank}: at most {bound} (Cover's count)")
     if arrangement is not None:
         typer.echo(_listing(arrangement))
-        typer.echo(_quality(arrangement))
+        say(_quality(arrangement))
     if out is not None:
         typer.echo(f"written to {out}: patterns, witnesses, margins")
 
@@ -125,19 +142,18 @@ def _quality(arrangement: Arrangement) -> str:
 
 def _write(path: Path, arrangement: Arrangement) -> None:
     """Write the arrays whole or not at all."""
+    import io
+
     import numpy as np
 
-    draft = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp.npz")
-    try:
-        np.savez_compressed(
-            draft,
-            patterns=arrangement.patterns,
-            witnesses=arrangement.witnesses,
-            margins=arrangement.margins,
-            complete=arrangement.complete,
-        )
-        draft.replace(path)
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    from convexrelu._json_files import write_bytes
+
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        patterns=arrangement.patterns,
+        witnesses=arrangement.witnesses,
+        margins=arrangement.margins,
+        complete=arrangement.complete,
+    )
+    write_bytes(path, content.getvalue())

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 
-from convexrelu.cli.output import FAILS, INTERRUPTED, Data, Json, Label, complain, emit_json, wants_progress
+from convexrelu.cli.data import Columns, read
+from convexrelu.cli.output import (
+    FAILS,
+    INTERRUPTED,
+    Bias,
+    Data,
+    Drop,
+    Json,
+    Label,
+    Sep,
+    Standardize,
+    complain,
+    emit_json,
+    examples,
+    say,
+    wants_progress,
+)
 from convexrelu.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -17,10 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "pursue"]
 
-EXAMPLES = (
-    "Examples: `convexrelu pursue fig5 --size 500 --test-size 2000`; "
-    "`convexrelu pursue data.csv --target price --bias --depth 2 --out network.json`; "
-    "`convexrelu pursue wine --iterations 8 --json`"
+EXAMPLES = examples(
+    "pursue fig5 --size 500 --test-size 2000",
+    "pursue data.csv --target price --depth 2 --out network.json",
+    "pursue wine --iterations 8 --json",
 )
 
 
@@ -37,9 +54,12 @@ def pursue(
     target: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column of real targets, for files.")
     ] = None,
+    drop: Drop = None,
+    sep: Sep = None,
+    standardize: Standardize = None,
+    bias: Bias = None,
     size: Annotated[int, typer.Option(help="Samples of a sparse function (f1, ..., h2, fig5).")] = 800,
     test_size: Annotated[int, typer.Option(help="Fresh samples to test on, of a sparse function.")] = 5000,
-    bias: Annotated[bool, typer.Option("--bias", help="Append a column of ones, for files.")] = False,
     depth: Annotated[int, typer.Option(help="Layers of the network, at least 2.")] = 3,
     alpha: Annotated[float, typer.Option(help="Slope of the activation on the negative side.")] = 0.0,
     power: Annotated[int, typer.Option(help="Power of the activation max(x, alpha x)^power.")] = 1,
@@ -70,7 +90,8 @@ def pursue(
 
     if out is not None:
         check_target(out)
-    problem = _problem(data, label, target, bias=bias, size=size, test_size=test_size, seed=seed)
+    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    problem = _problem(data, columns, target, size=size, test_size=test_size, seed=seed)
     result = neuron_pursuit(
         problem.train.X,
         problem.train.y,
@@ -90,7 +111,7 @@ def pursue(
     if json:
         emit_json(_document(problem.train, result, error))
     else:
-        typer.echo(f"{problem.train}\n\n{result}")
+        say(f"{problem.train}\n\n{result}")
         if error is not None:
             typer.echo(f"test error {error:.3e} on {len(problem.test.X)} fresh samples")  # type: ignore[union-attr]
         if out is not None:
@@ -103,30 +124,24 @@ def pursue(
 
 
 def _problem(
-    data: str, label: str | None, target: str | None, *, bias: bool, size: int, test_size: int, seed: int
+    data: str, columns: Columns, target: str | None, *, size: int, test_size: int, seed: int
 ) -> _Problem:
     """Return what the arguments name."""
-    from convexrelu.datasets import (
-        Task,
-        resolve,
-        sparse_function,
-        sparse_function_names,
-        task_from_file,
-        with_bias,
-    )
+    from convexrelu.datasets import Task, sparse_function, sparse_function_names
 
     if data in sparse_function_names():
-        if label is not None or target is not None:
-            raise InvalidInputError(f"label and target columns are for files; {data} is a function's name")
+        if target is not None or columns != Columns():
+            raise InvalidInputError(
+                f"options about columns, labels and targets are for files; {data} is a function's name"
+            )
         train, test = np.random.SeedSequence(seed).spawn(2)
         return _Problem(sparse_function(data, size, rng=train), sparse_function(data, test_size, rng=test))
     if target is not None:
-        if label is not None:
+        if columns.label is not None:
             raise InvalidInputError("give --label (classes) or --target (real numbers), not both")
-        task = task_from_file(data, target=target)
-    else:
-        task = _as_task(resolve(data, label=label))
-    return _Problem(Task(with_bias(task.X), task.y, task.name, task.description) if bias else task, None)
+        columns = replace(columns, label=target)
+    given = read(data, columns, real=target is not None)
+    return _Problem(given.data if isinstance(given.data, Task) else _as_task(given.data), None)
 
 
 def _as_task(dataset: Any) -> Task:

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convexrelu.cli.output import FAILS, Json, emit_json, make_folder, strict, working
+from convexrelu.cli.output import FAILS, Json, emit_json, examples, make_folder, strict, working
 
 if TYPE_CHECKING:
     from convexrelu.papers.claims import ReproducedFigure
 
 __all__ = ["EXAMPLES", "Paper", "reproduce"]
 
-EXAMPLES = (
-    "Examples: `convexrelu reproduce wang-pilanci`; `convexrelu reproduce kumar-haupt --out figures --json`"
-)
+EXAMPLES = examples("reproduce wang-pilanci", "reproduce kumar-haupt --out figures --json")
 
 
 class Paper(StrEnum):

@@ -5,90 +5,132 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
+from convexrelu.cli.data import Columns, Given, read
+from convexrelu.cli.models import fit_of_outputs, fit_sentence, save_infeasible, save_model
 from convexrelu.cli.output import (
+    BAD_INPUT,
     FAILS,
     INTERRUPTED,
+    Beta,
+    Bias,
     Data,
+    Drop,
     Json,
     Label,
-    check_command,
+    LossName,
+    Report,
+    Sep,
+    Standardize,
     complain,
     emit_json,
-    save_with_proof,
-    wants_progress,
-    write_infeasible,
+    examples,
+    say,
 )
+from convexrelu.cli.problems import Decay, check_loss
+from convexrelu.cli.running import interruptible
+from convexrelu.errors import InfeasibleError
 
 if TYPE_CHECKING:
-    from convexrelu.solvers import MaxMarginSolution, MultiClassSolution
+    from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, Solution
 
-__all__ = ["EXAMPLES", "solve"]
+    AnySolution = MaxMarginSolution | MultiClassSolution | Solution
 
-EXAMPLES = (
-    "Examples: `convexrelu solve wang-pilanci-f1`; "
-    "`convexrelu solve data.csv --label y --out certificate.json`; "
-    "`convexrelu solve moons --C 10 --time-limit 30 --json`"
+__all__ = ["EXAMPLES", "TIME_LIMIT", "solve"]
+
+EXAMPLES = examples(
+    "solve wang-pilanci-f1",
+    "solve data.csv --label outcome --C 1 --out model.json",
+    "solve german.csv --label Art --drop Nr --report report.html",
+    "solve houses.csv --label price --loss squared --beta 0.1",
+    "solve moons --C 10 --time-limit 30 --json",
 )
+
+TIME_LIMIT = 60.0  # seconds, where nothing else is said: a person waits
 
 
 def solve(
     data: Data,
     label: Label = None,
-    C: Annotated[float, typer.Option("--C", help="Penalty of slack; inf is the hard margin.")] = float("inf"),
+    drop: Drop = None,
+    sep: Sep = None,
+    standardize: Standardize = None,
+    bias: Bias = None,
+    C: Annotated[
+        float, typer.Option("--C", help="Price of slack; inf is the hard margin. Noisy data wants it small.")
+    ] = float("inf"),
+    loss: LossName = None,
+    beta: Beta = None,
     tol: Annotated[
         float, typer.Option(help="Certified relative gap at which the status is 'optimal'.")
     ] = 1e-6,
     time_limit: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop with the best bounds so far.")
-    ] = None,
+        float, typer.Option(metavar="SECONDS", help="Stop with the best bounds so far; inf: never.")
+    ] = TIME_LIMIT,
     method: Annotated[
-        str, typer.Option(help="auto, column-generation, or program (the full convex program).")
+        str, typer.Option(help="auto, closed-form, column-generation, or program (all patterns).")
     ] = "auto",
     solver: Annotated[str, typer.Option(help="CLARABEL, ECOS or SCS, for the full program.")] = "CLARABEL",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the certificate, which `check` reads.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the model, which predict, check and certify read."),
     ] = None,
+    report: Report = None,
     json: Json = False,
 ) -> None:
     """Find the two-layer ReLU network of largest margin, with proven bounds.
+
+    With --loss and --beta the network of least loss with weight decay: logistic, softmax, hinge and
+    squared_hinge for classes; squared, absolute, huber, quantile and poisson for numbers.
 
     Exit code 0: certified optimal. 1: stopped before, with the bounds that hold; or infeasible data, with the
     proof written. 2: bad data, or infeasible data without --out.
     """
     from convexrelu._json_files import check_target
-    from convexrelu.datasets import resolve
-    from convexrelu.errors import InfeasibleError
-    from convexrelu.solvers import solve_max_margin
 
-    if out is not None:
-        check_target(out)
-    dataset = resolve(data, label=label)
+    for target in (out, report):
+        if target is not None:
+            check_target(target)
+    decay = check_loss(loss, beta, C)
+    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    given = read(data, columns, real=decay is not None and not decay.labels)
+    recheck = None if out is None else columns.command("check", out, data)
+    if not json:
+        say(f"{given}\n")
     try:
-        solution = solve_max_margin(
-            dataset.X,
-            dataset.y,
-            C=C,
-            tol=tol,
-            method=method,
-            solver=solver,
-            time_limit=time_limit,
-            progress=wants_progress(),
+        solution = interruptible(
+            lambda: _solution(
+                given, decay, C=C, tol=tol, time_limit=time_limit, method=method, solver=solver
+            ),
+            f"solving {given.data.name} ({time_limit:g} s at most)",
+            binary=len(given.classes) <= 2,
         )
     except InfeasibleError as error:
         if out is None:
-            raise
-        write_infeasible(out, dataset, error, check_command(out, data, label))
+            complain(f"{error} On the command line, --C 1 allows slack.")
+            raise typer.Exit(BAD_INPUT) from error
+        save_infeasible(out, given, error, columns.command("check", out, data))
         raise typer.Exit(FAILS) from error
     if out is not None:
-        save_with_proof(solution.certificate, out)
+        save_model(solution.certificate, out, given)
+    fit = fit_of(solution, given)
     if json:
-        emit_json(_document(solution))
+        emit_json({**_document(solution, given), "preprocessing": str(given.preprocessing), **fit})
     else:
-        typer.echo(f"{dataset}\n\n{_text(solution)}")
+        say(_text(solution, given, fit))
+        say(_hint(solution, C, time_limit))
         if out is not None:
-            typer.echo(f"certificate written to {out}; check it with: {check_command(out, data, label)}")
+            say(f"\nmodel written to {out}; to check it, and to use it on other data:")
+            say(f"    {recheck}")
+            say(f"    {Columns(sep=sep).command('predict', out, 'NEW_DATA')}")
+    if report is not None:
+        from convexrelu.cli.report import solve_report
+
+        solve_report(report, given, solution, fit=fit_sentence(fit, len(given.X)), recheck=recheck)
+        if not json:
+            say(f"report written to {report}")
     if solution.status == "interrupted":
         complain("interrupted; the bounds so far hold")
         raise typer.Exit(INTERRUPTED)
@@ -96,43 +138,111 @@ def solve(
         raise typer.Exit(FAILS)
 
 
-def _parts(solution: MaxMarginSolution | MultiClassSolution) -> list[tuple[str, MaxMarginSolution]]:
-    """The binary solutions under their classes' names (none for two labels)."""
+def _solution(
+    given: Given,
+    decay: Decay | None,
+    *,
+    C: float,
+    tol: float,
+    time_limit: float,
+    method: str,
+    solver: str,
+) -> AnySolution:
+    from convexrelu.solvers import solve as solve_loss
+    from convexrelu.solvers import solve_max_margin
+
+    if decay is not None:
+        return solve_loss(given.X, given.y, tol=tol, time_limit=time_limit, **decay.keywords)
+    return solve_max_margin(
+        given.X, given.y, C=C, tol=tol, method=method, solver=solver, time_limit=time_limit
+    )
+
+
+def parts_of(solution: AnySolution, given: Given) -> list[tuple[str, MaxMarginSolution]]:
+    """The binary solutions under their classes' names, as the user wrote them; none without several."""
     from convexrelu.solvers import MultiClassSolution
 
     if isinstance(solution, MultiClassSolution):
-        return [
-            (f"class {name:g}", part) for name, part in zip(solution.classes, solution.solutions, strict=True)
-        ]
-    return [("", solution)]
+        return list(zip(given.classes, solution.solutions, strict=True))
+    return []
 
 
-def _text(solution: MaxMarginSolution | MultiClassSolution) -> str:
+def fit_of(solution: AnySolution, given: Given) -> dict[str, Any]:
+    """How well the training data is predicted: the accuracy, or of numbers R^2."""
+    from convexrelu.solvers import MultiClassSolution
+
+    networks = (
+        [part.network for part in solution.solutions]
+        if isinstance(solution, MultiClassSolution)
+        else [solution.network]
+    )
+    outputs = np.column_stack([network(given.X) for network in networks])
+    return fit_of_outputs(outputs, given, getattr(solution.certificate, "loss", None))
+
+
+def _text(solution: AnySolution, given: Given, fit: dict[str, Any]) -> str:
+    from convexrelu.solvers import MaxMarginSolution, Solution
+
     lines = [
-        f"status {solution.status}: {solution.lower_bound:.9g} <= P* <= {solution.objective:.9g}"
-        f" (relative gap {max(solution.gap, 0.0):.1e})"
+        f"status {solution.status}: {bounds_sentence(solution)}",
+        fit_sentence(fit, len(given.X)),
     ]
-    for name, part in _parts(solution):
-        if name:
-            lines.append(f"\n{name}: {part.lower_bound:.9g} <= P* <= {part.objective:.9g}, {part.status}")
-        support = int((part.lam != 0).sum())
-        h = part.certificate.dual_feasibility
-        lines.append(f"{part.network}\n{support} support rows of {len(part.lam)}, h(lam) = {h:.9g}")
-        lines.append(f"{part.certificate.verdict}; data: {part.certificate.structure}; method: {part.method}")
+    if isinstance(solution, MaxMarginSolution):
+        lines += _lines_of(solution, given)
+    elif isinstance(solution, Solution):
+        lines += [str(solution.network), str(solution.certificate)]
+    for name, part in parts_of(solution, given):
+        lines.append(f"\nclass {name}: {bounds_sentence(part)}, {part.status}")
+        lines += _lines_of(part, given)
     return "\n".join(lines)
 
 
-def _document(solution: MaxMarginSolution | MultiClassSolution) -> dict[str, Any]:
+def _lines_of(part: MaxMarginSolution, given: Given) -> list[str]:
+    support, h = int((part.lam != 0).sum()), part.certificate.dual_feasibility
+    return [
+        str(part.network),
+        f"{support} support rows of {len(given.X)}, h(lam) = {h:.9g}",
+        f"{part.certificate.verdict}; data: {part.certificate.structure}; method: {part.method}",
+    ]
+
+
+def _hint(solution: AnySolution, C: float, time_limit: float) -> str:
+    """What may help a search that was cut off."""
+    if solution.status != "time_limit":
+        return ""
+    hard = np.isinf(C) and not hasattr(solution.certificate, "loss")
+    soft = " A hard margin (C = inf) asks that every label be fitted: with --C 1 it takes less."
+    return (
+        f"The time limit of {time_limit:g} s ended the search, and both bounds hold. --time-limit SECONDS "
+        f"gives it more, --tol 1e-2 asks for less.{soft if hard else ''}"
+    )
+
+
+def bounds_sentence(solution: AnySolution) -> str:
+    """Return both bounds, or what there is of them."""
+    if np.isinf(solution.objective):
+        return f"P* >= {solution.lower_bound:.9g}; no network that fits every label was found"
+    return (
+        f"{solution.lower_bound:.9g} <= P* <= {solution.objective:.9g} "
+        f"(relative gap {max(solution.gap, 0.0):.1e})"
+    )
+
+
+def _document(solution: AnySolution, given: Given) -> dict[str, Any]:
+    from convexrelu.solvers import MaxMarginSolution, Solution
+
     head = {
         "status": solution.status,
         "objective": solution.objective,
         "lower_bound": solution.lower_bound,
         "gap": solution.gap,
     }
-    parts = _parts(solution)
-    if parts[0][0]:
-        return {**head, "classes": [{"class": name, **_binary(part)} for name, part in parts]}
-    return {**head, **_binary(solution)}  # type: ignore[arg-type]
+    if isinstance(solution, MaxMarginSolution):
+        return {**head, **_binary(solution)}
+    if isinstance(solution, Solution):
+        return {**head, "certificate": solution.certificate.to_document()}
+    parts = [{"class": f"class {name}", **_binary(part)} for name, part in parts_of(solution, given)]
+    return {**head, "classes": parts}
 
 
 def _binary(part: MaxMarginSolution) -> dict[str, Any]:

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convexrelu._status import Status
+from convexrelu.cli.data import Columns, read
 from convexrelu.cli.output import (
     FAILS,
     INTERRUPTED,
+    Bias,
+    Drop,
     Json,
     Label,
+    Report,
+    Sep,
+    Standardize,
     complain,
     emit_json,
+    examples,
     make_folder,
+    say,
     strict,
     wants_progress,
     working,
@@ -28,20 +36,28 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "verify"]
 
 EXAMPLES = (
-    "Examples: `convexrelu verify` (the data of WP appendix F.1); "
-    "`convexrelu verify data.csv --label species --runs 10 --out report`; "
-    "`convexrelu verify multi-class-counterexample --width 4 --width 16 --runs 20 --checkpoint runs.json`; "
-    "`convexrelu verify iris-setosa-virginica --json`"
+    examples(
+        "verify",
+        "verify data.csv --label species --runs 10 --report report.html",
+        "verify multi-class-counterexample --width 4 --width 16 --runs 20",
+        "verify iris-setosa-virginica --json",
+    )
+    + "\n\nWithout DATA: the two samples of Wang and Pilanci's appendix F.1."
 )
 
+TIME_LIMIT = 300.0  # seconds, where nothing else is said
 _WIDTHS, _SCALES = [10], [1e-3]
 
 
 def verify(
     data: Annotated[
-        str, typer.Argument(metavar="[DATA]", help="Named data set, or CSV, NPZ or Parquet file.")
+        str, typer.Argument(metavar="DATA", help="Named data set, or CSV, TSV, NPZ or Parquet file.")
     ] = "wang-pilanci-f1",
     label: Label = None,
+    drop: Drop = None,
+    sep: Sep = None,
+    standardize: Standardize = None,
+    bias: Bias = None,
     width: Annotated[
         list[int], typer.Option(help="Neurons of each network; give it several times for a grid.")
     ] = _WIDTHS,
@@ -56,11 +72,12 @@ def verify(
         typer.Option(help="JSON file that finished runs are kept in; a rerun goes on from it."),
     ] = None,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds; the report then has the runs finished by then.")
-    ] = None,
+        float, typer.Option(metavar="SECONDS", help="The report then has the runs finished by then.")
+    ] = TIME_LIMIT,
     out: Annotated[Path, typer.Option(help="Folder for report.json and the figures.")] = Path(
         "convexrelu-report"
     ),
+    report_file: Report = None,
     json: Json = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw the figures.")] = True,
 ) -> None:
@@ -68,11 +85,13 @@ def verify(
 
     Exit code 0: every run reaches it. 1: some run does not, or was not finished. 2: bad or infeasible data.
     """
-    from convexrelu._json_files import write_json
-    from convexrelu.datasets import resolve
+    from convexrelu._json_files import check_target, write_json
     from convexrelu.verify import verify_gradient_descent
 
-    dataset = resolve(data, label=label)
+    if report_file is not None:
+        check_target(report_file)
+    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    dataset = read(data, columns)
     folder = make_folder(out)
     report = verify_gradient_descent(
         dataset.X,
@@ -97,12 +116,20 @@ def verify(
     if json:
         emit_json(document)
     else:
-        typer.echo(f"{dataset}\n\n{report}\n\n{_summary(report)}")
+        say(f"{dataset}\n\n{report}\n\n{_summary(report)}")
     interrupted = report.status == Status.INTERRUPTED
+    figures = _figures(report) if (plots or report_file is not None) and not interrupted else []
     # whoever pressed Ctrl-C does not wait for figures
-    written = ["report.json", *(_draw(report, folder) if plots and not interrupted else [])]
+    written = ["report.json", *(_draw(figures, folder) if plots else [])]
     if not json:
-        typer.echo(f"written to {folder}: {', '.join(written)}")
+        say(f"written to {folder}: {', '.join(written)}")
+    if report_file is not None:
+        from convexrelu.cli.report import verify_report
+
+        recheck = columns.command("verify", data, *_same_runs(width, runs, init_scale, seed))
+        verify_report(report_file, dataset, report, figures, answer=_summary(report), recheck=recheck)
+        if not json:
+            say(f"report written to {report_file}")
     if interrupted:
         complain("interrupted; the runs that have finished hold")
         raise typer.Exit(INTERRUPTED)
@@ -110,24 +137,41 @@ def verify(
         raise typer.Exit(FAILS)
 
 
+def _same_runs(width: list[int], runs: int, init_scale: list[float], seed: int) -> list[object]:
+    """The options that make the same runs."""
+    grid = [("--width", value) for value in width] + [("--init-scale", value) for value in init_scale]
+    return [word for pair in [*grid, ("--runs", runs), ("--seed", seed)] for word in pair]
+
+
 def _summary(report: LimitReport) -> str:
     """The answer in one sentence."""
     good, total = report.counts.get("global optimum", 0), len(report.runs)
-    gap = max(report.solution.gap, 0.0)
-    value = f"P* = {report.solution.objective:.6f} (certified to a relative gap of {gap:.0e})"
+    solution, gap = report.solution, max(report.solution.gap, 0.0)
+    value = (
+        f"P* = {solution.objective:.6f} (certified to a relative gap of {gap:.0e})"
+        if gap < 1e-3
+        else f"{solution.lower_bound:.6g} <= P* <= {solution.objective:.6g}"
+    )
+    if not total:
+        return f"No run of gradient descent has finished; {value}. --time-limit SECONDS gives them more time."
     if report.all_optimal:
         return f"All {total} runs of gradient descent converge to the global optimum, {value}."
     return f"{good} of {total} runs of gradient descent converge to the global optimum, {value}."
 
 
-def _draw(report: LimitReport, folder: Path) -> list[str]:
-    """Write the figures, for K classes those of each class; their names."""
+def _figures(report: LimitReport) -> list[NamedFigure]:
+    """All figures, for K classes those of each class."""
+    return [*_of_runs(report), *_of_grid(report)] if report.runs else []
+
+
+def _draw(figures: list[NamedFigure], folder: Path) -> list[str]:
+    """Write the figures; their names."""
     from convexrelu.plotting import save_figures
 
-    if not report.runs:
+    if not figures:
         return []
     with working("drawing the figures"):
-        return [path.name for path in save_figures([*_of_runs(report), *_of_grid(report)], folder)]
+        return [path.name for path in save_figures(figures, folder)]
 
 
 def _of_runs(report: LimitReport) -> list[NamedFigure]:

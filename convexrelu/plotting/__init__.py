@@ -12,6 +12,7 @@ from convexrelu.plotting.early_alignment import (
 from convexrelu.plotting.ellipsoid import ellipsoids_figure, extreme_points_figure
 from convexrelu.plotting.files import save_figures
 from convexrelu.plotting.neurons import cosines_figure, growth_figure, input_space_figure
+from convexrelu.plotting.outputs import fit_figure, margins_figure
 from convexrelu.plotting.path import path_figure
 from convexrelu.plotting.phase_map import PhaseCell, phase_map_figure
 from convexrelu.plotting.polar import polar_figure
@@ -51,12 +52,14 @@ __all__ = [
     "ellipsoids_figure",
     "example_1_figure",
     "extreme_points_figure",
+    "fit_figure",
     "fourier_figure",
     "greedy_figure",
     "growing_network_figure",
     "growth_figure",
     "input_space_figure",
     "ladder_figure",
+    "margins_figure",
     "path_figure",
     "phase_map_figure",
     "planar_run_figure",

@@ -1,0 +1,143 @@
+"""Reports are one whole HTML file each, with everything inside, and nothing of the data read as HTML."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import convexrelu as cr
+from convexrelu.cli import app
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: its tags must close in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words, self.pictures = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        given = dict(attrs)
+        assert not {"href", "srcset"} & set(given)
+        if tag == "img":
+            assert given["alt"]
+            kind, content = given["src"].split(",")
+            assert kind == "data:image/png;base64"
+            self.pictures.append(base64.b64decode(content, validate=True))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def read(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "http" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "width=device-width" in text
+    page = Page(text)
+    assert {"html", "script"} & set(page.tags) == {"html"}
+    for picture in page.pictures:
+        assert picture.startswith(b"\x89PNG")
+        width, height = struct.unpack(">II", picture[16:24])
+        assert width > 300
+        assert height > 200
+    return page
+
+
+def test_verify_reports_its_runs(run, tmp_path):
+    done = run("verify", "--runs", 2, "--no-plots", "--report", "r.html")
+    assert done.exit_code == 0, done.output
+    page = read(tmp_path / "r.html")
+    assert "All 2 runs of gradient descent converge to the global optimum, P* = 1.282432" in page.text
+    for title in (
+        "The data",
+        "The optimum",
+        "The certificate",
+        "The runs",
+        "Figures",
+        "How to check it again",
+    ):
+        assert title in page.text
+    assert page.tags.count("img") == 4
+    assert "convexrelu verify wang-pilanci-f1 --width 10 --init-scale 0.001 --runs 2 --seed 0" in page.text
+
+
+def test_solve_reports_classes_by_their_names_and_escapes_them(run, tmp_path):
+    X = np.random.default_rng(0).normal(size=(24, 2))
+    names = ["<b>a & b</b>", "plain", "größer"]
+    rows = ["width,<script>alert(1)</script>,kind"]
+    rows += [f"{a:.4f},{b:.4f},{names[k % 3]}" for k, (a, b) in enumerate(X)]
+    (tmp_path / "data.csv").write_text("\n".join(rows), encoding="utf-8")
+    done = run("solve", "data.csv", "--C", 1, "--tol", 1e-2, "--out", "m.json", "--report", "r.html")
+    assert done.exit_code == 0, done.output
+    page = read(tmp_path / "r.html")
+    assert "<b>a & b</b>: 8, größer: 8, plain: 8" in page.text
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert "convexrelu check m.json data.csv" in page.text
+    assert page.tags.count("img") == 3
+
+
+def test_solve_reports_numbers(run, tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    np.savez("d.npz", X=X, y=np.maximum(X[:, 0], 0))
+    done = run("solve", "d.npz", "--loss", "squared", "--beta", 0.1, "--tol", 1e-2, "--report", "r.html")
+    assert done.exit_code == 0, done.output
+    page = read(tmp_path / "r.html")
+    assert "square loss, plus 0.1/2 times the squared weights" in page.text
+    assert page.tags.count("img") == 1
+
+
+def test_certify_reports_how_far_a_network_is(run, tmp_path):
+    cr.TwoLayerReLU(cr.datasets.load("wang-pilanci-f1").X, [1.0, -1.0]).save("n.json")
+    done = run("certify", "wang-pilanci-f1", "n.json", "--report", "r.html")
+    assert done.exit_code == 1, done.output
+    page = read(tmp_path / "r.html")
+    assert "How far the network is from the optimum" in page.text
+    assert "With --out FILE.json" in page.text
+    assert run("certify", "wang-pilanci-f1", "n.json", "--report", "no/r.html").exit_code == 2
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
+
+
+def test_reports_open_in_a_browser(run, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    assert run("verify", "--runs", 1, "--no-plots", "--report", "r.html").exit_code == 0
+    with playwright.sync_playwright() as browsers:
+        try:
+            browser = browsers.chromium.launch()
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium: {str(error).splitlines()[0]}")
+        for scheme in ("light", "dark"):
+            page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+            errors = []
+            page.on("pageerror", errors.append)
+            page.goto((tmp_path / "r.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            assert not errors
+        browser.close()
