@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 __all__ = ["Clock", "Interruption"]
 
@@ -29,25 +30,25 @@ class Interruption:
 
     pressed: bool = False
 
+    def __post_init__(self) -> None:
+        _LIVING.add(self)
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Turn the first Ctrl-C into an early end with what there is so far.
 
-        Signals reach the main thread only: whoever listens there tells those who listen further out and in
-        other threads. A second Ctrl-C raises KeyboardInterrupt as usual.
+        Signals reach the main thread only: whoever listens there tells all clocks there are, so that a search
+        that somebody waits for ends, too. Clocks that are made later, for what is to be done with the answer,
+        have not heard it. A second Ctrl-C raises KeyboardInterrupt as usual.
         """
-        _LISTENERS.append(self)
-        try:
-            with _handling(self._note):
-                yield
-        finally:
-            _LISTENERS.remove(self)
+        with _handling(self._note):
+            yield
 
     def _note(self, number: int, frame: FrameType | None, before: Any) -> None:
         if self.pressed and callable(before):
             before(number, frame)
-        for listener in (self, *_LISTENERS):
-            listener.pressed = True
+        for living in list(_LIVING):
+            living.pressed = True
 
     @contextmanager
     def ending(self) -> Iterator[None]:
@@ -56,12 +57,12 @@ class Interruption:
             with _handling(lambda number, frame, _before: signal.default_int_handler(number, frame)):
                 yield
         except KeyboardInterrupt:
-            for listener in (self, *_LISTENERS):
-                listener.pressed = True
+            for living in list(_LIVING):
+                living.pressed = True
 
 
-_LISTENERS: list[Interruption] = []
-"""Those of all threads."""
+_LIVING: WeakSet[Interruption] = WeakSet()
+"""Those of all clocks, in all threads."""
 
 
 @contextmanager

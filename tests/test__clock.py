@@ -26,8 +26,8 @@ def test_the_first_ctrl_c_is_noted_and_the_second_raises():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_whoever_listens_further_out_hears_it_too():
-    inner, outer, other = Interruption(), Interruption(), Interruption()
+def test_all_clocks_there_are_hear_it_and_later_ones_do_not():
+    inner, outer, clock = Interruption(), Interruption(), Clock(limit=100.0)
     with outer.listening():
         with inner.listening():
             press_ctrl_c()
@@ -37,7 +37,8 @@ def test_whoever_listens_further_out_hears_it_too():
         assert outer.pressed
         with pytest.raises(KeyboardInterrupt):
             press_ctrl_c()
-    assert not other.pressed
+    assert clock.expired()
+    assert not Clock(limit=100.0).expired()
 
 
 def test_whoever_listens_in_another_thread_hears_it_too():

@@ -35,14 +35,22 @@ class _Watch(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.text, self.bound = "", 0.0
+        self.text, self.bound, self.objective = "", 0.0, 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         self.text = record.getMessage()
         if isinstance(record.args, tuple) and len(record.args) == 5:  # a Round's
-            phase, _, bound, *_ = record.args
+            phase, objective, bound, *_ = record.args
+            self.objective = float(objective) if isinstance(objective, float) else self.objective
             if phase in _PROVEN and isinstance(bound, float):
                 self.bound = max(self.bound, bound)
+
+    def said(self, *, binary: bool) -> str:
+        """How far the work had come."""
+        if not binary or not self.text:
+            return f"last was: {self.text or 'nothing yet'}"
+        proven = f"P* >= {self.bound:.6g} is proven" if self.bound > 0 else "no bound was proven yet"
+        return f"{proven}, the objective was near {self.objective:.6g}"
 
 
 def interruptible(work: Callable[[], R], what: str, *, binary: bool = True) -> R:
@@ -73,8 +81,9 @@ def interruptible(work: Callable[[], R], what: str, *, binary: bool = True) -> R
                 if time.monotonic() - pressed > GRACE:
                     break
     if worker.is_alive():
-        proven = f"P* >= {watch.bound:.9g} is proven, and " if binary and watch.bound > 0 else ""
-        complain(f"interrupted; {proven}the solver is in the middle of a step: it has no network to show")
+        complain(
+            f"interrupted in the middle of a step, without a network to show; {watch.said(binary=binary)}"
+        )
         _leave()
     if errors:
         raise errors[0]

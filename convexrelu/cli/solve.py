@@ -113,15 +113,17 @@ def solve(
             raise typer.Exit(BAD_INPUT) from error
         save_infeasible(out, given, error, columns.command("check", out, data))
         raise typer.Exit(FAILS) from error
-    if out is not None:
-        save_model(solution.certificate, out, given)
     fit = fit_of(solution, given)
     if json:
         emit_json({**_document(solution, given), "preprocessing": str(given.preprocessing), **fit})
     else:
         say(_text(solution, given, fit))
         say(_hint(solution, C, time_limit))
-        if out is not None:
+    if solution.status == "interrupted":
+        complain("interrupted; the bounds so far hold")
+    if out is not None:  # after the answer: a proof may take a while
+        save_model(solution.certificate, out, given)
+        if not json:
             say(f"\nmodel written to {out}; to check it, and to use it on other data:")
             say(f"    {recheck}")
             say(f"    {Columns(sep=sep).command('predict', out, 'NEW_DATA')}")
@@ -132,7 +134,6 @@ def solve(
         if not json:
             say(f"report written to {report}")
     if solution.status == "interrupted":
-        complain("interrupted; the bounds so far hold")
         raise typer.Exit(INTERRUPTED)
     if solution.status != "optimal":
         raise typer.Exit(FAILS)

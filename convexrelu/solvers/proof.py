@@ -37,7 +37,7 @@ _LAST_WORD = 0.15  # share of the time limit that the final certificate may take
 # begin with, since one whose answer is not exact is repeated on the very numbers that are handed out.
 _SEARCH_SHARE, _LATE_SHARE = 0.05, 0.45
 _AFFORDABLE = 0.8  # of what is left: a search that should take no longer was merely late
-_INTERRUPTED = 1.0  # second for the certificate after Ctrl-C
+_INTERRUPTED = 0.3  # seconds for the certificate after Ctrl-C: a person waits
 _RELAXING = 60.0  # seconds that the semidefinite program gets where no limit is set
 _WORTH_RELAXING = 1e-3  # of the gap: what the semidefinite program resolves
 
@@ -205,9 +205,11 @@ def _at_margin(task: Task, network: TwoLayerReLU) -> TwoLayerReLU:
 def _proven(task: Task, candidate: Candidate, *, objective: float) -> Proof:
     """Return the best bound: of the multipliers by the oracle's search, else by the semidefinite program."""
     clock = task.clock
-    seconds = _INTERRUPTED if clock.interrupted else max(clock.left, _LAST_WORD * clock.limit)
+    seconds = max(clock.left, _LAST_WORD * clock.limit)
     if candidate.norm.cover is not None:  # the oracle has had its time
         seconds = clock.left
+    if clock.interrupted:
+        seconds = _INTERRUPTED
     until = clock.elapsed + (_RELAXING if np.isinf(seconds) else seconds)
     proof = _settled(task, candidate, seconds)
     gap = relative_gap(objective, proof.value(task))
