@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -51,6 +52,12 @@ def test_the_public_names_are_these():
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_every_name_loads_and_is_documented(name):
     assert getattr(convexrelu, name).__doc__
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"datasets", "losses"}))
+def test_every_name_has_an_example(name):
+    """Which runs: the doctests of the package are tests."""
+    assert "\n>>> " in inspect.cleandoc(getattr(convexrelu, name).__doc__)
 
 
 def test_names_know_where_they_live():

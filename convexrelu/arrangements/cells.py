@@ -57,6 +57,15 @@ class Arrangement:
         Whether the list is proven to be that of the numbers given: they are whole or rational (and minors
         below 2^61), or beyond doubt in general position. If not, of other numbers, hyperplanes and flats
         within 1e-12 of coinciding count as one.
+
+    Examples
+    --------
+    >>> from convexrelu import enumerate_patterns
+    >>> arrangement = enumerate_patterns([[1.0, 0.0], [0.0, 1.0]])
+    >>> arrangement, arrangement.complete
+    (Arrangement(4 patterns of 2 rows, all), True)
+    >>> sorted(arrangement.patterns.astype(int).tolist())
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
 
     packed: UInt8[np.ndarray, "p b"]

@@ -19,6 +19,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data
 from convexrelu.certificates import document
@@ -50,8 +51,8 @@ RECHECK_TOL = 1e-9
 _CLAIMED = Fraction(1, 2**40)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Enclosure:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Enclosure(Shown):
     """What a certificate proves: ``lower <= P* <= upper``.
 
     Attributes
@@ -71,8 +72,8 @@ class Enclosure:
         return f"{float(self.lower):.12g} <= P* <= {float(self.upper):.12g} in {how}"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Certificate:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Certificate(Shown):
     """Proven bounds on P* from one network and one dual variable, with the means to check them.
 
     Attributes
@@ -113,6 +114,16 @@ class Certificate:
         How far the oracle's search went; None if as far as it goes by default, or if there was none.
     proof : dict or None
         What proves the bound on h(lam) without a search (docs/certificate.md), in certificates from a file.
+
+    Examples
+    --------
+    >>> from convexrelu import TwoLayerReLU, certify
+    >>> X, y = [[1.0, 0.0], [0.0, 1.0]], [1, -1]
+    >>> certificate = certify(X, y, TwoLayerReLU(X, [1.0, -1.0]))
+    >>> certificate
+    <Certificate: globally optimal, proven to a relative gap of ...>
+    >>> certificate.check(X, y)
+    True
     """
 
     network: TwoLayerReLU

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from scipy.linalg import qr
 
 from convexrelu._box_least_norm import box_least_norm
+from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_vector
 from convexrelu.arrangements import is_orthogonally_separable, is_spike_free
@@ -49,8 +50,8 @@ _MOST_ROWS = 20_000  # the definition of orthogonal separability is about all pa
 _MOST_TIES = 12
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class KKTReport:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class KKTReport(Shown):
     """KKT residuals of a network with a multiplier, both taken at margin 1.
 
     Attributes
@@ -85,6 +86,15 @@ class KKTReport:
     References
     ----------
     WP: docs/references.md.
+
+    Examples
+    --------
+    >>> from convexrelu import check_kkt, solve_max_margin
+    >>> X, y = [[1.65, -0.47], [-0.47, 1.35]], [1, -1]
+    >>> solution = solve_max_margin(X, y)
+    >>> report = check_kkt(X, y, solution.network, solution.lam)
+    >>> report.globally_optimal, report.stationarity < 1e-9
+    (True, True)
     """
 
     stationarity: float

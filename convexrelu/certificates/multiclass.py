@@ -8,6 +8,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
 from convexrelu.certificates import document
@@ -19,8 +20,8 @@ from convexrelu.errors import CertificateError
 __all__ = ["MultiClassCertificate", "load_certificate"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MultiClassCertificate:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MultiClassCertificate(Shown):
     """One certificate for each class against the rest; objectives and bounds add up (WP eq. (5) and (8)).
 
     Attributes
@@ -33,6 +34,14 @@ class MultiClassCertificate:
     References
     ----------
     WP: docs/references.md.
+
+    Examples
+    --------
+    >>> from convexrelu import solve_max_margin
+    >>> X, y = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], ["a", "b", "c"]
+    >>> certificate = solve_max_margin(X, y).certificate
+    >>> round(certificate.lower_bound, 6), certificate.globally_optimal, certificate.check(X, y)
+    (7.242641, True, True)
     """
 
     classes: np.ndarray

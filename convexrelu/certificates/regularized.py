@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._json_files import read_json, write_json
+from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_seconds
 from convexrelu.certificates.bounds import relative_gap
@@ -36,8 +37,8 @@ _EPS = float(np.finfo(float).eps)
 _NETWORKS = {kind._kind: kind for kind in (TwoLayerReLU, ReLUNetwork, GatedReLU)}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RegularizedCertificate:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RegularizedCertificate(Shown):
     """Proven bounds on ``P* = min sum_n s_n l(f(x_n), y_n) + beta/2 ||theta||^2``, and how to check them.
 
     Attributes
@@ -72,6 +73,16 @@ class RegularizedCertificate:
         Whether h(lam) was computed exactly; if not, the lower bound is valid but may be loose.
     cover : Cover or None
         How far the oracle's search went; None if as far as it goes by default.
+
+    Examples
+    --------
+    >>> from convexrelu import solve
+    >>> X, y = [[1.0, 0.5], [-0.3, 1.0]], [1.0, 2.0]
+    >>> certificate = solve(X, y, loss="squared", beta=0.1).certificate
+    >>> certificate
+    <RegularizedCertificate: globally optimal, proven to a relative gap of ...>
+    >>> certificate.check(X, y)
+    True
     """
 
     network: Decayed

@@ -112,6 +112,9 @@ class Preprocessing:
             return np.array(rows)
         return np.column_stack([rows, np.ones(len(rows))]) if not len(self.kept) else with_bias(rows)
 
+    def __repr__(self) -> str:
+        return f"<Preprocessing of {len(self.features)} columns: {self}>"
+
     def __str__(self) -> str:
         dropped = len(self.features) - len(self.kept)
         constant = f", {dropped} constant columns dropped" if dropped else ""

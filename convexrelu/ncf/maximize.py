@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._shown import Shown
 from convexrelu._statistics import wilson_interval
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_columns, as_generator, as_matrix, check_count, check_positive
@@ -73,8 +74,8 @@ class NCFPoint:
     share_high: float
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NCFResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NCFResult(Shown):
     """KKT points of the constrained NCF.
 
     Attributes
@@ -92,6 +93,14 @@ class NCFResult:
     References
     ----------
     KH2: docs/references.md.
+
+    Examples
+    --------
+    >>> from convexrelu import PowerLeakyReLU, maximize_ncf
+    >>> X, z = [[1.65, -0.47], [-0.47, 1.35]], [1.0, -1.0]
+    >>> result = maximize_ncf(X, z, widths=[2, 2, 1], activation=PowerLeakyReLU(), n_starts=3, rng=0)
+    >>> round(result.points[0].value, 4)  # half the largest correlation of one neuron
+    0.8578
     """
 
     points: tuple[NCFPoint, ...]

@@ -19,7 +19,7 @@ _LEGEND_ROOM, _LEGEND_LINE, _LEGEND_COLUMNS = 0.14, 0.18, 3  # the first two in 
 _LISTED = 6  # extreme points named in the legend of a panel
 
 
-def basins_figure(found: BasinMap, *, title: str) -> Figure:
+def basins_figure(found: BasinMap, *, title: str = "") -> Figure:
     """Return the map from initial directions to extreme points, one panel for each sign of output weight.
 
     In the plane: a ring of initial directions in the colour of the extreme point (star) they tend to. In

@@ -61,7 +61,7 @@ def _frame(ax: Axes, ellipsoid: Ellipsoid, points: Float[np.ndarray, "k 2"]) -> 
     ax.set_ylabel(r"$(x_2^\top u)_+$")
 
 
-def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *, title: str) -> Figure:
+def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *, title: str = "") -> Figure:
     """Return the rectified ellipsoid with its extreme points and the optimal neurons (WP Figures 1 and 9).
 
     Parameters
@@ -137,7 +137,7 @@ def _draw_direction(ax: Axes, lam: Float[np.ndarray, " 2"], length: float) -> Fl
     return tip[None, :]
 
 
-def ellipsoids_figure(X: ArrayLike, *, title: str) -> Figure:
+def ellipsoids_figure(X: ArrayLike, *, title: str = "") -> Figure:
     """Return the ellipsoid and the rectified ellipsoid side by side (WP Figures 6 and 8).
 
     Parameters

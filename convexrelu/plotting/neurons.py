@@ -28,7 +28,7 @@ _EVENT_MARKERS = {"on": ("o", "a row switches on"), "off": ("x", "a row switches
 _SLIDE_MARKER = ("s", "the neuron begins to slide along a hyperplane")
 
 
-def input_space_figure(trajectory: Trajectory, *, title: str) -> Figure:
+def input_space_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     """Return the data in the plane and the paths of the neurons' weights among them.
 
     Weights are shown as ``w1_i |w2_i|`` over the largest neuron's at the same record, so that growth from
@@ -92,7 +92,7 @@ def _draw_weights(ax: Axes, path: Float[np.ndarray, "t 2"], *, sign: float) -> N
     )
 
 
-def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
+def growth_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     """Return the size ``||w1_i|| |w2_i|`` of every neuron over training, both axes logarithmic.
 
     Parameters
@@ -137,7 +137,7 @@ def growth_figure(trajectory: Trajectory, *, title: str) -> Figure:
     return figure
 
 
-def cosines_figure(trajectory: Trajectory, *, title: str) -> Figure:
+def cosines_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     """Return each neuron's cosine with its dual extreme direction over log-time, its events marked.
 
     The direction is ``s_i X^T D(w1_i) y`` (WP Theorem 1), so that the cosine jumps where a row switches on or

@@ -45,7 +45,7 @@ class PhaseCell:
     verdicts: tuple[str, ...]
 
 
-def phase_map_figure(cells: Sequence[PhaseCell], *, title: str) -> Figure:
+def phase_map_figure(cells: Sequence[PhaseCell], *, title: str = "") -> Figure:
     """Return the map of verdicts: a column a width, a row an initial scale, the smallest scale at the bottom.
 
     Each cell is a bar divided by the shares of the verdicts, under the number of runs that ended in a global

@@ -15,7 +15,7 @@ from convexrelu.plotting.style import DUAL, GRID, INK, MUTED, REGION, arrow, leg
 __all__ = ["polar_figure"]
 
 
-def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str) -> Figure:
+def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str = "") -> Figure:
     """Return the absolute polar set among single patterns' constraints, with lam and y (WP Figure 2).
 
     Parameters

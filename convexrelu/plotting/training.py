@@ -34,7 +34,7 @@ from convexrelu.training import TrainingBounds, Trajectory
 __all__ = ["alignment_figure", "bounds_figure", "training_figures"]
 
 
-def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: str) -> Figure:
+def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: str = "") -> Figure:
     """Return objective and self-certified lower bound over training, and the relative gaps, one line a run.
 
     Parameters
@@ -137,7 +137,7 @@ def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"])
     return np.where(fits, np.maximum((safe - lower) / safe, 1e-12), np.nan)
 
 
-def alignment_figure(trajectories: Sequence[Trajectory], *, title: str) -> Figure:
+def alignment_figure(trajectories: Sequence[Trajectory], *, title: str = "") -> Figure:
     """Return each neuron's cosine with the direction that WP Theorem 1 says it turns to, one panel a run.
 
     Parameters

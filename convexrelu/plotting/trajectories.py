@@ -96,7 +96,9 @@ def _powers_of_ten(trajectory: Trajectory) -> Float[np.ndarray, " k"]:
     return np.asarray(10.0 ** np.arange(np.ceil(first - 1e-9), np.floor(last + 1e-9) + 1))
 
 
-def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) -> Figure:
+def ellipsoid_trajectories_figure(
+    trajectory: Trajectory, network: TwoLayerReLU, *, title: str = ""
+) -> Figure:
     """Return the paths of ``(X w1_i/||w1_i||)_+`` inside the rectified ellipsoid (WP Figure 3).
 
     Parameters
@@ -125,7 +127,7 @@ def ellipsoid_trajectories_figure(trajectory: Trajectory, network: TwoLayerReLU,
     return figure
 
 
-def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) -> Figure:
+def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str = "") -> Figure:
     """Return the paths of the neurons' directions in the plane, on the circle and unrolled (WP Figure 4).
 
     Parameters
@@ -157,7 +159,7 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str) 
     return figure
 
 
-def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, title: str) -> Figure:
+def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, title: str = "") -> Figure:
     """Return runs side by side: above in the rectified ellipsoid, below on the circle (WP Figures 7 and 10).
 
     Parameters

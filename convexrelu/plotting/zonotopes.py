@@ -47,7 +47,7 @@ class ZonotopePanel:
     title: str
 
 
-def zonotopes_figure(panels: Sequence[ZonotopePanel], *, title: str) -> Figure:
+def zonotopes_figure(panels: Sequence[ZonotopePanel], *, title: str = "") -> Figure:
     """Return the two zonotopes at the optimal lam, with the segments that realise their Hausdorff distance.
 
     Parameters

@@ -128,6 +128,14 @@ class PursuitResult:
         "max_iterations", "zero_ncf" (no neuron correlates with the residual in any layer, to first order),
         "no_descent" (one does, but adding it lowered the loss at no scale tried), "time_limit" or
         "interrupted" (Ctrl-C).
+
+    Examples
+    --------
+    >>> from convexrelu import neuron_pursuit
+    >>> X, y = [[1.65, -0.47], [-0.47, 1.35]], [1.0, -1.0]
+    >>> result = neuron_pursuit(X, y, depth=2, rng=0)
+    >>> result.status, len(result.history), result.network.widths
+    ('tolerance', 2, (2, 2, 1))
     """
 
     network: FeedForward

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -119,7 +120,8 @@ def solve_max_margin(
     """
     matrix = as_matrix(X)
     check_range(matrix, SOLVABLE)
-    encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
+    given = as_class_labels(y, length=len(matrix))
+    encoded = one_vs_rest(given)
     penalty = as_penalty(C)
     tolerance = check_positive(tol, "tol")
     if tolerance >= 1:
@@ -152,7 +154,8 @@ def solve_max_margin(
             seconds=whole.left,
         )
     if len(solutions) == 1:
-        return solutions[0]
+        values = np.unique(given)
+        return replace(solutions[0], classes=values) if len(values) > 1 else solutions[0]
     certificate = MultiClassCertificate(
         classes=encoded.classes, certificates=tuple(s.certificate for s in solutions)
     )

@@ -32,6 +32,13 @@ class MaxMarginPath:
         Each with its own certificate.
     classes : (K,) array
         The labels, in increasing order.
+
+    Examples
+    --------
+    >>> from convexrelu import max_margin_path
+    >>> path = max_margin_path([[1.65, -0.47], [-0.47, 1.35]], [1, -1], [0.1, 10.0])
+    >>> [round(solution.objective, 6) for solution in path.points]
+    [0.2, 1.282432]
     """
 
     Cs: Float[np.ndarray, " q"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from convexrelu._status import Status
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_class_labels
 from convexrelu.certificates import Certificate, MultiClassCertificate
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.solvers.history import Round
 
 __all__ = ["MaxMarginSolution", "MultiClassSolution"]
@@ -36,6 +39,17 @@ class MaxMarginSolution:
         One entry for each round of the solver.
     certificate : Certificate
         The proof; every number here is read from it.
+    classes : (2,) array
+        The labels that -1 and +1 stand for.
+
+    Examples
+    --------
+    >>> from convexrelu import solve_max_margin
+    >>> solution = solve_max_margin([[1.65, -0.47], [-0.47, 1.35]], ["yes", "no"])
+    >>> solution
+    MaxMarginSolution(optimal: 1.28243222 <= P* <= 1.28243222, gap ..., 2 neurons, 2 support rows, ...)
+    >>> solution.predict([[1.0, 0.0], [0.0, 1.0]]).tolist()
+    ['yes', 'no']
     """
 
     network: TwoLayerReLU
@@ -45,6 +59,7 @@ class MaxMarginSolution:
     patterns: Bool[np.ndarray, "m n"]
     history: tuple[Round, ...]
     certificate: Certificate
+    classes: np.ndarray = field(default_factory=lambda: np.array([-1.0, 1.0]))
 
     @property
     def objective(self) -> float:
@@ -60,6 +75,64 @@ class MaxMarginSolution:
     def gap(self) -> float:
         """``(objective - lower_bound)/objective``; inf if the objective is."""
         return self.certificate.gap
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return labels: the larger one where the network is positive.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) array
+            Labels as those that were trained on.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns.
+        """
+        return np.asarray(self.classes[(self.network(X) > 0).astype(int)])
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of samples whose label is predicted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Their labels, as those that were trained on.
+
+        Returns
+        -------
+        float
+            The accuracy, between 0 and 1.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns, or y another length.
+        """
+        found = self.predict(X)
+        return float(np.mean(found == as_class_labels(y, length=len(found))))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the certificate, which holds the network, as ``certificate.save`` does.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; its folder must exist.
+
+        Raises
+        ------
+        InvalidInputError
+            If its folder does not exist, or the path is a folder.
+        """
+        self.certificate.save(path)
 
     def __repr__(self) -> str:
         return (
@@ -85,6 +158,15 @@ class MultiClassSolution:
     References
     ----------
     WP: docs/references.md.
+
+    Examples
+    --------
+    >>> from convexrelu import solve_max_margin
+    >>> solution = solve_max_margin([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], ["a", "b", "c"])
+    >>> round(solution.objective, 6), solution.network
+    (7.242641, ReLUNetwork(n_neurons=6, n_features=3, n_outputs=3, objective=7.24264))
+    >>> solution.predict([[0.0, 2.0, 1.0]]).tolist()
+    ['b']
     """
 
     classes: np.ndarray
@@ -111,6 +193,80 @@ class MultiClassSolution:
         """The worst status among the classes."""
         order = [Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED]
         return max((s.status for s in self.solutions), key=order.index)
+
+    @property
+    def network(self) -> ReLUNetwork:
+        """The classes' networks as one of K outputs, which share no neuron."""
+        networks = [part.network for part in self.solutions]
+        K, m = len(networks), sum(network.n_neurons for network in networks)
+        W2, start = np.zeros((K, m)), 0
+        for row, network in zip(W2, networks, strict=True):
+            row[start : start + network.n_neurons] = network.w2
+            start += network.n_neurons
+        return ReLUNetwork(np.vstack([network.W1 for network in networks]), W2)
+
+    @property
+    def lam(self) -> Float[np.ndarray, "K n"]:
+        """The classes' dual variables, one a row."""
+        return np.array([part.lam for part in self.solutions])
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return the classes whose networks are largest.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) array
+            Labels as those that were trained on.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns.
+        """
+        return np.asarray(self.classes[self.network(X).argmax(axis=1)])
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of samples whose label is predicted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Their labels, as those that were trained on.
+
+        Returns
+        -------
+        float
+            The accuracy, between 0 and 1.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns, or y another length.
+        """
+        found = self.predict(X)
+        return float(np.mean(found == as_class_labels(y, length=len(found))))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the certificate, which holds the networks, as ``certificate.save`` does.
+
+        Parameters
+        ----------
+        path : str or path
+            The file; its folder must exist.
+
+        Raises
+        ------
+        InvalidInputError
+            If its folder does not exist, or the path is a folder.
+        """
+        self.certificate.save(path)
 
     def __repr__(self) -> str:
         lines = [

@@ -258,10 +258,10 @@ class Trajectory:
         )
 
     def __repr__(self) -> str:
-        return f"<Trajectory of {len(self)} points: {self}>"
+        return f"<{type(self).__name__} of {len(self)} points: {self}>"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FlowTrajectory(Trajectory):
     """The recorded points of a gradient flow, in times beyond the range of float64.
 

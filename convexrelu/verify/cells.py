@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._shown import Shown
 from convexrelu._statistics import wilson_interval
 from convexrelu.verify.verdicts import GLOBAL, VERDICTS, LimitRun
 
@@ -68,8 +69,8 @@ class ReachedLimit:
     share: Share
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LimitCell:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LimitCell(Shown):
     """The runs of one width and one initial scale.
 
     Attributes
@@ -85,6 +86,9 @@ class LimitCell:
     width: int
     init_scale: float
     runs: tuple[LimitRun, ...]
+
+    def __str__(self) -> str:
+        return f"{self.width} neurons from scale {self.init_scale:g}: {self.success} reach the global optimum"
 
     def share_of(self, verdict: str) -> Share:
         """How many of the runs got this verdict."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._shown import Shown
 from convexrelu._status import Status
 from convexrelu._validation import one_vs_rest
 from convexrelu.errors import InvalidInputError
@@ -26,8 +27,8 @@ _RUN_COLUMNS = (3, 9, 7, 9, 7, 8, 6)  # with the commonest verdict, 80 columns
 _CELL_COLUMNS = (7, 7, 24)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LimitReport:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LimitReport(Shown):
     """What gradient descent found, run by run, next to the certified optimum.
 
     Attributes
@@ -48,6 +49,15 @@ class LimitReport:
         Runs asked for.
     status : str
         "finished", "time_limit" or "interrupted"; the last two leave runs out.
+
+    Examples
+    --------
+    >>> from convexrelu import verify_gradient_descent
+    >>> report = verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], n_runs=2, rng=0)
+    >>> report.all_optimal, report.counts
+    (True, {'global optimum': 2})
+    >>> report.runs[0]
+    <LimitRun: 10 neurons: global optimum, objective 2..., its limit 2>
     """
 
     X: Float[np.ndarray, "n d"]

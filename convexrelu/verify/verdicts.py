@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._clock import Clock
+from convexrelu._shown import Shown
 from convexrelu._status import Status
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.certificates.bounds import relative_gap
@@ -51,8 +52,8 @@ ADDED_NEURON = "one neuron added to the limit"
 CERTIFIED_OPTIMUM = "the certified optimum"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LimitPart:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LimitPart(Shown):
     """One binary problem of one run: the whole run for two labels, one class against the rest for K.
 
     Attributes
@@ -95,6 +96,9 @@ class LimitPart:
     favourable: bool
     verdict: str
 
+    def __str__(self) -> str:
+        return f"{self.verdict}, objective {self.objective:.7g}"
+
     @property
     def inactive(self) -> float:
         """Share of the neurons that are zero on all the data from the start, so that they never move."""
@@ -118,8 +122,8 @@ class LimitPart:
         return f"after {self.n_steps} steps descent stands still: {why}"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LimitRun:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LimitRun(Shown):
     """One run of gradient descent, judged.
 
     Attributes
@@ -151,6 +155,10 @@ class LimitRun:
             if len(parts) == 1
             else MultiClassCertificate(classes=classes, certificates=certificates),
         )
+
+    def __str__(self) -> str:
+        reached = f"objective {self.objective:.7g}, its limit {self.polished_objective:.7g}"
+        return f"{self.width} neurons: {self.verdict}, {reached}"
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:

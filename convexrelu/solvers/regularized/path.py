@@ -78,6 +78,13 @@ class SolutionPath:
         The prices.
     points : tuple of q Solution
         Each with its own certificate.
+
+    Examples
+    --------
+    >>> from convexrelu import solution_path
+    >>> path = solution_path([[1.0, 0.5], [-0.3, 1.0]], [1.0, 2.0], loss="squared", betas=[0.1, 0.2])
+    >>> [solution.status for solution in path.points]
+    ['optimal', 'optimal']
     """
 
     betas: Float[np.ndarray, " q"]

@@ -43,6 +43,12 @@ class Solution:
         One entry for each round of the solver.
     certificate : RegularizedCertificate
         The proof; every number here is read from it.
+
+    Examples
+    --------
+    >>> solution = solve([[1.0, 0.5], [-0.3, 1.0]], [1.0, 2.0], loss="squared", beta=0.1)
+    >>> solution.lower_bound <= solution.objective * (1 + 1e-12), solution.status
+    (True, 'optimal')
     """
 
     network: Decayed
