@@ -235,20 +235,9 @@ def plain_rounds(name: str, seconds: float) -> list[tuple[float, float]]:
     return list(plain_master.objectives(X, y, C, seconds))
 
 
-def on_processor_time() -> None:
-    """Let the package's clocks count processor seconds, of all threads; before it is imported."""
-    from types import SimpleNamespace
-
-    wall, time.monotonic = time.monotonic, time.process_time
-    import convexrelu._clock as clock
-
-    time.monotonic = wall
-    clock.time = SimpleNamespace(monotonic=time.process_time)
-
-
 def solve_noisy(name: str, limit: float, *, on_cpu: bool) -> record.Row:
     if on_cpu:
-        on_processor_time()
+        record.on_processor_time()
     import convexrelu as cr
 
     X, y, C = noisy(name)

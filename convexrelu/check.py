@@ -2,8 +2,9 @@
 
 It reads a certificate (format 2, docs/certificate.md) and the data it is about, and verifies what the file
 claims, ``lower_bound <= P* <= objective``, with NumPy and the standard library. Nothing else of the package
-is imported, nothing is searched for, and no number of the file is believed: a proof is evaluated to a bound
-that holds whatever its numbers are, and the claims must follow from the bounds.
+is imported but, for a certificate of training with weight decay, check_losses.py. Nothing is searched for,
+and no number of the file is believed: a proof is evaluated to a bound that holds whatever its numbers are,
+and the claims must follow from the bounds.
 
 The upper bound is the network at its best scale. The lower one is ``y^T lam / max(h(lam), max(y lam)/C)``,
 where ``h(lam) = max_{||u||<=1} |sum_n lam_n (x_n^T u)_+|`` is bounded for lam and for -lam by one of
@@ -50,9 +51,10 @@ __all__ = ["RefusedError", "check_document", "correlation_bound", "fingerprint",
 
 FORMAT, VERSION = "convexrelu certificate", 2
 SHARE, UNIT, FIXED = 2**48, 2**30, 2**60  # denominators: of shares of an edge, of multipliers t, of rho
-OFFSET, CELLS = 2**39, 2**18  # of signed integers in arrays of five bytes; numbers in a batch of cones
-MOST_INFLATED = 64  # times the text's length: the memory of packed arrays is bounded by the file's
-EPS, SIGNS = 2.0**-52, {"plus": 1.0, "minus": -1.0}
+# of signed integers in arrays of five bytes; numbers in a batch of cones; times the text's length, at most:
+# the memory of packed arrays is bounded by the file's
+OFFSET, CELLS, MOST_INFLATED = 2**39, 2**18, 64
+EPS, SIGNS, VERDICTS = 2.0**-52, {"plus": 1.0, "minus": -1.0}, ("holds", "does not hold", "error")
 BROKEN = ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
 Array = np.ndarray
 _bits, _whole, _isqrt = (np.frompyfunc(f, 1, 1) for f in (int.bit_length, int, math.isqrt))
@@ -82,8 +84,7 @@ def _integers(values: Array) -> tuple[Array, int]:
     """Integers and b: floats are the integers over 2^b."""
     mantissas, exponents = np.frexp(values)
     low = min(53, int(exponents[values != 0].min(initial=53)))
-    shifts = np.where(values != 0, exponents - low, 0).astype(object)
-    return _whole(np.ldexp(mantissas, 53)) << shifts, 53 - low
+    return _whole(np.ldexp(mantissas, 53)) << np.where(values != 0, exponents - low, 0), 53 - low
 
 
 def _floats(a: Array, b: Any) -> Array:
@@ -174,12 +175,11 @@ def _cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -> Fract
     whole = len(split) == 2**r + 2 * inner.sum() and (child[inner] > np.flatnonzero(inner)).all()
     _need(whole and count.sum() == len(which) and (t <= UNIT).all(), "a tree of cones is malformed")
     G, one = (G, one) if exact else (_floats(G, one), 1)
-    identity = np.eye(r, dtype=int).astype(G.dtype)
     worst, depth, batch = 0, 0, max(1, CELLS // (r * (k + r)))
     for start in range(0, 2**r, batch):
         roots = np.arange(start, min(start + batch, 2**r))
         signs = 1 - 2 * ((roots[:, None] >> np.arange(r)) % 2)
-        work = [(roots, signs[:, :, None] * np.hstack([G.T, identity]), 0)]
+        work = [(roots, signs[:, :, None] * np.hstack([G.T, np.eye(r, dtype=int).astype(G.dtype)]), 0)]
         while work:
             index, images, level = work.pop()
             ends, depth = ~inner[index], max(depth, level)
@@ -258,8 +258,7 @@ def _semidefinite(G: Array, one: int, positive: Array, support: list[int], leave
     """The largest bound of the branches, which must be the leaves of a binary tree over sides of rows."""
     paths = [list(zip(leaf["rows"], leaf["sides"], strict=True)) for leaf in leaves]
     open_nodes = [(paths, 0)]
-    while open_nodes:
-        here, depth = open_nodes.pop()
+    for here, depth in open_nodes:  # it grows meanwhile
         if len(here) != 1 or len(here[0]) > depth:
             split = here and min(map(len, here)) > depth and len({path[depth][0] for path in here}) == 1
             _need(split, "the branches form no binary tree, so that some neurons are on none of them")
@@ -296,19 +295,24 @@ def _largest_eigenvalue(S: Array) -> Fraction:
     return Fraction(round(s * FIXED) * trace, FIXED) + _root((rest**2).sum()) / FIXED**2
 
 
+def _outputs(X: Array, W1: Array, w2: Array, exact: bool) -> tuple[Array, Array, Fraction]:
+    """The outputs of a network in some unit, and by how much each may be off."""
+    if exact:
+        parts, bits = zip(*map(_integers, (X, W1, w2)), strict=True)
+        f = np.maximum(parts[0] @ parts[1].T, 0) @ parts[2]
+        return f, 0 * f, Fraction(1, 1 << sum(bits))
+    # scaled so that nothing over- or underflows
+    tops = [int(np.frexp(np.abs(v).max(initial=0.0))[1]) for v in (X, W1, w2)]
+    x, u, v = (np.ldexp(part, -top) for part, top in zip((X, W1, w2), tops, strict=True))
+    slack = (EPS * (np.abs(x) @ np.abs(u).T @ np.abs(v)) + 1e-300) * (sum(W1.shape) + 8)
+    return np.maximum(x @ u.T, 0) @ v, slack, Fraction(2) ** sum(tops)
+
+
 def _upper_bound(X: Array, y: Array, W1: Array, w2: Array, C: float, exact: bool) -> Any:
     """The objective ``a ||theta||^2/2 + C sum_n (1 - a q_n)_+`` of the network at its best scale a."""
-    (hidden, b), (out, c) = _integers(W1), _integers(w2)
-    half = (Fraction((hidden**2).sum(), 4**b) + Fraction((out**2).sum(), 4**c)) / 2
-    if exact:
-        rows, a = _integers(X)
-        q, unit = _whole(y) * (np.maximum(rows @ hidden.T, 0) @ out), Fraction(1, 1 << a + b + c)
-    else:  # scaled so that nothing over- or underflows
-        tops = [int(np.frexp(np.abs(v).max(initial=0.0))[1]) for v in (X, W1, w2)]
-        x, u, v = (np.ldexp(part, -top) for part, top in zip((X, W1, w2), tops, strict=True))
-        slack = (EPS * (np.abs(x) @ np.abs(u).T @ np.abs(v)) + 1e-300) * (sum(W1.shape) + 8)
-        q, unit = y * (np.maximum(x @ u.T, 0) @ v) - slack, Fraction(2) ** sum(tops)
-    margins = sorted((Fraction(f) * unit for f in q.tolist()), reverse=True)
+    half = sum(Fraction((m**2).sum(), 4**b) for m, b in map(_integers, (W1, w2))) / 2
+    f, slack, unit = _outputs(X, W1, w2, exact)
+    margins = sorted((Fraction(q) * unit for q in (y * f - slack).tolist()), reverse=True)
     if math.isinf(C):
         return half / margins[-1] if margins[-1] > 0 else math.inf
     scale, price = Fraction(0), Fraction(C)
@@ -384,10 +388,13 @@ def check_document(document: Any, X: Array, labels: Array, *, exact: bool = Fals
     """
     try:
         with np.errstate(all="ignore"):  # absurd numbers end as no bound at all
+            if "loss" in document:
+                from convexrelu.check_losses import weight_decay_bounds
+
+                return _claimed(document, *weight_decay_bounds(document, X, labels, exact))
             values, parts = np.unique(labels).tolist(), document.get("certificates", [document])
-            classes = values if len(values) > 2 else values[1:] or [1]
-            _need(len(parts) == len(classes), "the certificate is about another number of classes")
-            ys = [np.where(labels == value, 1, -1) for value in classes]
+            ys = [np.where(labels == value, 1, -1) for value in values[len(values) < 3 :] or [1]]
+            _need(len(parts) == len(ys), "the certificate is about another number of classes")
             found = [_claimed(p, *_binary(p, X, y, exact)) for p, y in zip(parts, ys, strict=True)]
             return _claimed(document, sum(low for low, _ in found), sum(high for _, high in found))
     except (*BROKEN, zlib.error) as error:
@@ -486,18 +493,20 @@ def main(arguments: list[str] | None = None) -> int:
         document = _read_certificate(options.certificate)
         data = _read_data(options.data, options.label, document.get("model"))
         check_document(document, *data, exact=options.exact)
-        prices = ", ".join(sorted({str(part["C"]) for part in document.get("certificates", [document])}))
-        code, text = 0, f"{document['lower_bound']} <= P* <= {document['objective']} at C = {prices}"
+        parts = document.get("certificates", [document])
+        prices = {f"C = {p['C']}" if "C" in p else f"beta = {p['beta']}, {p['loss']}" for p in parts}
+        text = f"{document['lower_bound']} <= P* <= {document['objective']} at {', '.join(sorted(prices))}"
         text += ", the data prepared as the file says" * ("model" in document)
-        text += ", in rational arithmetic" * options.exact
+        code, text = 0, text + ", in rational arithmetic" * options.exact
     except RefusedError as error:
         code, text = error.code, " ".join(str(error).split())
     except KeyboardInterrupt:
         code, text = 130, "interrupted"
-    verdict = ("holds", "does not hold", "error")[min(code, 2)]
-    (sys.stdout if code < 2 else sys.stderr).write(f"{verdict}: {text}\n")
+    (sys.stdout if code < 2 else sys.stderr).write(f"{VERDICTS[min(code, 2)]}: {text}\n")
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from convexrelu.check import main as run  # the module that check_losses knows, not a second one
+
+    sys.exit(run())

@@ -112,6 +112,11 @@ class Loss(ABC):
     vector: ClassVar[bool] = False
 
     @property
+    def takes_classes(self) -> bool:
+        """Whether targets are labels, of two classes or of several."""
+        return self.takes_labels or self.name == "softmax"
+
+    @property
     def parameters(self) -> dict[str, float]:
         """What tells it from others of its name."""
         return asdict(self)

@@ -9,17 +9,14 @@ certificate says that it went, or evaluates the relaxation that stands for it.
 
 from __future__ import annotations
 
-import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data
 from convexrelu.certificates import document
@@ -31,8 +28,16 @@ from convexrelu.certificates.bounds import (
     scaled_by,
     upper_bound,
 )
-from convexrelu.certificates.kkt import OPTIMALITY_TOL, kkt_report
-from convexrelu.check import RefusedError, check_document
+from convexrelu.certificates.kkt import kkt_report
+from convexrelu.certificates.stored import (
+    RECHECK_TOL,
+    Enclosure,
+    StoredCertificate,
+    check_arithmetic,
+    claimed,
+    refusing,
+    verified,
+)
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.networks.neurons import row_norms
@@ -40,40 +45,11 @@ from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.oracle.witness import proof_of, proven_norm
 
-__all__ = ["RECHECK_TOL", "Certificate", "Enclosure", "assess", "check_arithmetic", "verified"]
-
-# Recomputing on another machine changes sums in their last digits; bounds that are rounded outwards move by
-# as much.
-RECHECK_TOL = 1e-9
-
-# What is claimed in a file is weaker than what its proof proves by so much, relative: more than the order in
-# which another machine adds up.
-_CLAIMED = Fraction(1, 2**40)
+__all__ = ["Certificate", "assess"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Enclosure(Shown):
-    """What a certificate proves: ``lower <= P* <= upper``.
-
-    Attributes
-    ----------
-    lower, upper : Fraction or float
-        Bounds on P*: rational numbers, or floats where infinite or where nothing but a search was repeated.
-    exact : bool
-        Whether they were worked out in rational arithmetic: then they are a theorem about the given floats.
-    """
-
-    lower: Fraction | float
-    upper: Fraction | float
-    exact: bool
-
-    def __str__(self) -> str:
-        how = "rational arithmetic" if self.exact else "floating-point arithmetic"
-        return f"{float(self.lower):.12g} <= P* <= {float(self.upper):.12g} in {how}"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Certificate(Shown):
+class Certificate(StoredCertificate):
     """Proven bounds on P* from one network and one dual variable, with the means to check them.
 
     Attributes
@@ -149,11 +125,6 @@ class Certificate(Shown):
     _source: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @property
-    def globally_optimal(self) -> bool:
-        """Proven optimal to 1e-6 relative."""
-        return self.gap <= OPTIMALITY_TOL
-
-    @property
     def not_optimal(self) -> bool:
         """Proven not optimal: a network better by more than the rounding of both objectives is at hand."""
         return self.better_objective < self.objective * (1 - RECHECK_TOL)
@@ -192,27 +163,11 @@ class Certificate(Shown):
             ]
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate as JSON, format 2, with a proof that others can check (docs/certificate.md).
-
-        The bounds in the file are those that its proof proves: those of the certificate but for rounding, or
-        weaker ones where a proof of these would be too large. An existing file is replaced only once all is
-        written.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; its folder must exist.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the path is a folder.
-        """
-        document.write(path, self.proven().to_document())
-
     def proven(self) -> Certificate:
         """Return the certificate with a proof of its bounds, as it is saved.
+
+        Its bounds are those that the proof proves: these but for rounding, or weaker ones where a proof of
+        these would be too large.
 
         Returns
         -------
@@ -226,8 +181,7 @@ class Certificate(Shown):
         norm = proven_norm(X, self.lam, proof)
         again = assess(X, y, self.network, self.lam, norm=norm, C=self.C, better=self.better)
         unclaimed = replace(again, lower_bound=0.0, objective=np.inf, proof=proof)
-        below, above = check_document(document.encode(unclaimed.to_document()), X, y)
-        lower, upper = _float(below * (1 - _CLAIMED)), _float(above * (1 + _CLAIMED))
+        lower, upper = claimed(unclaimed.to_document(), X, y)
         return replace(unclaimed, lower_bound=lower, objective=upper, gap=relative_gap(upper, lower))
 
     @classmethod
@@ -253,33 +207,6 @@ class Certificate(Shown):
         if "certificates" in values:
             raise CertificateError(f"{path} holds a certificate of several classes: use load_certificate")
         return cls.from_document(values)
-
-    @overload
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["float"] = ...) -> Literal[True]: ...
-
-    @overload
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["exact"]) -> Enclosure: ...
-
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Literal[True] | Enclosure:
-        """Verify the bounds and recompute every other number from the data; see :meth:`enclosure`.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            The data the certificate is about.
-        y : (n,) array_like
-            Its two labels.
-        arithmetic : "float" or "exact", default "float"
-            Floating point, rounded outwards, or rational numbers.
-
-        Returns
-        -------
-        True, or Enclosure
-            In exact arithmetic the enclosure of P*, which is then a theorem about the data. Anything that
-            does not hold raises CertificateError.
-        """
-        found = self.enclosure(X, y, arithmetic=arithmetic)
-        return found if arithmetic == "exact" else True
 
     def enclosure(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Enclosure:
         """Return what the certificate proves of P*, once all of it is verified.
@@ -312,10 +239,8 @@ class Certificate(Shown):
         if document.fingerprint(matrix, labels) != self.data:
             raise CertificateError("the certificate is about other data: sizes or checksum of X and y differ")
         self._check_shapes(matrix)
-        try:
+        with refusing():
             lam = feasible_signs(labels, self.lam)
-        except InvalidInputError as error:
-            raise CertificateError(str(error)) from error
         found = Enclosure(lower=self.lower_bound, upper=self.objective, exact=False)
         if self.proof is not None:
             found = verified(self.to_document(), matrix, labels, arithmetic)
@@ -372,14 +297,12 @@ class Certificate(Shown):
 
     def _norm(self, X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> DualNorm:
         """The dual norm, by the same search or by one evaluation of the relaxation."""
-        try:
+        with refusing():
             if self.proof is not None:
                 return proven_norm(X, lam, self.proof)
             if self.relaxation is not None:
                 return relaxed_norm(X, lam, self.relaxation)
             return dual_norm(X, lam) if self.cover is None else covered_norm(X, lam, self.cover)
-        except (InvalidInputError, RefusedError) as error:
-            raise CertificateError(str(error)) from error
 
     def _check_shapes(self, X: Float[np.ndarray, "n d"]) -> None:
         n, d = X.shape
@@ -518,32 +441,6 @@ def _feasible(lam: Float[np.ndarray, " n"], norm: DualNorm) -> tuple[Float[np.nd
         shrink = 1.0 / np.ldexp(norm.upper_bound, -exponent)
     feasible = replace(norm, value=norm.value / norm.upper_bound, upper_bound=1.0, cover=None)
     return shrink * scaled_by(lam, -exponent), feasible
-
-
-def check_arithmetic(arithmetic: object) -> None:
-    """Refuse what is none of the two arithmetics (InvalidInputError)."""
-    if arithmetic not in ("float", "exact"):
-        raise InvalidInputError(f'arithmetic must be "float" or "exact", got {arithmetic!r}')
-
-
-def verified(
-    values: dict[str, Any], X: Float[np.ndarray, "n d"], labels: np.ndarray, arithmetic: str
-) -> Enclosure:
-    """Return what the checker says that a document proves, or CertificateError."""
-    try:
-        exact = arithmetic == "exact"
-        lower, upper = check_document(document.encode(values), X, labels, exact=exact)
-        return Enclosure(lower=lower, upper=upper, exact=exact)
-    except (RefusedError, OverflowError) as error:
-        raise CertificateError(str(error)) from error
-
-
-def _float(x: Fraction | float) -> float:
-    """A float next to a rational number; infinity beyond the largest."""
-    try:
-        return float(x)
-    except OverflowError:
-        return math.inf
 
 
 def _no_kkt(C: float) -> str:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 
-from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.certificates.certificate import RECHECK_TOL, Certificate, Enclosure, check_arithmetic
-from convexrelu.certificates.kkt import OPTIMALITY_TOL
+from convexrelu.certificates.certificate import Certificate
+from convexrelu.certificates.stored import RECHECK_TOL, Enclosure, StoredCertificate, check_arithmetic
 from convexrelu.errors import CertificateError
 
-__all__ = ["MultiClassCertificate", "load_certificate"]
+__all__ = ["MultiClassCertificate"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class MultiClassCertificate(Shown):
+class MultiClassCertificate(StoredCertificate):
     """One certificate for each class against the rest; objectives and bounds add up (WP eq. (5) and (8)).
 
     Attributes
@@ -68,11 +66,6 @@ class MultiClassCertificate(Shown):
         return all(c.exact for c in self.certificates)
 
     @property
-    def globally_optimal(self) -> bool:
-        """Proven optimal to 1e-6 relative, as a sum."""
-        return self.gap <= OPTIMALITY_TOL
-
-    @property
     def verdict(self) -> str:
         """What is proven, class by class."""
         return "; ".join(
@@ -84,21 +77,6 @@ class MultiClassCertificate(Shown):
         return "\n".join(
             [*lines, *(f"class {k}: {c}" for k, c in zip(self.classes, self.certificates, strict=True))]
         )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all classes' certificates into one JSON file.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; its folder must exist.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the path is a folder.
-        """
-        document.write(path, self.proven().to_document())
 
     def proven(self) -> MultiClassCertificate:
         """Return the certificate with a proof of each class's bounds (see :meth:`Certificate.proven`).
@@ -153,32 +131,6 @@ class MultiClassCertificate(Shown):
                 raise CertificateError(f"{name} is not the sum over the classes: {fields.number(name)!r}")
         return loaded
 
-    @overload
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["float"] = ...) -> Literal[True]: ...
-
-    @overload
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: Literal["exact"]) -> Enclosure: ...
-
-    def check(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Literal[True] | Enclosure:
-        """Check every class against the rest (see :meth:`Certificate.check`).
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            The data.
-        y : (n,) array_like
-            Labels of K classes.
-        arithmetic : "float" or "exact", default "float"
-            Floating point, rounded outwards, or rational numbers.
-
-        Returns
-        -------
-        True, or Enclosure
-            In exact arithmetic the enclosure of P*. Anything that does not hold raises CertificateError.
-        """
-        found = self.enclosure(X, y, arithmetic=arithmetic)
-        return found if arithmetic == "exact" else True
-
     def enclosure(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Enclosure:
         """Return what the certificates prove of P*, the sum over the classes, once all is verified.
 
@@ -213,29 +165,3 @@ class MultiClassCertificate(Shown):
             upper=sum(part.upper for part in found),
             exact=all(part.exact for part in found),
         )
-
-
-def load_certificate(path: str | os.PathLike[str]) -> Certificate | MultiClassCertificate:
-    """Return the certificate in a file, of one binary problem or of K classes.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    Certificate or MultiClassCertificate
-        As it was saved, not yet checked against any data.
-
-    Raises
-    ------
-    CertificateError
-        If the file holds no certificate.
-    """
-    values = document.read(path)
-    return (
-        MultiClassCertificate.from_document(values)
-        if "certificates" in values
-        else Certificate.from_document(values)
-    )

@@ -1,44 +1,53 @@
 """Certificates of training with weight decay: any convex loss, ReLU or gated, one output or several.
 
-What is stored is little: the network, the multipliers, the loss and its price, and, where the search for
-h(lam) did not end by itself, how far it went. :meth:`RegularizedCertificate.check` recomputes the rest.
+A certificate holds the network, the multipliers, the loss and its price, and what proves h(lam): a
+relaxation, or, where the oracle's search did not end by itself, how far it went. Saved, it holds a proof
+without a search instead, which :mod:`convexrelu.check` verifies alone, where one of a reasonable size is as
+good.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._json_files import read_json, write_json
-from convexrelu._shown import Shown
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_seconds
+from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.certificates.certificate import RECHECK_TOL
-from convexrelu.certificates.document import Fields, agrees, encode_cover, fingerprint
-from convexrelu.certificates.kkt import OPTIMALITY_TOL
+from convexrelu.certificates.stored import (
+    RECHECK_TOL,
+    Enclosure,
+    StoredCertificate,
+    check_arithmetic,
+    claimed,
+    refusing,
+    verified,
+)
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.outputs import covered_output_norm, output_norm
+from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
+from convexrelu.oracle.witness import proof_of, proven_norm
 
 __all__ = ["RegularizedCertificate", "assess_regularized", "certify_regularized", "gated_norm", "norm_of"]
 
-FORMAT, VERSION = "convexrelu certificate of weight decay", 1
 _SAME = 1e-11  # of an objective: a difference that says nothing, least of all about a scale
+_LOOSE = 1e-9  # relative: how much more than the certificate's bound on h(lam) its proof may leave
 _EPS = float(np.finfo(float).eps)
 _NETWORKS = {kind._kind: kind for kind in (TwoLayerReLU, ReLUNetwork, GatedReLU)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class RegularizedCertificate(Shown):
+class RegularizedCertificate(StoredCertificate):
     """Proven bounds on ``P* = min sum_n s_n l(f(x_n), y_n) + beta/2 ||theta||^2``, and how to check them.
 
     Attributes
@@ -72,7 +81,11 @@ class RegularizedCertificate(Shown):
     exact : bool
         Whether h(lam) was computed exactly; if not, the lower bound is valid but may be loose.
     cover : Cover or None
-        How far the oracle's search went; None if as far as it goes by default.
+        How far the oracle's search went; None if as far as it goes by default, or if there was none.
+    relaxation : Relaxation or None
+        What bounds h(lam) without a search; None if the oracle's search does.
+    proof : dict or None
+        What proves the bound on h(lam) without a search (docs/certificate.md), in certificates from a file.
 
     Examples
     --------
@@ -100,11 +113,10 @@ class RegularizedCertificate(Shown):
     dual_feasibility: float
     exact: bool
     cover: Cover | None
-
-    @property
-    def globally_optimal(self) -> bool:
-        """Proven optimal to 1e-6 relative."""
-        return self.gap <= OPTIMALITY_TOL
+    relaxation: Relaxation | None = None
+    proof: dict[str, Any] | None = None
+    # the data, for whoever saves the certificate: a proof is made from it
+    _source: WeightDecay | None = field(default=None, repr=False)
 
     @property
     def verdict(self) -> str:
@@ -126,20 +138,41 @@ class RegularizedCertificate(Shown):
             ]
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate as JSON; an existing file is replaced only once all is written.
+    def proven(self) -> RegularizedCertificate:
+        """Return the certificate with a proof of its bounds, as it is saved.
 
-        Parameters
-        ----------
-        path : str or path
-            The file; its folder must exist.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the path is a folder.
+        Returns
+        -------
+        RegularizedCertificate
+            Its bounds are those that the proof proves: these but for rounding. This one if it has a proof, if
+            its data is not at hand (it came from a file), if the checker does not know its kind of network (a
+            linear part without a price, several outputs, gates), or if a proof as good would be too large.
         """
-        write_json(path, {"format": FORMAT, "version": VERSION, **self.to_document()})
+        problem = self._source
+        if self.proof is not None or problem is None or not self._independent:
+            return self
+        lam, level = self.lam, max(self.dual_feasibility, self.cover.level if self.cover else 0.0)
+        proof = proof_of(problem.X, lam, level, self.relaxation, raised=False)
+        norm = proven_norm(problem.X, lam, proof)
+        if norm.upper_bound > level * (1 + _LOOSE):
+            return self
+        bare = replace(
+            self,
+            objective=np.inf,
+            lower_bound=-np.inf,
+            dual_feasibility=norm.upper_bound,
+            exact=norm.exact,
+            cover=None,
+            relaxation=None,
+            proof=proof,
+        )
+        lower, upper = claimed(bare.to_document(), problem.X, problem.y)
+        return replace(bare, lower_bound=lower, objective=upper, gap=relative_gap(upper, lower))
+
+    @property
+    def _independent(self) -> bool:
+        """Whether the independent checker knows this kind of network."""
+        return not (self.loss.vector or self.skip or self.gates is not None)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegularizedCertificate:
@@ -160,13 +193,10 @@ class RegularizedCertificate(Shown):
         CertificateError
             If the file is not such a certificate.
         """
-        try:
-            return cls.from_document(read_json(path, kind=FORMAT, version=VERSION))
-        except InvalidInputError as error:
-            raise CertificateError(str(error)) from error
+        return cls.from_document(document.read(path))
 
-    def check(self, X: ArrayLike, y: ArrayLike) -> bool:
-        """Recompute everything from the data; True, or CertificateError naming the first number that fails.
+    def enclosure(self, X: ArrayLike, y: ArrayLike, *, arithmetic: str = "float") -> Enclosure:
+        """Return what the certificate proves of P*, once all of it is verified.
 
         Parameters
         ----------
@@ -174,48 +204,80 @@ class RegularizedCertificate(Shown):
             The data the certificate is about.
         y : (n,) or (n, K) array_like
             Its targets, as they were given.
+        arithmetic : "float" or "exact", default "float"
+            Floating point, rounded outwards, or rational numbers, with logarithms to 40 digits: then the
+            enclosure is a theorem about the given floats. A certificate without a proof is given one for
+            that.
 
         Returns
         -------
-        bool
-            True.
+        Enclosure
+            ``lower <= P* <= upper``, as proven.
 
         Raises
         ------
         CertificateError
-            If the data is another one, or a number is not what the data, the network and lam give.
+            If the data is another one, a number is not what the data, the network and lam give, or the
+            bounds are not proven.
+        InvalidInputError
+            If the arithmetic is none of these.
         """
-        try:
-            problem = weight_decay(
-                X,
-                y,
-                loss=self.loss,
-                beta=self.beta,
-                sample_weight=self.weights,
-                output_bias=self.output_bias,
-                skip=self.skip,
-                gates=self.gates,
-            )
+        check_arithmetic(arithmetic)
+        with refusing():
+            problem = self._problem(X, y)
             if _fingerprint(problem) != self.data:
                 raise CertificateError(
                     "the certificate is about other data: sizes or checksum of X and y differ"
                 )
             self._check_claims(problem)
-            if self.cover is None:
-                norm = norm_of(problem, self.lam)
-            else:
-                covered = covered_output_norm if self.loss.vector else covered_norm
-                norm = covered(problem.X, self.lam, self.cover)
-        except InvalidInputError as error:
-            raise CertificateError(str(error)) from error
-        again = assess_regularized(problem, self.network, self.lam, norm)
+            norm = self._norm(problem)
+        if self.proof is not None:
+            found = verified(self.to_document(), problem.X, problem.y, arithmetic)
+            gap = relative_gap(self.objective, self.lower_bound)
+            again = replace(self, gap=gap, dual_feasibility=norm.upper_bound, exact=norm.exact)
+        else:
+            found = Enclosure(lower=self.lower_bound, upper=self.objective, exact=False)
+            again = assess_regularized(problem, self.network, self.lam, norm, self.relaxation)
         for name in ("objective", "lower_bound", "gap", "dual_feasibility", "exact"):
-            claimed, value = getattr(self, name), getattr(again, name)
-            if not agrees(claimed, value, RECHECK_TOL, scale=1.0 if name == "gap" else 0.0):
+            given, value = getattr(self, name), getattr(again, name)
+            if not document.agrees(given, value, RECHECK_TOL, scale=1.0 if name == "gap" else 0.0):
                 raise CertificateError(
-                    f"{name} is {claimed!r} in the certificate, but the data gives {value!r}"
+                    f"{name} is {given!r} in the certificate, but the data gives {value!r}"
                 )
-        return True
+        if arithmetic == "exact" and self.proof is None:
+            proven = replace(self, _source=problem).proven()
+            if proven.proof is None:
+                raise CertificateError(
+                    "exact arithmetic needs a proof without a search, and there is none for this network, or "
+                    "it would be too large"
+                )
+            found = verified(proven.to_document(), problem.X, problem.y, arithmetic)
+        return found
+
+    def _problem(self, X: ArrayLike, y: ArrayLike) -> WeightDecay:
+        return weight_decay(
+            X,
+            y,
+            loss=self.loss,
+            beta=self.beta,
+            sample_weight=self.weights,
+            output_bias=self.output_bias,
+            skip=self.skip,
+            gates=self.gates,
+        )
+
+    def _norm(self, problem: WeightDecay) -> DualNorm:
+        """The dual norm, by the proof, the relaxation, or the same search."""
+        if self.proof is not None:
+            return proven_norm(problem.X, self.lam, self.proof)
+        if self.relaxation is not None:
+            if not self.relaxation.leaves:
+                return norm_of(problem, self.lam, search=False)
+            return relaxed_norm(problem.X, self.lam, self.relaxation)
+        if self.cover is None:
+            return norm_of(problem, self.lam)
+        covered = covered_output_norm if self.loss.vector else covered_norm
+        return covered(problem.X, self.lam, self.cover)
 
     def _check_claims(self, problem: WeightDecay) -> None:
         """Refuse multipliers and networks that do not belong to the problem."""
@@ -252,7 +314,9 @@ class RegularizedCertificate(Shown):
             "exact": self.exact,
             "lam": self.lam.tolist(),
             "network": {"kind": self.network._kind, **self.network._document()},
-            "cover": encode_cover(self.cover),
+            "relaxation": document.encode_relaxation(self.relaxation),
+            "cover": document.encode_cover(self.cover),
+            "proof": self.proof,
         }
 
     @classmethod
@@ -274,7 +338,7 @@ class RegularizedCertificate(Shown):
         CertificateError
             On anything malformed.
         """
-        fields = Fields(values)
+        fields = document.Fields(values)
         try:
             loss = stored_loss(fields.text("loss"), dict(values.get("parameters") or {}))
             network = _network_of(values.get("network"))
@@ -304,7 +368,9 @@ class RegularizedCertificate(Shown):
             gap=fields.number("gap"),
             dual_feasibility=fields.number("dual_feasibility"),
             exact=fields.flag("exact"),
+            relaxation=fields.relaxation("relaxation"),
             cover=fields.cover("cover"),
+            proof=fields.proof("proof"),
         )
 
 
@@ -319,8 +385,8 @@ def _network_of(values: Any) -> Decayed:
 
 def _fingerprint(problem: WeightDecay) -> str:
     if problem.y.ndim == 1:
-        return fingerprint(problem.X, problem.y)
-    return fingerprint(np.hstack([problem.X, problem.y]), problem.y[:, 0])
+        return document.fingerprint(problem.X, problem.y)
+    return document.fingerprint(np.hstack([problem.X, problem.y]), problem.y[:, 0])
 
 
 def check_network(problem: WeightDecay, network: Decayed) -> None:
@@ -396,11 +462,16 @@ def gated_norm(
 
 
 def assess_regularized(
-    problem: WeightDecay, network: Decayed, lam: Float[np.ndarray, "n ..."], norm: DualNorm
+    problem: WeightDecay,
+    network: Decayed,
+    lam: Float[np.ndarray, "n ..."],
+    norm: DualNorm,
+    relaxation: Relaxation | None = None,
 ) -> RegularizedCertificate:
     """Return the certificate of multipliers in the domain: the one place where its numbers are computed.
 
-    `norm` is what is proven of them; they are handed out scaled to prove the most.
+    `norm` is what is proven of them, by the relaxation if there is one; they are handed out scaled to prove
+    the most.
     """
     if norm.cover is not None:  # what a check arrives at
         norm = replace(norm, upper_bound=norm.cover.level)
@@ -427,6 +498,8 @@ def assess_regularized(
         dual_feasibility=scaled.upper_bound,
         exact=scaled.exact and scaled.cover is None,
         cover=scaled.cover,
+        relaxation=relaxation,
+        _source=problem,
     )
 
 

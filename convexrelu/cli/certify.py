@@ -154,13 +154,12 @@ def given_for(model: Model | None, data: str, columns: Columns, *, real: bool = 
 
 def _loaded(paths: list[Path]) -> tuple[Model | None, list[Any]]:
     """Return the model, if the file holds one, and the networks."""
-    from convexrelu.certificates.regularized import FORMAT as DECAYED
     from convexrelu.check import FORMAT
     from convexrelu.networks import TwoLayerReLU
     from convexrelu.networks.storage import kind_of
 
     kinds = [kind_of(path) if path.suffix.lower() == ".json" else "" for path in paths]
-    if len(paths) == 1 and kinds[0] in (FORMAT, DECAYED):
+    if len(paths) == 1 and kinds[0] == FORMAT:
         model = load_model(paths[0])
         return model, list(model.networks)
     return None, [TwoLayerReLU.from_file(path) for path in paths]

@@ -147,13 +147,10 @@ def _add_model(path: Path, given: Given) -> None:
 
 def load_model(path: Path) -> Model:
     """Return the model in a file that ``solve --out``, ``certify --out`` or ``certificate.save`` wrote."""
-    from convexrelu.certificates import RegularizedCertificate, load_certificate
-    from convexrelu.certificates.regularized import FORMAT
+    from convexrelu.certificates import load_certificate
     from convexrelu.datasets import Preprocessing
-    from convexrelu.networks.storage import kind_of
 
-    load = RegularizedCertificate.load if kind_of(path) == FORMAT else load_certificate
-    certificate: AnyCertificate = load(path)
+    certificate: AnyCertificate = load_certificate(path)
     values = json.loads(path.read_text(encoding="utf-8")).get("model")
     if values is None:
         return Model(certificate=certificate, preprocessing=None, label=None, classes=())

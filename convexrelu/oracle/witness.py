@@ -58,14 +58,16 @@ def proof_of(
     relaxation: Relaxation | None = None,
     *,
     max_nodes: int = MAX_NODES,
+    raised: bool = True,
 ) -> dict[str, Any]:
     """Return a proof that no neuron correlates more than `level` with lam or -lam, or the best at hand.
 
-    Where a proof of the level would be too large, it is one of a higher level. Its two parts, plain JSON
-    values, are what :func:`convexrelu.check.correlation_bound` evaluates. A relaxation that proves the level
-    is written down as it is.
+    Where a proof of the level would be too large, it is one of a higher level; by cones only if `raised`. Its
+    two parts, plain JSON values, are what :func:`convexrelu.check.correlation_bound` evaluates. A relaxation
+    that proves the level is written down as it is.
     """
-    return {name: _side(X, lam, name, level, relaxation, max_nodes) for name in SIGNS}
+    higher = _HIGHER if raised else ()
+    return {name: _side(X, lam, name, level, relaxation, max_nodes, higher) for name in SIGNS}
 
 
 def proven_norm(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], proof: dict[str, Any]) -> DualNorm:
@@ -85,6 +87,7 @@ def _side(
     level: float,
     relaxation: Relaxation | None,
     max_nodes: int,
+    higher: tuple[float, ...],
 ) -> dict[str, Any] | None:
     """Return the first proof of the level for one sign, else the best; None if there is none."""
     support = np.flatnonzero((lam != 0) & X.any(axis=1))
@@ -104,7 +107,8 @@ def _side(
         elif kind == "semidefinite":
             proof = _branches(lam[support], support, SIGNS[name], relaxation)
         else:
-            proof = _cones(X[support], lam[support], positive, level, min(reached, estimate), max_nodes)
+            least = min(reached, estimate)
+            proof = _cones(X[support], lam[support], positive, level, least, max_nodes, higher)
         bound = math.inf if proof is None else float(correlation_bound(X, lam, name, proof))
         if proof is not None and bound < reached:
             best, reached = proof, bound
@@ -162,6 +166,7 @@ def _cones(
     level: float,
     reached: float,
     max_nodes: int,
+    higher: tuple[float, ...],
 ) -> dict[str, Any] | None:
     """Return a cover of the sphere by cones, to the level or, if that takes too many, to a higher one."""
     G, exponent = _scaled(X, lam)
@@ -174,7 +179,7 @@ def _cones(
         return None
     packed = None if frame is None else frame.tolist()
     max_nodes = int(max_nodes * min(1.0, _WORK / len(G)))
-    for share, more in [(1.0, _ABOVE), *((_LESS, more) for more in _HIGHER)]:
+    for share, more in [(1.0, _ABOVE), *((_LESS, more) for more in higher)]:
         if level * (1 + more) >= reached:
             break
         tree = _tree(coordinates, positive, scaled * (1 + more), int(share * max_nodes))

@@ -24,6 +24,8 @@ def certificates():
     yield cr.solve_max_margin(np.c_[X, X], y).certificate  # a frame
     yield cr.solve_max_margin(np.eye(3), np.array([0.0, 1.0, 2.0])).certificate
     yield cr.certify(X, y, cr.TwoLayerReLU(np.zeros((0, 3)), []))
+    yield cr.solve(X, y, loss=cr.losses.Huber(0.5), beta=1.0, output_bias=True).certificate
+    yield cr.solve(X, np.c_[y, X[:, 0]], loss="multi_squared", beta=2.0, tol=1e-2).certificate
     yield certify_infeasible(twice, [1, -1, 1], [3.0, -1.0, 0.0])
 
 
@@ -35,7 +37,7 @@ def test_what_is_written_is_what_the_schema_says(tmp_path):
         document = json.loads((tmp_path / "c.json").read_text())
         jsonschema.validate(document, SCHEMA)
         for part in document.get("certificates", [document]):
-            kinds |= {side["kind"] for side in part["proof"].values() if side}
+            kinds |= {side["kind"] for side in (part["proof"] or {}).values() if side}
         for broken in (
             {**document, "version": 1},
             {**document, "seal": ""},

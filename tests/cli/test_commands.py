@@ -306,3 +306,18 @@ def test_python_dash_m():
     assert bad.returncode == 2
     assert "missing.csv" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_check_reads_certificates_of_weight_decay(run, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 2)), rng.normal(size=12)
+    np.savez(tmp_path / "real.npz", X=X, y=y)
+    np.savez(tmp_path / "labels.npz", X=X, y=np.where(y > 0, "up", "down"))
+    for name, loss, targets in (("real", "squared", y), ("labels", "hinge", np.where(y > 0, "up", "down"))):
+        file, data = str(tmp_path / f"{name}.json"), str(tmp_path / f"{name}.npz")
+        cr.solve(X, targets, loss=loss, beta=0.5).certificate.save(file)
+        done = run("check", file, data, "--label", "y")
+        assert done.exit_code == 0, done.output
+        assert "beta = 0.5, loss = " in done.output
+    done = run("check", str(tmp_path / "real.json"), str(tmp_path / "labels.npz"), "--label", "y")
+    assert done.exit_code == 2

@@ -13,19 +13,18 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 
 from convexrelu.arrangements.hyperplanes import unit_rows
-from convexrelu.certificates.regularized import norm_of
 from convexrelu.certificates.weight_decay import Decayed, WeightDecay
 from convexrelu.networks import ReLUNetwork
-from convexrelu.oracle import DualNorm
 from convexrelu.oracle.outputs import output_maxima
 from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.regularized.proof import VIOLATED, ProvenNorm, level_of, proven_norm, room
 
 __all__ = ["OutputSearch"]
 
 SHARE = 0.5  # of the tolerance, at which the oracle is asked
 STARTS, WIDER, PER_ROUND = 24, 5, 20  # of the local search, a last look, directions added at once
 MAX_ROUNDS, STALLS = 100, 4
-VIOLATED = 1e-9
+EXACT = 1e-6  # the least tolerance that the oracle is asked for
 _STEPS, _SETTLED = 3000, 1e-12  # accelerated steps of a master; relative decrease at which they end
 _DESCENT = 500  # iterations of the descent on all weights
 _SMALL = 1e-9  # share of the largest neuron below which one is dropped
@@ -77,7 +76,7 @@ class OutputSearch:
         """The relative gap, if the local search has missed nothing."""
         return (self.value - self.bound) / self.value if self.value > 0 else 0.0
 
-    def solve(self, start: Decayed | None) -> tuple[ReLUNetwork, Float[np.ndarray, "n k"], DualNorm]:
+    def solve(self, start: Decayed | None) -> tuple[ReLUNetwork, Float[np.ndarray, "n k"], ProvenNorm]:
         """Return the network, multipliers in the domain, and their dual norm."""
         if isinstance(start, ReLUNetwork):
             sizes = np.linalg.norm(start.W1, axis=1)
@@ -88,10 +87,11 @@ class OutputSearch:
         while True:
             self._rounds()
             last = self.clock.expired() or not self.gap < 0.9 * asked
-            norm = self._asked(last=last)
-            proven = self.decay.bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
-            if last or proven or norm.value <= self.largest * (1 + VIOLATED):
-                return self._network(), self.lam, norm
+            proven = self._asked(last=last)
+            norm = proven.norm
+            enough = self.decay.bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            if last or enough or norm.value <= self.largest * (1 + VIOLATED):
+                return self._network(), self.lam, proven
             self.largest = max(self.largest, norm.value)
             self.bound = self.decay.bound(self.lam, self.largest)
             asked = self.gap
@@ -222,20 +222,15 @@ class OutputSearch:
                 self.lam, self.largest, self.bound = lam, float(values[0]), bound
         return ends[values > decay.beta * (1 + VIOLATED)][:PER_ROUND]
 
-    def _level(self) -> float:
-        """The dual norm up to which the best multipliers bound well enough."""
-        wanted, least = self.value * (1 - self.tol), self.decay.beta * (1 + VIOLATED)
-        return self.decay.level(self.lam, wanted, least)
-
-    def _asked(self, *, last: bool) -> DualNorm:
+    def _asked(self, *, last: bool) -> ProvenNorm:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
-        clock, level = self.proof_clock, self._level()
-        tol = max(0.9 * (level / max(self.largest, self.decay.beta) - 1), 0.05 * min(self.gap, 1.0), 1e-6)
-        limit = None if np.isinf(clock.limit) else max(0.9 * clock.left, 1e-2)
-        norm = norm_of(self.decay, self.lam, tol=tol, time_limit=limit, stop_above=np.inf if last else level)
-        bound = self.decay.bound(self.lam, norm.upper_bound)
-        self.clock.note("oracle", objective=self.value, bound=bound, n_neurons=len(self.U))
-        return norm
+        level = level_of(self.decay, self.lam, self.value * (1 - self.tol))
+        tol = room(level, max(self.largest, self.decay.beta), self.gap, least=EXACT)
+        stop = np.inf if last else level
+        proven = proven_norm(self.decay, self.lam, tol=tol, clock=self.proof_clock, stop_above=stop)
+        bound = self.decay.bound(self.lam, proven.norm.upper_bound)
+        self.proof_clock.note("oracle", objective=self.value, bound=bound, n_neurons=len(self.U))
+        return proven
 
     def _network(self) -> ReLUNetwork:
         first = int(bool(self.decay.output_bias))

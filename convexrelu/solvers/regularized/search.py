@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.certificates.regularized import norm_of
-from convexrelu.oracle import DualNorm
 from convexrelu.oracle.near_ascent import ascend
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons
 from convexrelu.solvers.regularized.master import fit_sizes
 from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
 from convexrelu.solvers.regularized.movement import merged, move, pruned
+from convexrelu.solvers.regularized.proof import VIOLATED, ProvenNorm, level_of, proven_norm, room
 
 __all__ = ["Found", "Search"]
 
@@ -34,7 +33,6 @@ SHARE = 0.5  # of the tolerance, at which the oracle is asked; the rest is for i
 STARTS, WIDER = 60, 8
 FEWEST, MANY_ROWS = 12, 2000  # starts at the least; rows from which on there are fewer, as each costs more
 PER_ROUND = 40  # violated directions added at once
-VIOLATED = 1e-9  # relative: less is rounding
 MOVES = 4  # steps of the neurons in a round
 NEAR, LEAST_NEAR = 0.05, 3e-3  # cosines of rows that get a hinge at once; halved from round to round
 STALLS = 4  # rounds without progress that end the search
@@ -43,7 +41,6 @@ RECENTRED = 5  # fits of one round where the loss has kinks, each with the centr
 MAX_ROUNDS = 400
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
 NEGLIGIBLE = 1e-15  # of what the zero network costs: the affine part fits without any neuron
-MOST_NODES = 10**8  # of the oracle's search where a time limit ends it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,13 +53,13 @@ class Found:
         The best network found.
     lam : (n,) float array
         Multipliers in the domain of the dual.
-    norm : DualNorm
+    proven : ProvenNorm
         Their dual norm, as far as it is proven.
     """
 
     mix: Mix
     lam: Float[np.ndarray, " n"]
-    norm: DualNorm
+    proven: ProvenNorm
 
 
 @dataclass(kw_only=True, eq=False)
@@ -123,11 +120,12 @@ class Search:
         while True:
             self._rounds(SHARE * self.tol)
             last = self.clock.expired() or not self.gap < 0.9 * asked
-            norm = self._asked(last=last)
+            proven = self._asked(last=last)
+            norm = proven.norm
             # a value within the level may leave its bound beyond it: then the violator is worth its round
-            proven = self.problem.decay.bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
-            if last or proven or norm.value <= self.dual.largest * (1 + VIOLATED):
-                return Found(mix=self.best, lam=self.dual.lam, norm=norm)
+            enough = self.problem.decay.bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            if last or enough or norm.value <= self.dual.largest * (1 + VIOLATED):
+                return Found(mix=self.best, lam=self.dual.lam, proven=proven)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
             near = found + 0.05 * self.rng.normal(size=(STARTS, len(found)))
@@ -241,29 +239,15 @@ class Search:
         kept = order[np.sort(first)]
         return Neurons(U=ends[kept], signs=np.full(len(kept), sign)), values[kept]
 
-    def _level(self) -> float:
-        """The dual norm up to which the best multipliers bound well enough."""
-        wanted, least = self.value * (1 - self.tol), self.problem.decay.beta * (1 + VIOLATED)
-        return self.problem.decay.level(self.dual.lam, wanted, least)
-
-    def _asked(self, *, last: bool) -> DualNorm:
+    def _asked(self, *, last: bool) -> ProvenNorm:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
-        decay, clock, level = self.problem.decay, self.proof_clock, self._level()
-        # where the multipliers are not good enough, a bound is sought that loses little beside them
-        tol = max(0.9 * (level / max(self.dual.largest, decay.beta) - 1), 0.05 * min(self.gap, 1.0), EXACT)
-        norm = norm_of(decay, self.dual.lam, search=False)
-        with clock.interruption.ending():
-            limit = None if np.isinf(clock.limit) else max(0.9 * clock.left, 1e-2)
-            norm = norm_of(
-                decay,
-                self.dual.lam,
-                tol=tol,
-                time_limit=limit,
-                max_nodes=None if limit is None else MOST_NODES,
-                stop_above=np.inf if last else level,
-            )
-        self._note("oracle", bound=self.problem.decay.bound(self.dual.lam, norm.upper_bound))
-        return norm
+        decay, dual = self.problem.decay, self.dual
+        level = level_of(decay, dual.lam, self.value * (1 - self.tol))
+        tol = room(level, max(dual.largest, decay.beta), self.gap, least=EXACT)
+        stop = np.inf if last else level
+        proven = proven_norm(decay, dual.lam, tol=tol, clock=self.proof_clock, stop_above=stop)
+        self._note("oracle", bound=decay.bound(dual.lam, proven.norm.upper_bound))
+        return proven
 
     def _note(self, phase: str, *, bound: float | None = None) -> None:
         bound = self.dual.bound if bound is None else bound

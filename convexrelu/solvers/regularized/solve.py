@@ -188,8 +188,10 @@ def solve(
         if problem.loss.vector:
             part = clock.until(_SEARCH_SHARE * clock.limit)
             outputs = OutputSearch(problem, tol=tolerance, clock=part, proof_clock=clock, rng=generator)
-            several, lam, norm = outputs.solve(start)
-            certificate = assess_regularized(problem, problem.rescaled(several), lam, norm)
+            several, lam, proven = outputs.solve(start)
+            certificate = assess_regularized(
+                problem, problem.rescaled(several), lam, proven.norm, proven.relaxation
+            )
             return finished(certificate, tolerance, clock, cut=part.expired())
         return _solve_one_output(problem, tolerance, start, clock, generator)
 
@@ -203,8 +205,11 @@ def _solve_one_output(
     search = Search(coordinates, tol=tol, clock=part, proof_clock=clock, rng=rng)
     found = search.solve(coordinates.empty if start is None else coordinates.mix(start))
     network = coordinates.network(found.mix)
-    certificate = assess_regularized(problem, problem.rescaled(network), found.lam, found.norm)
-    return finished(certificate, tol, clock, cut=part.expired() or not found.norm.repeatable)
+    norm = found.proven.norm
+    certificate = assess_regularized(
+        problem, problem.rescaled(network), found.lam, norm, found.proven.relaxation
+    )
+    return finished(certificate, tol, clock, cut=part.expired() or not norm.repeatable)
 
 
 def finished(

@@ -1,0 +1,204 @@
+"""The part of the independent checker that knows losses: certificates of training with weight decay.
+
+:mod:`convexrelu.check` calls it for certificates that name a loss. It needs that file and NumPy, and nothing
+else of the package. What it verifies is, for a loss l of one output and weights s_n > 0,
+
+    ``lower_bound <= P* = min sum_n s_n l(f(x_n), y_n) + beta/2 ||theta||^2 <= objective``.
+
+The upper bound is the objective of the network as it stands. The lower one is weak duality: for t >= 0 with
+``t h(lam) <= beta`` and t lam in the domain, ``P* >= -sum_n s_n l*(-t lam_n/s_n, y_n)``, less ``(t sum
+lam)^2/(2 beta)`` where the output's constant has the price of a weight; where it has none, ``sum lam = 0`` is
+needed. Multipliers that miss their domain or that equation by rounding are moved there, and h(lam) grows by
+no more than ``sum_n |change of lam_n| ||x_n||``.
+
+Losses of pieces are ``max_a (y - f) a - w |a| - q a^2/2`` over an interval of a, so that value and conjugate
+are rational. Logarithms and exponentials are taken to 50 digits, and what that may lack is allowed for.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from convexrelu.check import SIGNS, _array, _need, _outputs, _root, correlation_bound, fingerprint
+
+__all__ = ["weight_decay_bounds"]
+
+Array = np.ndarray
+_LABELLED = "logistic", "exponential", "hinge", "squared_hinge"
+_CURVED = "logistic", "exponential", "poisson"
+_DIGITS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
+_ALLOWED = Fraction(1, 10**40)  # for logarithms of 50 digits, relative to what they are added to
+_BITS = 110  # to which rational terms are rounded, outwards
+
+
+def _up(q: Fraction) -> Fraction:
+    """A number of few digits that is no smaller; sums of many denominators would become endless."""
+    shift = _BITS - (q.numerator.bit_length() - q.denominator.bit_length())
+    return Fraction(math.ceil(q * Fraction(2) ** shift)) / Fraction(2) ** shift if q else q
+
+
+def _decimal(q: Fraction) -> Decimal:
+    return _DIGITS.divide(Decimal(q.numerator), Decimal(q.denominator))
+
+
+def _exp(q: Fraction) -> Fraction:
+    return Fraction(_DIGITS.exp(_decimal(q)))
+
+
+def _x_log_x(q: Fraction) -> Fraction:
+    return q * Fraction(_DIGITS.ln(_decimal(q))) if q > 0 else Fraction(0)
+
+
+def _piece(name: str, given: Any, y: Fraction) -> tuple[Any, Any, Fraction, int]:
+    """The interval of a, the width w and the bend q of a loss of pieces."""
+    inf, side = math.inf, 0 if y > 0 else -1
+    kinds: dict[str, tuple[Any, Any, Any, int]] = {
+        "square": (-inf, inf, 0, 1),
+        "absolute": (-1, 1, 0, 0),
+        "hinge": (side, side + 1, 0, 0),
+        "squared_hinge": (inf * side if side else 0, 0 if side else inf, 0, 1),
+    }
+    if name == "huber":
+        kinds[name] = (-Fraction(given["delta"]), Fraction(given["delta"]), 0, 1)
+    elif name == "quantile":
+        kinds[name] = (Fraction(given["tau"]) - 1, Fraction(given["tau"]), 0, 0)
+    elif name == "epsilon_insensitive":
+        kinds[name] = (-1, 1, Fraction(given["epsilon"]), 0)
+    _need(name in kinds, f"the loss {name!r} is not known here: `convexrelu check` recomputes it", 2)
+    low, high, width, bend = kinds[name]
+    _need(low <= 0 <= high and width >= 0, f"the parameters of the loss {name!r} are out of range")
+    return low, high, Fraction(width), bend
+
+
+def _domain(name: str, given: Any, y: Fraction) -> tuple[Any, Any]:
+    """The interval of lam_n / s_n."""
+    if name == "poisson":
+        return -math.inf, y
+    if name in _CURVED:
+        most = 1 if name == "logistic" else math.inf
+        return (0, most) if y > 0 else (-most, 0)
+    return _piece(name, given, y)[:2]
+
+
+def _value(name: str, given: Any, y: Fraction, f: Fraction) -> Fraction:
+    """A bound from above on l(f, y)."""
+    if name not in _CURVED:
+        low, high, width, bend = _piece(name, given, y)
+        rest = max(abs(y - f) - width, Fraction(0)) * (1 if y > f else -1)
+        a = min(max(rest, low), high) if bend else (high if rest > 0 else low if rest < 0 else 0)
+        return Fraction(rest * a - bend * a * a / 2)
+    q = f if name == "poisson" else -y * f
+    if name == "logistic":
+        value = max(q, Fraction(0)) + Fraction(_DIGITS.ln(1 + _decimal(_exp(-abs(q)))))
+    else:
+        value = _exp(q) + (_x_log_x(y) - y - y * f if name == "poisson" else 0)
+    size = 1 + abs(value) + (_exp(q) + abs(y * f) + y * y if name == "poisson" else 0)
+    return _up(value + _ALLOWED * size)
+
+
+def _conjugate(name: str, given: Any, y: Fraction, a: Fraction) -> Fraction:
+    """A bound from above on l*(-a, y), a in the domain."""
+    if name not in _CURVED:
+        _, _, width, bend = _piece(name, given, y)
+        return width * abs(a) + Fraction(bend) * a * a / 2 - y * a
+    if name == "logistic":
+        value = _x_log_x(y * a) + _x_log_x(1 - y * a)
+    elif name == "exponential":
+        value = _x_log_x(y * a) - y * a
+    else:
+        value = _x_log_x(y - a) - (y - a) - _x_log_x(y) + y
+    return _up(value + _ALLOWED * (1 + abs(value) + y * y + a * a))
+
+
+def _feasible(lam: list[Fraction], ends: list[tuple[Any, Any]], *, balanced: bool) -> list[Fraction]:
+    """Multipliers in the domain; if `balanced`, they add up to zero."""
+    moved = [min(max(value, low), high) for value, (low, high) in zip(lam, ends, strict=True)]
+    total = sum(moved, Fraction(0)) if balanced else Fraction(0)
+    rooms = [
+        low - value if total > 0 else high - value for value, (low, high) in zip(moved, ends, strict=True)
+    ]
+    for n in sorted(range(len(moved)), key=lambda n: -abs(rooms[n])):
+        step = max(-total, rooms[n]) if total > 0 else min(-total, rooms[n])
+        moved[n], total = moved[n] + step, total + step
+        if total == 0:
+            break
+    _need(total == 0, "the multipliers must add up to zero")
+    return moved
+
+
+def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> tuple[Any, Any]:
+    """Return the bounds on P* that a certificate of training with weight decay proves.
+
+    Parameters
+    ----------
+    document : dict
+        The certificate as plain JSON values.
+    X : (n, d) float array
+        The data.
+    labels : (n,) array
+        Its targets; for losses of labels the larger of two is +1.
+    exact : bool
+        Whether to compute with integers only.
+
+    Returns
+    -------
+    tuple of two Fractions, or floats where infinite
+        The lower and the upper bound. Raises RefusedError, or what broken values raise, if the document is
+        not about this data or this file does not know its kind of network.
+    """
+    name, given, bias, network = (document[key] for key in ("loss", "parameters", "output_bias", "network"))
+    known = not (
+        network.get("n_outputs") or document["skip"] or np.any(network.get("skip", 0)) or document["gates"]
+    )
+    _need(known, "of linear parts, gates and several outputs only `convexrelu check` knows", 2)
+    _need(document["proof"] is not None, "it holds no proof: `convexrelu check` repeats the search", 2)
+    targets = labels
+    if name in _LABELLED:
+        values = np.unique(labels).tolist()
+        _need(len(values) <= 2, "the loss takes two labels")
+        targets = np.where(labels == (values[1] if len(values) > 1 else 1), 1.0, -1.0)
+    _need(
+        document["data"] == fingerprint(X, targets), "the certificate is about other data: checksums differ"
+    )
+    lam, s = _array(document, "lam", 1), _array(document, "weights", 1)
+    w2 = _array(network, "W2" if "W2" in network else "w2", 1)
+    W1 = _array(network, "W1", 2) if len(w2) else np.zeros((0, X.shape[1]))
+    beta = Fraction(document["beta"])
+    _need(lam.shape == s.shape == targets.shape and (s > 0).all() and beta > 0, "lam, weights, beta misfit")
+    y, weights = list(map(Fraction, targets.tolist())), list(map(Fraction, s.tolist()))
+    _need(name != "poisson" or min(y) >= 0, "counts are not negative")
+    # above
+    constant = Fraction(network.get("output_bias", 0.0))
+    _need(bias in (True, "penalised") or constant == 0, "an output bias is no part of the problem")
+    f, slack, unit = _outputs(X, W1, w2, exact)
+    decay = sum((Fraction(v) ** 2 for part in (W1, w2) for v in part.ravel().tolist()), Fraction(0))
+    upper = beta / 2 * (decay + (constant**2 if bias == "penalised" else 0))
+    for n, s_n in enumerate(weights):
+        middle, off = Fraction(f[n]) * unit + constant, Fraction(slack[n]) * unit
+        upper += _up(
+            s_n * max(_value(name, given, y[n], middle - off), _value(name, given, y[n], middle + off))
+        )
+    # below
+    ends = [tuple(s_n * v for v in _domain(name, given, y_n)) for s_n, y_n in zip(weights, y, strict=True)]
+    raw = list(map(Fraction, lam.tolist()))
+    moved = _feasible(raw, ends, balanced=bias is True)
+    h = max(correlation_bound(X, lam, sign, document["proof"][sign], exact=exact) for sign in SIGNS)
+    for row, before, after in zip(X, raw, moved, strict=True):
+        if before != after:
+            h += _root(sum(Fraction(x) ** 2 for x in row.tolist())) * abs(after - before)
+    t = (
+        Fraction(0)
+        if h == math.inf
+        else Fraction(1)
+        if h <= beta
+        else Fraction(math.floor(beta / h * 2**60), 2**60)
+    )
+    lower = -((t * sum(moved)) ** 2) / (2 * beta) if bias == "penalised" else Fraction(0)
+    for n, s_n in enumerate(weights):
+        lower -= _up(s_n * _conjugate(name, given, y[n], t * moved[n] / s_n))
+    return lower, upper

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convexrelu as cr
+from convexrelu.certificates import load_certificate
+from convexrelu.check import RefusedError, check_document, main, seal
+from convexrelu.check_losses import _conjugate, _domain, _value
+
+LOSSES = [
+    *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
+    *(cr.losses.Quantile(tau=0.3), cr.losses.EpsilonInsensitive(epsilon=0.3)),
+]
+
+
+def data(loss, seed=0, n=12, d=2):
+    rng, rule = np.random.default_rng(seed), cr.losses.get_loss(loss)
+    X, y = rng.normal(size=(n, d)), rng.normal(size=n)
+    y = rng.poisson(2.0, size=n).astype(float) if rule.name == "poisson" else y
+    return X, np.sign(y) if rule.takes_labels else y
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(LOSSES), st.floats(-6, 6), st.floats(-4, 4), st.floats(0, 1))
+def test_values_and_conjugates_are_those_of_the_losses_rounded_upwards(loss, f, y, share):
+    rule = cr.losses.get_loss(loss)
+    y = float(np.copysign(1.0, y)) if rule.takes_labels else abs(round(y)) if rule.name == "poisson" else y
+    target, given_ = Fraction(y), rule.parameters
+    value = _value(rule.name, given_, target, Fraction(f))
+    assert float(value) == pytest.approx(float(rule.value([f], [y])[0]), rel=1e-11, abs=1e-11)
+    low, high = (max(min(end, Fraction(9)), Fraction(-9)) for end in _domain(rule.name, given_, target))
+    a = Fraction(float(low + Fraction(share) * (high - low)))
+    a = min(max(a, low), high)
+    conjugate = _conjugate(rule.name, given_, target, a)
+    assert float(conjugate) == pytest.approx(float(rule.conjugate([-float(a)], [y])[0]), rel=1e-11, abs=1e-11)
+    assert value + conjugate >= -a * Fraction(f)  # Fenchel and Young: -a f <= l(f) + l*(-a)
+
+
+@pytest.mark.parametrize("bias", [False, True, "penalised"])
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_a_file_is_verified_alone_and_exactly(loss, bias, tmp_path):
+    X, y = data(loss)
+    s = np.linspace(0.5, 2.0, len(y))
+    solution = cr.solve(X, y, loss=loss, beta=0.5, output_bias=bias, sample_weight=s)
+    solution.certificate.save(tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    for exact in (False, True):
+        low, high = check_document(document, X, y, exact=exact)
+        assert float(low) == pytest.approx(solution.lower_bound, rel=1e-8)
+        assert float(high) == pytest.approx(solution.objective, rel=1e-8)
+        assert low <= high
+    # nothing better than proven can be claimed, whatever else is altered
+    for change in (
+        {"lower_bound": solution.lower_bound * (1 + 1e-8)},
+        {"objective": solution.objective * (1 - 1e-8)},
+        {"beta": 0.5 * (1 - 1e-6)},
+        {"beta": 0.5 * (1 + 1e-6)},
+        {"weights": (s * (1 + 1e-6)).tolist()},
+        {"lam": (-np.array(document["lam"])).tolist()},
+        {"lam": document["lam"][1:]},
+        {"proof": {"plus": None, "minus": None}},
+        {"proof": None},
+        {"loss": "nothing"},
+    ):
+        with pytest.raises(RefusedError):
+            check_document({**document, **change}, X, y)
+    with pytest.raises(RefusedError, match="other data"):
+        check_document(document, X + 1e-12, y)
+
+
+@settings(max_examples=25)
+@given(st.sampled_from(LOSSES), st.sampled_from([False, True, "penalised"]), st.integers(0, 10**6))
+def test_any_network_and_any_multipliers_are_bounds(loss, bias, seed):
+    """The lower bound of one network's certificate is below the objective of every other one."""
+    X, y = data(loss, seed, n=7)
+    rng = np.random.default_rng(seed)
+    options = {"loss": loss, "beta": rng.uniform(0.1, 2.0), "output_bias": bias}
+    networks = [cr.TwoLayerReLU(rng.normal(size=(3, 2)), rng.normal(size=3)) for _ in range(3)]
+    found = [
+        check_document(cr.certify(X, y, network, **options).proven().to_document(), X, y, exact=exact)
+        for network, exact in zip(networks, (False, True, False), strict=True)
+    ]
+    assert max(low for low, _ in found) <= min(high for _, high in found)
+
+
+def test_what_it_does_not_know_it_refuses(tmp_path):
+    X, y = data("squared")
+    Y = np.column_stack([y, y[::-1]])
+    np.savez(tmp_path / "d.npz", X=X, y=y)
+    for loss, targets, options in (
+        ("squared", y, {"skip": True}),
+        ("squared", y, {"gates": np.eye(2)}),
+        ("multi_squared", Y, {}),
+    ):
+        certificate = cr.solve(X, targets, loss=loss, beta=0.5, tol=1e-2, **options).certificate
+        certificate.save(tmp_path / "c.json")
+        assert main([str(tmp_path / "c.json"), str(tmp_path / "d.npz")]) == 2
+
+
+def test_from_the_command_line_with_nothing_but_numpy(tmp_path):
+    X, y = data("logistic", n=20, d=3)
+    cr.solve(X, y, loss="logistic", beta=0.3).certificate.save(tmp_path / "c.json")
+    assert isinstance(load_certificate(tmp_path / "c.json"), cr.RegularizedCertificate)
+    names = [f"x{k}" for k in range(3)]
+    rows = [",".join([*names, "label"])]
+    words = np.where(y > 0, "yes", "no").tolist()
+    rows += [",".join([*map(repr, row), word]) for row, word in zip(X.tolist(), words, strict=True)]
+    (tmp_path / "d.csv").write_text("\n".join(rows) + "\n")
+    program = (
+        "import runpy, sys; sys.argv = ['check', *sys.argv[1:]]\n"
+        "try:\n    runpy.run_module('convexrelu.check', run_name='__main__')\n"
+        "finally:\n    print(sorted(n for n in sys.modules if n.startswith('convexrelu')))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "c.json"), str(tmp_path / "d.csv"), "--exact"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    verdict, modules = done.stdout.splitlines()
+    assert verdict.startswith("holds: ")
+    assert verdict.endswith("at beta = 0.3, logistic, in rational arithmetic")
+    assert modules == "['convexrelu', 'convexrelu.check', 'convexrelu.check_losses']"
+    document = json.loads((tmp_path / "c.json").read_text())
+    document["lower_bound"] *= 1 + 1e-6
+    (tmp_path / "c.json").write_text(json.dumps({**document, "seal": seal(document)}))
+    assert main([str(tmp_path / "c.json"), str(tmp_path / "d.csv")]) == 1
