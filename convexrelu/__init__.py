@@ -33,7 +33,13 @@ if TYPE_CHECKING:
         InvalidInputError,
         SolverError,
     )
-    from convexrelu.estimator import NeuronPursuitClassifier, NeuronPursuitRegressor
+    from convexrelu.estimator import (
+        MaxMarginReLUClassifier,
+        NeuronPursuitClassifier,
+        NeuronPursuitRegressor,
+        ReLUClassifier,
+        ReLURegressor,
+    )
     from convexrelu.ncf import NCFResult, maximize_ncf, ncf_stationarity, rank_one_kkt_point
     from convexrelu.networks import FeedForward, GatedReLU, PowerLeakyReLU, ReLUNetwork, TwoLayerReLU
     from convexrelu.oracle import Correlation, maximize_correlation
@@ -76,7 +82,13 @@ _HOME = {
         "check_kkt",
     ],
     "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
-    "estimator": ["NeuronPursuitClassifier", "NeuronPursuitRegressor"],
+    "estimator": [
+        "MaxMarginReLUClassifier",
+        "NeuronPursuitClassifier",
+        "NeuronPursuitRegressor",
+        "ReLUClassifier",
+        "ReLURegressor",
+    ],
     "ncf": ["NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"],
     "networks": ["FeedForward", "GatedReLU", "PowerLeakyReLU", "ReLUNetwork", "TwoLayerReLU"],
     "oracle": ["Correlation", "maximize_correlation"],
@@ -112,6 +124,7 @@ __all__ = [
     "KKTReport",
     "LimitReport",
     "MaxMarginPath",
+    "MaxMarginReLUClassifier",
     "MaxMarginSolution",
     "MultiClassCertificate",
     "MultiClassSolution",
@@ -120,7 +133,9 @@ __all__ = [
     "NeuronPursuitRegressor",
     "PowerLeakyReLU",
     "PursuitResult",
+    "ReLUClassifier",
     "ReLUNetwork",
+    "ReLURegressor",
     "RegularizedCertificate",
     "Solution",
     "SolutionPath",

@@ -31,6 +31,7 @@ NAMES = {
     *("Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"),
     *("LimitReport", "verify_gradient_descent"),
     *("NeuronPursuitClassifier", "NeuronPursuitRegressor"),
+    *("MaxMarginReLUClassifier", "ReLUClassifier", "ReLURegressor"),
     *("PursuitResult", "neuron_pursuit"),
 }
 HEAVY = {"cvxpy", "sklearn", "matplotlib", "numba", "scipy.optimize", "torch", "pandas", "pyarrow"}

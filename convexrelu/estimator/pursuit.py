@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from convexrelu._validation import one_vs_rest
-from convexrelu.datasets import with_bias
-from convexrelu.errors import InvalidInputError
+from convexrelu.estimator.conventions import classes_of, features_of, seed_of
 from convexrelu.networks import PowerLeakyReLU
 from convexrelu.pursuit import neuron_pursuit
 
@@ -53,7 +50,7 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     def _pursue(self, X: Float[np.ndarray, "n d"], targets: Float[np.ndarray, n * k]) -> None:
         """Grow the network on checked data."""
         self.result_ = neuron_pursuit(
-            self._features(X),
+            features_of(X, self.fit_intercept),
             targets,
             depth=self.depth,
             activation=PowerLeakyReLU(self.alpha, self.power),
@@ -62,7 +59,7 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             tol=self.tol,
             inner=self.inner,
             time_limit=self.time_limit,
-            rng=int(check_random_state(self.random_state).randint(2**31 - 1)),
+            rng=seed_of(self.random_state),
         )
         self.network_ = self.result_.network
         self.n_iter_ = len(self.result_.history)
@@ -71,10 +68,7 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         """Return the network's values on unchecked data."""
         check_is_fitted(self)
         matrix = validate_data(self, X, reset=False, dtype=np.float64)
-        return np.asarray(self.network_(self._features(matrix)))
-
-    def _features(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
-        return with_bias(X) if self.fit_intercept else X
+        return np.asarray(self.network_(features_of(matrix, self.fit_intercept)))
 
 
 class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit):  # type: ignore[misc]
@@ -206,13 +200,8 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
             If there is one class only.
         """
         matrix, labels = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InvalidInputError(
-                f"a classifier needs at least two classes, got one class: {self.classes_[0]}"
-            )
-        targets = one_vs_rest(codes.astype(np.float64)).Y
+        self.classes_ = classes_of(labels)
+        targets = one_vs_rest(np.searchsorted(self.classes_, labels).astype(np.float64)).Y
         self._pursue(matrix, targets[0] if len(targets) == 1 else targets.T)
         return self
 

@@ -1,0 +1,256 @@
+"""What the certified estimators share: settings, fitted attributes, paths over the price of the weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from joblib import parallel_config
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from convexrelu._status import Status
+from convexrelu.certificates.bounds import relative_gap
+from convexrelu.certificates.weight_decay import Decayed
+from convexrelu.errors import InvalidInputError
+from convexrelu.estimator.conventions import features_of, seed_of
+from convexrelu.networks import TwoLayerReLU
+from convexrelu.solvers import MaxMarginSolution, Solution
+
+__all__ = ["CertifiedEstimator", "PathScores", "Posed"]
+
+E = TypeVar("E", bound="CertifiedEstimator")
+_ORDER = (Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Posed:
+    """The problems that an estimator solves: one, or one for each class against the rest.
+
+    Attributes
+    ----------
+    X : (m, d) float array
+        Their rows.
+    targets : tuple of arrays
+        Each problem's, of m rows.
+    """
+
+    X: Float[np.ndarray, "m d"]
+    targets: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathScores:
+    """Scores on held-out samples along a path.
+
+    Attributes
+    ----------
+    parameter : str
+        What changes along the path.
+    values : (q,) float array
+        Its values.
+    scores : (q, folds) float array
+        The score of each value on each fold.
+    """
+
+    parameter: str
+    values: Float[np.ndarray, " q"]
+    scores: Float[np.ndarray, "q f"]
+
+    @property
+    def means(self) -> Float[np.ndarray, " q"]:
+        """The mean score of each value."""
+        return np.asarray(self.scores.mean(axis=1))
+
+    @property
+    def best(self) -> float:
+        """The value of the best mean score; the first one of several."""
+        return float(self.values[int(np.argmax(self.means))])
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {self.parameter} = {value:g}: {row.mean():.4f} +- {row.std():.4f}"
+            for value, row in zip(self.values, self.scores, strict=True)
+        ]
+        return "\n".join([f"PathScores({self.scores.shape[1]} folds", *lines]) + ")"
+
+
+class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator whose network comes with a certificate of how near the optimum it is."""
+
+    _price: ClassVar[str]  # the parameter that a path goes along
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """What every solver is told."""
+        return {
+            "tol": self.tol,
+            "time_limit": self.time_limit,
+            "rng": None if self.random_state is None else seed_of(self.random_state),
+            "progress": bool(self.verbose),
+        }
+
+    @property
+    def _workers(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self.n_jobs is None else parallel_config(n_jobs=self.n_jobs)
+
+    def _weights(self, sample_weight: Any, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """The weights given, at least zero and one of them positive; ones by default."""
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weights.any():  # older versions of scikit-learn let them pass
+            raise InvalidInputError("sample_weight must not be zero for all samples")
+        return np.array(weights)
+
+    def _starts(self, n_problems: int, n_features: int) -> list[Decayed] | None:
+        """The networks of the fit before, where they are to be begun with and fit the problems."""
+        if not (self.warm_start and hasattr(self, "network_")):
+            return None
+        networks = list(self.network_) if isinstance(self.network_, tuple) else [self.network_]
+        fits = len(networks) == n_problems and all(part.n_features == n_features for part in networks)
+        return networks if fits else None
+
+    def _keep(self, parts: Sequence[MaxMarginSolution | Solution], lam: np.ndarray) -> None:
+        """Set the attributes that say what was found; `lam` is that of the samples given."""
+        single = len(parts) == 1
+        self.network_ = parts[0].network if single else tuple(part.network for part in parts)
+        self.certificate_ = parts[0].certificate if single else tuple(part.certificate for part in parts)
+        self.lam_ = lam
+        self.objective_ = float(sum(part.objective for part in parts))
+        self.lower_bound_ = float(sum(part.lower_bound for part in parts))
+        self.gap_ = max(relative_gap(self.objective_, self.lower_bound_), 0.0)
+        self.n_neurons_ = int(sum(part.network.n_neurons for part in parts))
+        self.status_ = max((part.status for part in parts), key=_ORDER.index)
+
+    def _outputs(self, X: Any) -> Float[np.ndarray, "n ..."]:
+        """The network's values on unchecked data; of several networks one a column."""
+        check_is_fitted(self)
+        matrix = validate_data(self, X, reset=False, dtype=np.float64)
+        features = features_of(matrix, self.fit_intercept)
+        if isinstance(self.network_, tuple):
+            return np.column_stack([network(features) for network in self.network_])
+        return np.asarray(self.network_(features))
+
+    def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
+        raise NotImplementedError
+
+    def check_certificate(self, X: Any, y: Any, sample_weight: Any = None) -> bool:
+        """Recompute the certificate from the data of the fit.
+
+        ``certificate_`` is about the features (with the column of ones), equal samples taken together in a
+        fixed order; this takes the data as it was given to `fit`.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            The samples of the fit.
+        y : (n,) or (n, K) array_like
+            Their targets.
+        sample_weight : (n,) array_like or None
+            Their weights.
+
+        Returns
+        -------
+        bool
+            True.
+
+        Raises
+        ------
+        CertificateError
+            If anything does not hold.
+        """
+        check_is_fitted(self)
+        posed = clone(self)._pose(X, y, sample_weight)
+        certificates = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
+        if len(certificates) != len(posed.targets):
+            raise InvalidInputError(
+                f"y must make {len(certificates)} problem(s), as in the fit, got {len(posed.targets)}"
+            )
+        for part, targets in zip(certificates, posed.targets, strict=True):
+            part.check(posed.X, targets)
+        return True
+
+    def path(self: E, X: Any, y: Any, values: Any, sample_weight: Any = None) -> tuple[E, ...]:
+        """Return fitted estimators for several prices, each begun with the network of the one before.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) or (n, K) array_like
+            Their targets.
+        values : (q,) array_like
+            Values of the price (see the class), in order: begin where networks are small.
+        sample_weight : (n,) array_like or None
+            Their weights.
+
+        Returns
+        -------
+        tuple of q estimators
+            Each with its own certificate. `time_limit` is each one's.
+        """
+        model = clone(self).set_params(warm_start=True)
+        points: list[E] = []
+        for value in self._values(values):
+            model.set_params(**{self._price: value})
+            model.fit(X, y, sample_weight=sample_weight)
+            points.append(copy.copy(model).set_params(warm_start=self.warm_start))
+        return tuple(points)
+
+    def cross_validate(
+        self, X: Any, y: Any, values: Any, *, cv: Any = None, sample_weight: Any = None
+    ) -> PathScores:
+        """Return the scores of several prices on held-out samples, with one path for each fold.
+
+        What it costs is a path a fold: less than a fit for each value and fold, as
+        :class:`sklearn.model_selection.GridSearchCV` makes them.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) or (n, K) array_like
+            Their targets.
+        values : (q,) array_like
+            As in :meth:`path`.
+        cv : int, splitter or None
+            The folds, as scikit-learn takes them; None for five.
+        sample_weight : (n,) array_like or None
+            Weights of the samples, in the fits and in the scores.
+
+        Returns
+        -------
+        PathScores
+            Fit again with the best: ``set_params(C=scores.best).fit(X, y)``.
+        """
+        prices = self._values(values)
+        columns = []
+        for train, test in check_cv(cv, y, classifier=is_classifier(self)).split(X, y):
+            Xs, ys, ws = (
+                [None if part is None else _safe_indexing(part, rows) for rows in (train, test)]
+                for part in (X, y, sample_weight)
+            )
+            points = self.path(Xs[0], ys[0], prices, sample_weight=ws[0])
+            columns.append([point.score(Xs[1], ys[1], sample_weight=ws[1]) for point in points])
+        return PathScores(parameter=self._price, values=np.array(prices), scores=np.array(columns).T)
+
+    def _values(self, values: Any) -> list[float]:
+        prices = np.asarray(values, dtype=np.float64)
+        if prices.ndim != 1 or not len(prices):
+            raise InvalidInputError(
+                f"values must be a vector of at least one {self._price}, got shape {prices.shape}"
+            )
+        return [float(value) for value in prices]
+
+
+def two_layer(networks: Sequence[Decayed] | None) -> list[TwoLayerReLU] | None:
+    """Return networks as max-margin training takes them to start from."""
+    if networks is None or not all(isinstance(part, TwoLayerReLU) for part in networks):
+        return None
+    return [part for part in networks if isinstance(part, TwoLayerReLU)]
