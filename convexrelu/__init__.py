@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         KKTReport,
         MultiClassCertificate,
         RegularizedCertificate,
-        certify,
         check_kkt,
     )
     from convexrelu.errors import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
         ReLUClassifier,
         ReLURegressor,
     )
+    from convexrelu.judge import certify
     from convexrelu.ncf import NCFResult, maximize_ncf, ncf_stationarity, rank_one_kkt_point
     from convexrelu.networks import FeedForward, GatedReLU, PowerLeakyReLU, ReLUNetwork, TwoLayerReLU
     from convexrelu.oracle import Correlation, maximize_correlation
@@ -78,7 +78,6 @@ _HOME = {
         "KKTReport",
         "MultiClassCertificate",
         "RegularizedCertificate",
-        "certify",
         "check_kkt",
     ],
     "errors": ["CertificateError", "ConvexReLUError", "InfeasibleError", "InvalidInputError", "SolverError"],
@@ -89,6 +88,7 @@ _HOME = {
         "ReLUClassifier",
         "ReLURegressor",
     ],
+    "judge": ["certify"],
     "ncf": ["NCFResult", "maximize_ncf", "ncf_stationarity", "rank_one_kkt_point"],
     "networks": ["FeedForward", "GatedReLU", "PowerLeakyReLU", "ReLUNetwork", "TwoLayerReLU"],
     "oracle": ["Correlation", "maximize_correlation"],

@@ -38,6 +38,7 @@ from convexrelu.certificates.stored import (
     refusing,
     verified,
 )
+from convexrelu.certificates.words import in_words
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.networks.neurons import row_norms
@@ -45,7 +46,7 @@ from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.oracle.witness import proof_of, proven_norm
 
-__all__ = ["Certificate", "assess"]
+__all__ = ["Certificate", "assess", "stated_norm"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -136,20 +137,13 @@ class Certificate(StoredCertificate):
             return "no network without biases fits the data: proven"
         if self.globally_optimal:
             return f"globally optimal, proven to a relative gap of {max(self.gap, 0.0):.1e}"
-        if self.not_optimal:
-            return (
-                "not globally optimal: "
-                f"a network with objective {self.better_objective:.9g} < {self.objective:.9g} is at hand"
-            )
-        if np.isinf(self.objective):
-            return (
-                f"does not fit the data (margin {self.margin:.3g}); "
-                f"every network that does has objective >= {self.lower_bound:.6g}"
-            )
-        excess = (
-            f"{self.objective / self.lower_bound - 1:.2%}" if self.lower_bound > 0 else "unboundedly much"
+        return in_words(
+            self.objective,
+            self.lower_bound,
+            self.better_objective if self.not_optimal else np.inf,
+            better_neurons=self.better.n_neurons,
+            unfitted=f"does not fit the data (margin {self.margin:.3g})",
         )
-        return f"above the optimum by {excess} at most; whether it is optimal is not decided"
 
     def __str__(self) -> str:
         kind = "exact" if self.exact else "only bounded from above, so the lower bound may be loose"
@@ -161,6 +155,38 @@ class Certificate(StoredCertificate):
                 f"  h(lam) = {self.dual_feasibility:.9g}, {kind}",
                 f"  {self.correspondence}",
             ]
+        )
+
+    def rejudged(self, network: TwoLayerReLU, better: TwoLayerReLU) -> Certificate:
+        """Return the certificate of another network by the same dual variable, and what proves its bound.
+
+        Parameters
+        ----------
+        network : TwoLayerReLU
+            The network to judge.
+        better : TwoLayerReLU
+            One that may have a smaller objective; without neurons if there is none.
+
+        Returns
+        -------
+        Certificate
+            With the same lower bound.
+
+        Raises
+        ------
+        CertificateError
+            If the data is not at hand: the certificate came from a file.
+        """
+        if self._source is None:
+            raise CertificateError("only a certificate that was computed here knows its data")
+        return assess(
+            *self._source,
+            network,
+            self.lam,
+            norm=stated_norm(self.dual_feasibility, self.exact, self.cover, self.network.n_features),
+            C=self.C,
+            better=better,
+            relaxation=self.relaxation,
         )
 
     def proven(self) -> Certificate:
@@ -431,6 +457,19 @@ def assess(
         relaxation=relaxation,
         cover=norm.cover,
         _source=(X, y),
+    )
+
+
+def stated_norm(bound: float, exact: bool, cover: Cover | None, n_features: int) -> DualNorm:
+    """The dual norm that a certificate states; nobody asks who attains it."""
+    return DualNorm(
+        value=bound,
+        upper_bound=bound,
+        exact=exact,
+        repeatable=True,
+        direction=np.zeros(n_features),
+        sign=1.0,
+        cover=cover,
     )
 
 

@@ -141,7 +141,7 @@ def certify(
     >>> certificate.lower_bound <= 1.282433 <= certificate.objective
     True
     >>> print(certify(X, y, network, loss="logistic", beta=0.1))
-    Certificate: above the optimum by ...% at most
+    Certificate: above the optimum by ... % at most; whether it is optimal is not decided
     ...
     """
     if loss is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,9 @@ from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.certificate import Certificate
 from convexrelu.certificates.stored import RECHECK_TOL, Enclosure, StoredCertificate, check_arithmetic
+from convexrelu.certificates.words import in_words
 from convexrelu.errors import CertificateError
+from convexrelu.networks import TwoLayerReLU
 
 __all__ = ["MultiClassCertificate"]
 
@@ -66,14 +69,40 @@ class MultiClassCertificate(StoredCertificate):
         return all(c.exact for c in self.certificates)
 
     @property
+    def better_objective(self) -> float:
+        """Sum of the classes' objectives, of the better network where there is one; inf if there is none."""
+        if not any(part.not_optimal for part in self.certificates):
+            return math.inf
+        return float(sum(min(part.objective, part.better_objective) for part in self.certificates))
+
+    @property
+    def better(self) -> tuple[TwoLayerReLU, ...]:
+        """Each class's better network, its own where there is none."""
+        return tuple(part.better if part.not_optimal else part.network for part in self.certificates)
+
+    @property
     def verdict(self) -> str:
-        """What is proven, class by class."""
-        return "; ".join(
-            f"class {k}: {c.verdict}" for k, c in zip(self.classes, self.certificates, strict=True)
+        """What is proven of the sums, in one sentence."""
+        if math.isinf(self.lower_bound):
+            return "no network without biases fits the data: proven"
+        if self.globally_optimal:
+            return f"globally optimal, proven to a relative gap of {max(self.gap, 0.0):.1e}"
+        pairs = zip(self.classes, self.certificates, strict=True)
+        unfitted = ", ".join(str(k) for k, part in pairs if math.isinf(part.objective))
+        return in_words(
+            self.objective,
+            self.lower_bound,
+            self.better_objective,
+            better_neurons=sum(part.n_neurons for part in self.better),
+            unfitted=f"does not fit the data (classes {unfitted})",
         )
 
     def __str__(self) -> str:
-        lines = [f"{self.lower_bound:.9g} <= P* <= {self.objective:.9g} over {len(self.classes)} classes"]
+        best = min(self.objective, self.better_objective)
+        lines = [
+            f"Certificate: {self.verdict}",
+            f"  {self.lower_bound:.9g} <= P* <= {best:.9g}, sums over {len(self.classes)} classes",
+        ]
         return "\n".join(
             [*lines, *(f"class {k}: {c}" for k, c in zip(self.classes, self.certificates, strict=True))]
         )

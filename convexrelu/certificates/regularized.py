@@ -20,6 +20,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_seconds
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
+from convexrelu.certificates.certificate import stated_norm
 from convexrelu.certificates.stored import (
     RECHECK_TOL,
     Enclosure,
@@ -30,6 +31,7 @@ from convexrelu.certificates.stored import (
     verified,
 )
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
+from convexrelu.certificates.words import in_words
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
@@ -86,6 +88,11 @@ class RegularizedCertificate(StoredCertificate):
         What bounds h(lam) without a search; None if the oracle's search does.
     proof : dict or None
         What proves the bound on h(lam) without a search (docs/certificate.md), in certificates from a file.
+    better : TwoLayerReLU, ReLUNetwork, GatedReLU or None
+        A network with a smaller objective, where one is known. It is not saved: what certifies it is a
+        certificate of its own.
+    better_objective : float
+        Its objective; inf if there is none.
 
     Examples
     --------
@@ -115,28 +122,66 @@ class RegularizedCertificate(StoredCertificate):
     cover: Cover | None
     relaxation: Relaxation | None = None
     proof: dict[str, Any] | None = None
+    better: Decayed | None = None
+    better_objective: float = np.inf
     # the data, for whoever saves the certificate: a proof is made from it
     _source: WeightDecay | None = field(default=None, repr=False)
+
+    @property
+    def not_optimal(self) -> bool:
+        """Proven not optimal: a network better by more than the rounding of both objectives is at hand."""
+        return self.better_objective < self.objective * (1 - RECHECK_TOL)
 
     @property
     def verdict(self) -> str:
         """What is proven, in one sentence."""
         if self.globally_optimal:
             return f"globally optimal, proven to a relative gap of {max(self.gap, 0.0):.1e}"
-        if self.lower_bound > 0:
-            return f"above the optimum by {self.objective / self.lower_bound - 1:.2%} at most"
-        return "above the optimum by an unknown amount: the lower bound is zero"
+        return in_words(
+            self.objective,
+            self.lower_bound,
+            self.better_objective if self.not_optimal else np.inf,
+            better_neurons=0 if self.better is None else self.better.n_neurons,
+        )
 
     def __str__(self) -> str:
         kind = "exact" if self.exact else "only bounded from above, so the lower bound may be loose"
         return "\n".join(
             [
                 f"Certificate: {self.verdict}",
-                f"  {self.lower_bound:.9g} <= P* <= {self.objective:.9g}",
+                f"  {self.lower_bound:.9g} <= P* <= {min(self.objective, self.better_objective):.9g}",
                 f"  loss {self.loss.name}, beta {self.beta:.6g}",
                 f"  h(lam) = {self.dual_feasibility:.9g}, {kind}",
             ]
         )
+
+    def rejudged(self, network: Decayed, better: Decayed | None) -> RegularizedCertificate:
+        """Return the certificate of another network by the same multipliers, and what proves their bound.
+
+        Parameters
+        ----------
+        network : TwoLayerReLU, ReLUNetwork or GatedReLU
+            The network to judge.
+        better : TwoLayerReLU, ReLUNetwork, GatedReLU or None
+            One that may have a smaller objective.
+
+        Returns
+        -------
+        RegularizedCertificate
+            With the same lower bound.
+
+        Raises
+        ------
+        CertificateError
+            If the data is not at hand: the certificate came from a file.
+        """
+        problem = self._source
+        if problem is None:
+            raise CertificateError("only a certificate that was computed here knows its data")
+        norm = stated_norm(self.dual_feasibility, self.exact, self.cover, self.network.n_features)
+        again = assess_regularized(problem, network, self.lam, norm, self.relaxation)
+        objective = np.inf if better is None else problem.objective(problem.rescaled(better))
+        return replace(again, better=better, better_objective=objective)
 
     def proven(self) -> RegularizedCertificate:
         """Return the certificate with a proof of its bounds, as it is saved.

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexrelu import InvalidInputError, TwoLayerReLU, certify, solve_max_margin
-from convexrelu.certificates import bound, least_squares_multipliers, loss_weights
+from convexrelu import InvalidInputError, TwoLayerReLU, solve_max_margin
+from convexrelu.certificates import bound, certify, least_squares_multipliers, loss_weights
 from convexrelu.oracle import dual_norm
 
 F1, Y1 = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1.0, -1.0])

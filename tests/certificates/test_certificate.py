@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, certify, solve_max_margin
-from convexrelu.certificates import MultiClassCertificate, load_certificate
+from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, solve_max_margin
+from convexrelu.certificates import MultiClassCertificate, certify, load_certificate
 from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
 from convexrelu.oracle import Cover, dual_norm

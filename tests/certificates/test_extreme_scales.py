@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from convexrelu import TwoLayerReLU, certify, check_kkt
+from convexrelu import TwoLayerReLU, check_kkt
+from convexrelu.certificates import certify
 from convexrelu.certificates.bounds import (
     bound,
     dual_scale,

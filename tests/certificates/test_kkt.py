@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convexrelu import InvalidInputError, TwoLayerReLU, certify, check_kkt, solve_max_margin
+from convexrelu import InvalidInputError, TwoLayerReLU, check_kkt, solve_max_margin
+from convexrelu.certificates import certify
 
 # An objective certified to a gap g is stationary to about the root of g: the objective is flat at an optimum.
 STATIONARY = 1e-4

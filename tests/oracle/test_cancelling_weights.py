@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from convexrelu import TwoLayerReLU, certify, maximize_correlation
+from convexrelu import TwoLayerReLU, maximize_correlation
+from convexrelu.certificates import certify
 from convexrelu.oracle import dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 
