@@ -43,7 +43,9 @@ __all__ = [
     "ConeSearch",
     "Frontier",
     "orthants",
+    "play_rays",
     "search_cones",
+    "split_edge",
     "sweep",
 ]
 
@@ -576,9 +578,9 @@ def _consider(
     if bound <= closing:
         state[1] = max(state[1], bound)
         return size
-    a, b, share = _edge(members[3], mixed, 0, few, inverse, rho)
+    a, b, share = split_edge(members[3], mixed, 0, few, inverse, rho)
     if a < 0 and not exact:
-        a, b, share = _edge(members[3], mixed, few, n_mixed, inverse, rho)
+        a, b, share = split_edge(members[3], mixed, few, n_mixed, inverse, rho)
     if a < 0 and bound > closing * (1.0 + _INSIDE):  # too thin for the kernel: halves have better bounds
         a, b, share = _longest_edge(V)
     if a < 0:  # no generator changes its sign: the bound is exact up to rounding
@@ -713,8 +715,7 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
     """Bound the correlation over the cone by the largest value at a ray: thin cones have no inverse.
 
     For a unit vector c, ``1 >= c^T u >= min_k c^T v_k * sum alpha``, and what bounds the correlation is
-    linear in alpha. The multipliers t play against the rays: each side answers the other's mean so far. What
-    they end with is left in t.
+    linear in alpha.
     """
     r = len(V)
     middle, least = np.zeros(r), np.inf
@@ -726,6 +727,18 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
     least /= np.sqrt(dot(middle, middle))
     if least * np.sqrt(r) < 1.0:  # rounding is allowed for up to a sum of alpha of sqrt(r)
         return np.inf
+    top = play_rays(values, heights, mixed, few, m, t, caps, closing * least)
+    return top / least * (1.0 + _ROUNDED)
+
+
+@kernel
+@no_type_check
+def play_rays(values, heights, mixed, few, m, t, caps, enough):
+    """Return the largest value at a ray, at best: multipliers t play against the rays until it is `enough`.
+
+    Each side answers the other's mean so far. What the multipliers end with is left in t.
+    """
+    r = len(values)
     weights, top = np.ones(r), np.inf
     for play in range(_PLAYS):
         highest, at = 0.0, 0
@@ -736,7 +749,7 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
             if value > highest:
                 highest, at = value, a
         top = min(top, highest)
-        if top <= closing * least:
+        if top <= enough:
             break
         if play > 0:
             weights[at] += 1.0
@@ -746,7 +759,7 @@ def _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V):
                 mean += weights[a] * heights[a, mixed[few + j]]
             own = caps[j] if mean > 0.0 else 0.0
             t[j] = own if play == 0 else t[j] + (own - t[j]) / (play + 1)
-    return top / least * (1.0 + _ROUNDED)
+    return top
 
 
 @kernel
@@ -812,7 +825,7 @@ def _longest_edge(V):
 
 @kernel
 @no_type_check
-def _edge(heights, mixed, start, stop, inverse, rho):
+def split_edge(heights, mixed, start, stop, inverse, rho):
     """Return the edge (a, b) on which chords err most, and where to split it; -1 if none changes its sign.
 
     Errors count as much as the point that attains the bound, rho, is made of the edge's rays.

@@ -21,7 +21,7 @@ from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.arrangements.vertices import invert_into
 from convexrelu.check import OFFSET, SIGNS, UNIT, correlation_bound
-from convexrelu.oracle.cones import FAR_EDGE, FEW_CONVEX, LEAST_SHARE, MOST_EXACT, ON_PLANE, SWEEPS, sweep
+from convexrelu.oracle.cones import MOST_EXACT, ON_PLANE, SWEEPS, play_rays, split_edge, sweep
 from convexrelu.oracle.neuron import DualNorm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, inside_box, roles
 
@@ -48,7 +48,9 @@ _STACK = 2**27  # bytes
 _SLICE = 2000  # cones between two looks at the interpreter, which hears of Ctrl-C there
 _WIDE = 1e-3  # of the widest kink's heights: what may be split at
 _CLEAR = 1e-9  # of a generator's length: heights that add up to less may have either sign
+_SLIVER = 1e-4  # edges of a cone that one ray may bound
 _BITS = np.array([0, 8, 16, 30])
+_BEST, _OPEN, _FLAT = -1, -2, -3  # why a cone is not closed: see _close
 
 
 def proof_of(
@@ -294,6 +296,7 @@ def _grow(G, lengths, n_convex, level, nodes, entries, stack, state, budget):
     rho, target = np.empty(r), np.empty(r)
     vectors, caps, answer = np.empty((k + r, r)), np.empty(k + r), np.empty(k + r)
     scratch = (np.empty((r, r)), np.empty(r), np.empty(r), np.empty(r), np.empty(k, dtype=np.int64))
+    places = np.arange(k)
     for _ in range(budget):
         if state[3] == 0:
             if state[0] == 2**r:
@@ -317,24 +320,33 @@ def _grow(G, lengths, n_convex, level, nodes, entries, stack, state, budget):
         n_mixed, few, hidden = _sorted_out(
             G, lengths, n_convex, V, which[top], multipliers[top], kept[top], total, mixed, heights, t
         )
+        enough = level - np.sqrt(r) * hidden
         closed = _close(
-            G, lengths, V, total, mixed, few, n_mixed, heights, t, level - np.sqrt(r) * hidden,
+            G, lengths, V, total, mixed, places, few, n_mixed, heights, t, enough,
             values, inverse, work, target, rho, vectors, caps, answer, scratch,
         )  # fmt: skip
-        a, b, share, named = -1, -1, 0.0, -1
+        a, b, share = -1, -1, 0.0
         if closed < 0:
-            a, b, share, named = _edge(heights, 0, few, inverse, rho)
-            if a < 0 and closed == -2:
-                a, b, share, named = _edge(heights, few, n_mixed, inverse, rho)
+            a, b, share = split_edge(heights, places, 0, few, inverse, rho)
+            first, last = 0, few
+            if a < 0 and closed != _BEST:
+                a, b, share = split_edge(heights, places, few, n_mixed, inverse, rho)
+                first, last = few, n_mixed
         if a < 0:
-            mask = closed if closed >= 0 else 2**r - 1
-            met[node], start[node] = mask, state[2]
+            if closed < 0:  # no generator changes its sign: what is left is rounding
+                closed = _closest(
+                    lengths, V, mixed, places, few, n_mixed, heights, t, enough,
+                    values, inverse, caps, answer, closed != _FLAT, scratch,
+                )  # fmt: skip
+            met[node], start[node] = closed, state[2]
             for j in range(n_mixed - few):
                 if scratch[4][j] >= 0:
                     entries[0][state[2]], entries[1][state[2]] = mixed[few + j], scratch[4][j]
                     state[2] += 1
             count[node] = state[2] - start[node]
             continue
+        named = _kink(heights, a, b, first, last, share)
+        share = heights[a, named] / (heights[a, named] - heights[b, named])
         first = state[1]
         if first + 2 > len(split) or top + 2 > len(ids):
             return False
@@ -397,13 +409,13 @@ def _sorted_out(G, lengths, n_convex, V, which, multipliers, count, total, mixed
 @kernel
 @no_type_check
 def _close(
-    G, lengths, V, total, mixed, few, n_mixed, heights, t, level,
+    G, lengths, V, total, mixed, places, few, n_mixed, heights, t, level,
     values, inverse, work, target, rho, vectors, caps, answer, scratch,
 ):  # fmt: skip
     """Bound a cone by the level if that can be said in few bits: the mask of the rays that rho meets.
 
-    Else -1 if the best multipliers are known, and -2 if not. What is said of t is left in the scratch: -1 for
-    what goes without saying.
+    Else _BEST if the best multipliers are known, _FLAT if the rays have no inverse, and _OPEN. What is said
+    of t is left in the scratch: -1 for what goes without saying.
     """
     r, m = len(V), n_mixed - few
     gram, goal, alpha, found, said = scratch
@@ -414,10 +426,11 @@ def _close(
         values[a] = value
         copy_into(work[a], V[a])
     if not invert_into(work, inverse, r):
-        for j in range(m):
-            said[j] = -1
         copy_into(rho, values)
-        return 2**r - 1
+        mask, bound = _near_ray(
+            lengths, V, mixed, places, few, n_mixed, heights, t, level, values, inverse, caps, scratch
+        )
+        return mask if bound <= level else _FLAT
     for c in range(r):
         target[c] = rho[c] = dot(inverse[c], values)
     for j in range(m):
@@ -432,7 +445,7 @@ def _close(
         for c in range(r):
             vectors[m + k, c] = -inverse[c, k] / np.sqrt(length)
         caps[m + k], answer[m + k] = np.inf, 0.0
-    exact = m <= MOST_EXACT
+    exact, verdict = m <= MOST_EXACT, _OPEN
     closing = level * (1 - 1e-9)
     for attempt in range(2):
         if exact:
@@ -446,25 +459,118 @@ def _close(
         for j in range(m):
             t[few + j] = answer[j]
         if norm > level:
-            return -1 if exact else -2
+            verdict = _BEST if exact else _OPEN
+            break
         for bits in _BITS:
             _say(lengths, mixed, heights, answer, few, m, bits, said)
-            for a in range(r):
-                goal[a] = values[a]
-                for j in range(m):
-                    if _said(heights, said, few, j) > 0:
-                        goal[a] -= _said(heights, said, few, j) / UNIT * heights[a, few + j]
+            _aim(values, heights, few, m, said, goal)
             if _reaches(V, goal, inverse, 2**r - 1, gram, alpha, found) <= level:
                 return 2**r - 1
-            mask = 0
-            for k in range(r):
-                if answer[m + k] <= 0.0:
-                    mask += 1 << k
+            mask = _met(answer, m, r)
             if mask != 2**r - 1 and _reaches(V, goal, inverse, mask, gram, alpha, found) <= level:
                 return mask
         if not exact:
             break
-    return -2
+    if _is_sliver(V):  # its inverse is rounding
+        mask, bound = _near_ray(
+            lengths, V, mixed, places, few, n_mixed, heights, t, level, values, inverse, caps, scratch
+        )
+        if bound <= level:
+            return mask
+        for j in range(m):
+            t[few + j] = answer[j]
+    return verdict
+
+
+@kernel
+@no_type_check
+def _closest(
+    lengths, V, mixed, places, few, n_mixed, heights, t, level,
+    values, inverse, caps, answer, invertible, scratch,
+):  # fmt: skip
+    """Return the mask whose bound, if above the level, is the least at hand: what is said of t is for it."""
+    r, m = len(V), n_mixed - few
+    gram, goal, alpha, found, said = scratch
+    own, best = t[few:n_mixed].copy(), _met(answer, m, r) if invertible else 0
+    least = np.inf
+    if invertible:
+        _say(lengths, mixed, heights, own, few, m, _BITS[-1], said)
+        _aim(values, heights, few, m, said, goal)
+        for mask in (best, 2**r - 1):
+            bound = _reaches(V, goal, inverse, mask, gram, alpha, found)
+            if bound < least:
+                best, least = mask, bound
+    mask, bound = _near_ray(
+        lengths, V, mixed, places, few, n_mixed, heights, t, level, values, inverse, caps, scratch
+    )
+    if bound < least:
+        return mask
+    _say(lengths, mixed, heights, own, few, m, _BITS[-1], said)
+    return best
+
+
+@kernel
+@no_type_check
+def _met(answer, m, r):
+    """Return the mask of the rays whose constraints the best rho meets with equality."""
+    mask = 0
+    for k in range(r):
+        if answer[m + k] <= 0.0:
+            mask += 1 << k
+    return mask
+
+
+@kernel
+@no_type_check
+def _is_sliver(V):
+    """Whether all rays nearly coincide, so that a rho that meets one exceeds no more than it must."""
+    for a in range(1, len(V)):
+        square = 0.0
+        for c in range(len(V)):
+            square += (V[a, c] - V[0, c]) ** 2
+        if square > _SLIVER * _SLIVER:
+            return False
+    return True
+
+
+@kernel
+@no_type_check
+def _near_ray(lengths, V, mixed, places, few, n_mixed, heights, t, level, values, inverse, caps, scratch):
+    """Bound a thin cone, all of which is near a ray that rho meets, in few bits if they are enough.
+
+    Returns the mask of that ray and the bound. The multipliers are left in t and in the scratch.
+    """
+    r, m = len(V), n_mixed - few
+    gram, goal, alpha, found, said = scratch
+    shortest = np.inf
+    for a in range(r):
+        shortest = min(shortest, np.sqrt(dot(V[a], V[a])))
+    for j in range(m):
+        caps[j] = 1.0
+    play_rays(values, heights, places, few, m, t[few:n_mixed], caps, level * shortest)
+    mask, least = 1, np.inf
+    for bits in _BITS:
+        _say(lengths, mixed, heights, t[few:n_mixed], few, m, bits, said)
+        _aim(values, heights, few, m, said, goal)
+        mask, least = 1, np.inf
+        for a in range(r):
+            bound = _reaches(V, goal, inverse, 1 << a, gram, alpha, found)
+            if bound < least:
+                mask, least = 1 << a, bound
+        if least <= level:
+            break
+    return mask, least
+
+
+@kernel
+@no_type_check
+def _aim(values, heights, few, m, said, goal):
+    """Fill in what rho has to reach at the rays: the values, less what the multipliers said take off."""
+    for a in range(len(values)):
+        goal[a] = values[a]
+        for j in range(m):
+            if _said(heights, said, few, j) > 0:
+                goal[a] -= _said(heights, said, few, j) / UNIT * heights[a, few + j]
 
 
 @kernel
@@ -545,48 +651,16 @@ def _solve(A, b):
 
 @kernel
 @no_type_check
-def _edge(heights, start, stop, inverse, rho):
-    """Return the edge on which chords err most, where to split it, and whose kink that is.
-
-    Errors count as much as the point that attains the bound, rho, is made of the edge's rays. No edge, if no
-    generator changes its sign: -1.
-    """
-    r = len(heights)
-    weights, total = np.empty(r), 0.0
-    for k in range(r):
-        share = 0.0
-        for c in range(r):
-            share += inverse[c, k] * rho[c]
-        weights[k] = max(share, 0.0)
-        total += weights[k]
-    first, second, most = -1, -1, 0.0
-    for a in range(r):
-        for b in range(a + 1, r):
-            error = 0.0
-            for j in range(start, stop):
-                x, y = heights[a, j], heights[b, j]
-                if x * y < 0.0:
-                    error += min(abs(x), abs(y))
-            if total > 0.0:
-                error *= np.sqrt(weights[a] * weights[b]) + FAR_EDGE * total
-            if error > most:
-                first, second, most = a, b, error
-    if first < 0:
-        return -1, -1, 0.0, -1
-    errors, places, widest, named = 0.0, 0.0, 0.0, -1
+def _kink(heights, a, b, start, stop, share):
+    """Return whose kink on the edge (a, b) is nearest to a share of it, of those that are wide enough."""
+    widest = 0.0
     for j in range(start, stop):
-        x, y = heights[first, j], heights[second, j]
+        x, y = heights[a, j], heights[b, j]
         if x * y < 0.0:
-            place = x / (x - y)
-            errors += abs(x) * (1 - place)
-            places += abs(x) * (1 - place) * place
-            if min(abs(x), abs(y)) > widest:
-                widest, named = min(abs(x), abs(y)), j
-    if stop - start > FEW_CONVEX:  # the kink nearest to their middle
-        middle, nearest = min(max(places / errors, LEAST_SHARE), 1 - LEAST_SHARE), 2.0
-        for j in range(start, stop):
-            x, y = heights[first, j], heights[second, j]
-            if min(abs(x), abs(y)) > _WIDE * widest and x * y < 0.0 and abs(x / (x - y) - middle) < nearest:
-                nearest, named = abs(x / (x - y) - middle), j
-    x, y = heights[first, named], heights[second, named]
-    return first, second, x / (x - y), named
+            widest = max(widest, min(abs(x), abs(y)))
+    nearest, named = 2.0, -1
+    for j in range(start, stop):
+        x, y = heights[a, j], heights[b, j]
+        if x * y < 0.0 and min(abs(x), abs(y)) > _WIDE * widest and abs(x / (x - y) - share) < nearest:
+            nearest, named = abs(x / (x - y) - share), j
+    return named

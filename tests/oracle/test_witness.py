@@ -6,9 +6,9 @@ import pytest
 import convexrelu as cr
 from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
-from convexrelu.check import SIGNS, check_document, correlation_bound
+from convexrelu.check import SIGNS, _leaves, check_document, correlation_bound
 from convexrelu.oracle import dual_norm
-from convexrelu.oracle.witness import proof_of, proven_norm
+from convexrelu.oracle.witness import _close, proof_of, proven_norm
 
 
 def weights(n, d, seed):
@@ -62,3 +62,40 @@ def test_where_nothing_is_affordable_nothing_is_claimed():
     assert proven.lower_bound == 0.0
     assert check_document(encode(proven.to_document()), X, y)[0] == 0
     assert proven.enclosure(X, y).lower == 0
+
+
+def closed(V, G, positive, level):
+    """Close the cone of rays V as the tree does: the leaf's mask, and its bound as the checker sees it."""
+    (k, r), few = G.shape, int(positive.sum())
+    G = np.vstack([G[positive], G[~positive]])
+    t, said = np.full(k, 0.5), np.zeros(k, dtype=np.int64)
+    scratch = np.empty((r, r)), np.empty(r), np.empty(r), np.empty(r), said
+    mask = _close(
+        G, np.linalg.norm(G, axis=1), V, np.zeros(r), np.arange(k), np.arange(k), few, k, V @ G.T, t, level,
+        np.empty(r), np.empty((r, r)), np.empty((r, r)), np.empty(r), np.empty(r),
+        np.empty((k + r, r)), np.empty(k + r), np.empty(k + r), scratch,
+    )  # fmt: skip
+    which = np.flatnonzero(said[: k - few] >= 0)
+    given = np.zeros(len(which), int), few + which, said[which].astype(float)
+    images, sides = np.hstack([V @ G.T, V])[None], np.arange(k) < few
+    return mask, lambda mask: _leaves(images, 1, sides, np.array([mask]), given, False)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-13])
+@pytest.mark.parametrize("d", [3, 5])
+def test_slivers_are_closed_by_their_rays(d, spread):
+    """Rays that coincide have no inverse: the cone is closed at the value of its direction, or not at all."""
+    rng = np.random.default_rng(d)
+    for _ in range(20):
+        G, positive, ray = rng.normal(size=(12, d)), rng.random(12) < 0.5, rng.normal(size=d)
+        G -= np.outer(G @ ray, ray) / (ray @ ray) * rng.choice([0.0, 1.0], size=(12, 1))  # kinks on the ray
+        V = ray + spread * rng.normal(size=(d, d)) * np.abs(ray).sum()
+        V /= np.abs(V).sum(axis=1, keepdims=True)
+        heights = G @ (ray / np.linalg.norm(ray))
+        truth = float((np.where(positive, 1, -1) * np.maximum(heights, 0)).sum())
+        if truth <= 0:
+            continue
+        mask, bound = closed(V, G, positive, truth * (1 + 1e-9))
+        assert mask > 0
+        assert truth * (1 - 1e-9) <= bound(mask) <= truth * (1 + 1e-9)
+        assert closed(V, G, positive, truth * (1 - 1e-9))[0] < 0
