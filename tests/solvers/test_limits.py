@@ -203,7 +203,7 @@ def test_eight_threads_at_once_give_the_serial_answers():
     problems = []
     for seed in range(8):
         rng = np.random.default_rng(seed)
-        problems.append((rng.normal(size=(14, 3)), np.where(rng.random(14) < 0.5, 1.0, -1.0)))
+        problems.append((rng.normal(size=(10, 3)), np.where(rng.random(10) < 0.5, 1.0, -1.0)))
     serial = [solve_max_margin(X, y) for X, y in problems]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda problem: solve_max_margin(*problem), problems))

@@ -209,7 +209,7 @@ def test_closed_forms_of_the_specification(X, y, value, neurons, method):
 # Everything random --------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, **QUICK)
+@settings(max_examples=40, **QUICK)
 @given(problems())
 def test_certified_or_proven_infeasible_and_equal_to_the_independent_form(problem):
     X, y = problem
@@ -486,7 +486,7 @@ def test_arguments_are_not_modified():
 
 def test_classes_in_parallel_give_the_same_answer():
     rng = np.random.default_rng(4)
-    X, labels = rng.normal(size=(24, 4)), rng.integers(0, 3, size=24)
+    X, labels = rng.normal(size=(15, 3)), rng.integers(0, 3, size=15)
     answers = []
     for n_jobs in (1, 2):
         with joblib.parallel_config(n_jobs=n_jobs):

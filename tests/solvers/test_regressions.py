@@ -105,7 +105,7 @@ def test_rows_of_sixteen_decades_have_an_answer_at_every_price(seed, C):
     X, y = rng.normal(size=(12, 3)), np.where(rng.random(12) < 0.5, 1, -1)
     y[:2] = 1, -1
     X = X * 10.0 ** rng.uniform(-8, 8, size=(12, 1))
-    solution = cr.solve_max_margin(X, y, C=C)
+    solution = cr.solve_max_margin(X, y, C=C, time_limit=2.0)
     assert 0 < solution.lower_bound <= solution.objective <= 12 * C * (1 + 1e-9)
     assert solution.certificate.check(X, y)
 

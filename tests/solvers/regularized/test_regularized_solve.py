@@ -16,7 +16,7 @@ LOSSES = [
     *(losses.Quantile(tau=0.7), losses.EpsilonInsensitive(epsilon=0.3)),
 ]
 PARTS = [{}, {"output_bias": True}, {"output_bias": "penalised"}, {"skip": True}]
-QUICK = 30  # of the random problems, that every run solves
+QUICK = 20  # of the random problems, that every run solves
 
 
 def targets(loss, n, rng):
