@@ -71,7 +71,7 @@ class Status(StrEnum):
     TOLERANCE = "tolerance", "The relative error is as small as was asked for."
     STOPPED = "stopped", "The caller's own test ended it."
     MAX_ITERATIONS = "max_iterations", "More iterations are needed than were allowed."
-    ZERO_NCF = "zero_ncf", "To first order, no neuron in any layer correlates with the residual."
+    ZERO_NCF = "zero_ncf", "To lowest order, no neuron and no chain of neurons correlates with the residual."
     NO_DESCENT = (
         "no_descent",
         "A neuron correlates with the residual, but lowers the loss at no scale.",

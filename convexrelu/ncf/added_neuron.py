@@ -9,12 +9,21 @@ neuron grows towards a KKT point of ``max z^T H_{1,l}(X; b, a), ||a||^2 + ||b||^
 At a KKT point ``||a||^2 = p ||b||^2`` (NP Lemma 9) and b is along ``M^T s(G a)``, M = (J_{l+1}(x_n)^T z_n)_n,
 so that the value is ``p^{p/2} (p+1)^{-(p+1)/2} max_{||u||=1} ||M^T s(G u)||``. For two layers of ReLU and one
 output this is half the dual norm h(z) of the convex program.
+
+For ReLU in three layers and more J_{l+1} is one-sided where sums above are exactly zero, and both sides are
+searched (:mod:`convexrelu.ncf.one_sided`).
+
+At some saddles H_1 vanishes in all layers: at those of deep linear networks, for one (NP appendix D.3). Then
+new neurons one behind the other, one in each of k consecutive layers, change the outputs by a higher order,
+``J_{m+1}(x) b s(c_m ... s(c_{l+1} s(a^T g_{l-1}(x))))`` with m = l + k - 1, of degree ``p^k + ... + p + 1``.
+A chain through all hidden layers does so whatever the network is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +31,14 @@ from jaxtyping import Float
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_columns, as_generator, as_matrix, check_count
 from convexrelu.errors import InvalidInputError
-from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, find_maxima
+from convexrelu.ncf.one_neuron import NeuronMaximum, NeuronProblem, TwoSidedPower, find_maxima
+from convexrelu.ncf.one_sided import (
+    OneSidedProblem,
+    find_one_sided_maxima,
+    on_kinks,
+    one_sided_problem,
+    one_sided_slope,
+)
 from convexrelu.networks import FeedForward, Pass, forward, homogeneous
 
 __all__ = ["AddedNeuron", "AddedNeurons", "added_outputs", "maximize_added_neuron", "with_neuron"]
@@ -34,32 +50,30 @@ rounding of the loss leaves gradients of about the root of that."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AddedNeuron:
-    """A KKT point of the constrained NCF of one neuron added to a network.
+    """A KKT point of the constrained NCF of one neuron added to a network, or of one in each of some layers.
 
     Attributes
     ----------
     layer : int
-        The hidden layer it joins, 1..L-1.
+        The hidden layer it joins, 1..L-1; of several neurons the first one's.
     incoming : (k_{l-1},) float array
         Its incoming weights a.
-    outgoing : (k_{l+1},) float array
-        Its outgoing weights b; ``||a||^2 + ||b||^2 = 1``.
+    outgoing : (k_{m+1},) float array
+        Its outgoing weights b, m being the layer of the last neuron; all weights together have norm 1.
     value : float
-        ``z^T H_{1,l}(X; b, a)``, positive.
+        ``z^T H_{1,l}(X; b, a)``, positive; on kinks above, with the derivatives on the side to which sums
+        change.
     stationarity : float
         First-order residual: the distance of zero from the tangential part of the subdifferential (Clarke's,
         where rows lie on the neuron's kink) relative to the subgradient's norm.
     n_starts : int
         How many starts led here.
     proven : bool
-        Whether it is the global maximum of its layer, proven by the exact oracle; otherwise it is the best
-        one found, or a lesser one. Never where sums of the layers above lie on kinks (see below).
-
-    Notes
-    -----
-    Where all neurons below a ReLU neuron are off, its sum is exactly 0, and the derivative J_{l+1} is
-    one-sided: it depends on the sign of what the new neuron adds. The maximisation takes s'(0) = alpha there,
-    the derivative from the left, and may then miss a better neuron that switches such a sum on.
+        Whether it is the global maximum of its layer, proven by the exact oracle, on both sides of kinks of
+        the layer above; otherwise it is the best one found, or a lesser one. Never where sums further above
+        lie on kinks.
+    links : tuple of float
+        The weights between neurons in consecutive layers; none for a single neuron.
     """
 
     layer: int
@@ -69,13 +83,19 @@ class AddedNeuron:
     stationarity: float
     n_starts: int
     proven: bool
+    links: tuple[float, ...] = ()
+
+    @property
+    def order(self) -> int:
+        """How many neurons there are, one behind the other."""
+        return len(self.links) + 1
 
     def __str__(self) -> str:
         status = "proven global" if self.proven else f"{self.n_starts} starts"
-        return (
-            f"neuron of layer {self.layer}: NCF {self.value:.6g}, KKT residual {self.stationarity:.1e} "
-            f"({status})"
-        )
+        which = f"neuron of layer {self.layer}"
+        if self.links:
+            which = f"neurons of layers {self.layer} to {self.layer + len(self.links)}"
+        return f"{which}: NCF {self.value:.6g}, KKT residual {self.stationarity:.1e} ({status})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,6 +148,7 @@ def maximize_added_neuron(
     z: ArrayLike,
     *,
     layers: Sequence[int] | None = None,
+    order: int = 1,
     n_starts: int = 10,
     rng: RNGLike = None,
 ) -> AddedNeurons:
@@ -143,6 +164,9 @@ def maximize_added_neuron(
         The residual, ``y - H(X)`` for the square loss.
     layers : sequence of int or None
         Hidden layers to consider; all, unless said otherwise.
+    order : int, default 1
+        How many neurons are added one behind the other, the first in one of these layers. One is what counts
+        near a saddle unless the NCF of one vanishes in all layers (NP appendix D.3).
     n_starts : int, default 10
         Random starts in each layer, in opposite pairs.
     rng : int, Generator, SeedSequence or None
@@ -152,12 +176,13 @@ def maximize_added_neuron(
     -------
     AddedNeurons
         Best first. For power 1 and a single output weight the maximum is proven global where the cells of the
-        rows can be listed and no kink lies above.
+        rows can be listed and kinks lie at most in the layer above.
 
     Raises
     ------
     InvalidInputError
-        If the activation is not homogeneous, there is no hidden layer, or shapes disagree.
+        If the activation is not homogeneous, there is no hidden layer, shapes disagree, or there are fewer
+        hidden layers than neurons.
 
     Examples
     --------
@@ -168,25 +193,20 @@ def maximize_added_neuron(
     >>> best.layer, best.value, best.proven
     (1, 2.5, True)
     """
-    power = homogeneous(network.activation).power
-    chosen = _check_layers(network, layers)
+    activation, chosen = homogeneous(network.activation), _check_layers(network, layers)
     count, generator = check_count(n_starts, "n_starts"), as_generator(rng)
-    problems = _problems(network, X, z, chosen)
-    factor = power ** (power / 2) * (power + 1) ** (-(power + 1) / 2)
-    a, b = np.sqrt(power / (power + 1)), np.sqrt(1 / (power + 1))
+    length = check_count(order, "order")
+    if length > network.depth - 1:
+        raise InvalidInputError(f"order must be at most the {network.depth - 1} hidden layers, got {order}")
+    matrix = as_matrix(X, columns=network.widths[0])
+    residual = as_columns(z, "z", rows=len(matrix), columns=network.widths[-1])
+    run = forward(network.weights, activation, matrix)
     points = [
-        AddedNeuron(
-            layer=layer,
-            incoming=a * maximum.u,
-            outgoing=b * maximum.b,
-            value=factor * maximum.value,
-            stationarity=problem.stationarity(maximum.u, maximum.b),
-            n_starts=maximum.n_starts,
-            proven=maximum.proven and smooth,
-        )
-        for layer, problem, level, smooth in problems
-        for maximum in find_maxima(problem, n_starts=count, rng=generator)
-        if maximum.value > ZERO_NCF * level
+        point
+        for layer in chosen
+        if layer + length <= network.depth
+        for signs in product((1.0, -1.0), repeat=length - 1)
+        for point in _points(network, run, residual, layer, signs, count, generator)
     ]
     return AddedNeurons(points=tuple(sorted(points, key=lambda point: -point.value)))
 
@@ -206,7 +226,8 @@ def added_outputs(network: FeedForward, X: ArrayLike, neuron: AddedNeuron) -> Fl
     Returns
     -------
     (n, k_L) float array
-        Of degree p + 1 in the neuron's weights.
+        Of degree p + 1 in the neuron's weights; where sums of the network lie on kinks, with the derivative
+        on the side to which they change.
 
     Raises
     ------
@@ -214,16 +235,25 @@ def added_outputs(network: FeedForward, X: ArrayLike, neuron: AddedNeuron) -> Fl
         If the shapes disagree.
     """
     activation = homogeneous(network.activation)
+    _check_fit(network, neuron)
     run = forward(network.weights, activation, as_matrix(X, columns=network.widths[0]))
-    layer = _check_fit(network, neuron)
-    tangent = activation(run.inputs[layer - 1] @ neuron.incoming)[:, None] * neuron.outgoing
-    for above in range(layer + 1, network.depth):
-        tangent = (tangent * activation.slope(run.sums[above - 1])) @ network.weights[above].T
-    return np.asarray(tangent)
+    return _added(run, neuron)
+
+
+def _added(run: Pass, neuron: AddedNeuron) -> Float[np.ndarray, "n k"]:
+    """Return the lowest-order change of the outputs."""
+    activity = run.activation(run.inputs[neuron.layer - 1] @ neuron.incoming)
+    for link in neuron.links:
+        activity = run.activation(link * activity)
+    change = np.asarray(activity[:, None] * neuron.outgoing)
+    # change is that of the sums of this layer, 0 being the first
+    for layer in range(neuron.layer + len(neuron.links), len(run.weights) - 1):
+        change = (change * one_sided_slope(run, layer, change)) @ run.weights[layer + 1].T
+    return change
 
 
 def with_neuron(network: FeedForward, neuron: AddedNeuron, delta: float) -> FeedForward:
-    """Return the network with the neuron added, its weights times delta (NP Algorithm 1, lines 29 to 31).
+    """Return the network with the neurons added, their weights times delta (NP Algorithm 1, lines 29 to 31).
 
     Parameters
     ----------
@@ -237,7 +267,7 @@ def with_neuron(network: FeedForward, neuron: AddedNeuron, delta: float) -> Feed
     Returns
     -------
     FeedForward
-        One neuron wider in ``neuron.layer``.
+        One neuron wider in ``neuron.layer``, and in as many layers behind it as there are links.
 
     Raises
     ------
@@ -246,23 +276,27 @@ def with_neuron(network: FeedForward, neuron: AddedNeuron, delta: float) -> Feed
     """
     if not delta > 0:
         raise InvalidInputError(f"delta must be positive, got {delta!r}")
-    layer, weights = _check_fit(network, neuron), list(network.weights)
-    weights[layer - 1] = np.vstack([weights[layer - 1], delta * neuron.incoming])
-    weights[layer] = np.column_stack([weights[layer], delta * neuron.outgoing])
+    _check_fit(network, neuron)
+    weights, first = list(network.weights), neuron.layer - 1
+    last = first + neuron.order
+    weights[first] = np.vstack([weights[first], delta * neuron.incoming])
+    for layer, link in enumerate(neuron.links, start=first + 1):
+        k, j = weights[layer].shape
+        weights[layer] = np.block([[weights[layer], np.zeros((k, 1))], [np.zeros((1, j)), delta * link]])
+    weights[last] = np.column_stack([weights[last], delta * neuron.outgoing])
     return FeedForward(weights, network.activation)
 
 
-def _check_fit(network: FeedForward, neuron: AddedNeuron) -> int:
-    """Return the hidden layer that the neuron joins, or raise InvalidInputError if it does not fit there."""
-    (layer,) = _check_layers(network, [neuron.layer])
-    needed = network.widths[layer - 1], network.widths[layer + 1]
+def _check_fit(network: FeedForward, neuron: AddedNeuron) -> None:
+    """Raise InvalidInputError if the neuron does not fit the hidden layers that it joins."""
+    _check_layers(network, [neuron.layer, neuron.layer + len(neuron.links)])
+    needed = network.widths[neuron.layer - 1], network.widths[neuron.layer + neuron.order]
     given = len(neuron.incoming), len(neuron.outgoing)
     if given != needed:
         raise InvalidInputError(
-            f"a neuron of layer {layer} must have {needed[0]} incoming and {needed[1]} outgoing weights, got "
-            f"{given[0]} and {given[1]}"
+            f"a neuron of layer {neuron.layer} must have {needed[0]} incoming and {needed[1]} outgoing "
+            f"weights, got {given[0]} and {given[1]}"
         )
-    return layer
 
 
 def _check_layers(network: FeedForward, layers: Sequence[int] | None) -> list[int]:
@@ -278,33 +312,84 @@ def _check_layers(network: FeedForward, layers: Sequence[int] | None) -> list[in
     return chosen
 
 
-def _problems(
-    network: FeedForward, X: ArrayLike, z: ArrayLike, layers: list[int]
-) -> list[tuple[int, NeuronProblem, float, bool]]:
-    """Return each hidden layer's problem, a bound on its values by sizes, and whether no kink lies above."""
-    matrix = as_matrix(X, columns=network.widths[0])
-    residual = as_columns(z, "z", rows=len(matrix), columns=network.widths[-1])
+def _points(
+    network: FeedForward,
+    run: Pass,
+    residual: Float[np.ndarray, "n k"],
+    layer: int,
+    signs: tuple[float, ...],
+    n_starts: int,
+    rng: np.random.Generator,
+) -> list[AddedNeuron]:
+    """Return the KKT points of neurons in a layer and those behind it, with given signs between them."""
     activation = homogeneous(network.activation)
-    run = forward(network.weights, activation, matrix)
-    worth, shape = run.worth(residual), TwoSidedPower.of(activation)
-    problems = []
-    for layer in layers:
-        problem = NeuronProblem(G=np.asarray(run.inputs[layer - 1]), M=worth[layer], shape=shape)
-        level = problem.activity * float(np.linalg.norm(residual)) * _gain_above(run, layer)
-        problems.append((layer, problem, level, not _kinks_above(run, layer)))
+    shape = TwoSidedPower.of(activation, signs)
+    degrees = activation.power ** np.arange(len(signs) + 1, -1, -1)
+    sizes = np.sqrt(degrees / degrees.sum())
+    above = layer + len(signs)  # the layer whose sums the last neuron enters, 0 being the first
+    level = float(np.linalg.norm(residual) * np.prod(sizes**degrees)) * _gain_above(run, above)
+    points = []
+    for problem, certain in _problems(run, residual, layer, above, shape):
+        for maximum in _maxima(problem, n_starts, rng):
+            point = AddedNeuron(
+                layer=layer,
+                incoming=sizes[0] * maximum.u,
+                links=tuple(float(c) for c in sizes[1:-1] * np.array(signs)),
+                outgoing=sizes[-1] * maximum.b,
+                value=float(np.prod(sizes**degrees) * maximum.value),
+                stationarity=problem.stationarity(maximum.u, maximum.b),
+                n_starts=maximum.n_starts,
+                proven=maximum.proven and certain,
+            )
+            if not certain:
+                # sums are taken to be on sides that they may not change to
+                point = replace(point, value=float((residual * _added(run, point)).sum()))
+            if point.value > ZERO_NCF * level * problem.activity:
+                points.append(point)
+    return points
+
+
+def _maxima(problem: NeuronProblem, n_starts: int, rng: np.random.Generator) -> list[NeuronMaximum]:
+    if problem.shape.zero:
+        return []
+    if isinstance(problem, OneSidedProblem):
+        return find_one_sided_maxima(problem, n_starts=n_starts, rng=rng)
+    return find_maxima(problem, n_starts=n_starts, rng=rng)
+
+
+def _problems(
+    run: Pass, residual: Float[np.ndarray, "n k"], layer: int, above: int, shape: TwoSidedPower
+) -> list[tuple[NeuronProblem, bool]]:
+    """Return what there is to be searched, and whether values are those of the neurons without doubt.
+
+    On kinks of the layer above, the sides of a single neuron's outgoing weights are searched. On kinks
+    further above, and for neurons one behind the other, all sums are taken to fall, then to rise.
+    """
+    seen, hidden = np.asarray(run.inputs[layer - 1]), range(above, len(run.weights) - 1)
+    kinks = {index: on_kinks(run, index) for index in hidden}
+    slopes = [run.activation.slope(Z) for Z in run.sums[:-1]]
+    sided = above == layer and above in kinks and bool(kinks[above].any())
+    doubtful = [index for index in hidden if kinks[index].any() and not (sided and index == above)]
+    problems: list[tuple[NeuronProblem, bool]] = []
+    for side in (-1.0, 1.0) if doubtful else (0.0,):
+        chosen = list(slopes)
+        for index in doubtful:
+            chosen[index] = np.where(kinks[index], run.activation.slope(np.array(side)), slopes[index])
+        if sided:
+            back = run.worth(residual, chosen)[above + 1] @ run.weights[above + 1]
+            problem: NeuronProblem = one_sided_problem(seen, back, slopes[above], kinks[above], shape)
+        else:
+            problem = NeuronProblem(G=seen, M=run.worth(residual, chosen)[above], shape=shape)
+        problems.append((problem, not doubtful))
     return problems
 
 
-def _kinks_above(run: Pass, layer: int) -> bool:
-    """Whether a sum above a hidden layer is at a kink: exactly 0, as where all neurons below it are off."""
-    sums = run.sums[layer : len(run.weights) - 1]
-    return run.activation.kinked and any(bool((Z == 0.0).any()) for Z in sums)
-
-
 def _gain_above(run: Pass, layer: int) -> float:
-    """Return a bound on how much the sums of the layer above a hidden layer are amplified to the outputs."""
+    """Return a bound on how much the sums of a layer, 0 being the first, are amplified to the outputs."""
     gain = 1.0
     for above in range(layer + 1, len(run.weights)):
         steepest = np.abs(run.activation.slope(run.sums[above - 1])).max(initial=0.0)
+        if on_kinks(run, above - 1).any():
+            steepest = max(steepest, 1.0)
         gain *= float(np.linalg.norm(run.weights[above]) * steepest)
     return gain

@@ -39,6 +39,7 @@ __all__ = [
     "TwoSidedPower",
     "climb",
     "find_maxima",
+    "listable",
     "maximize_chain",
     "rank_one_layers",
     "rank_one_network",
@@ -165,16 +166,19 @@ class NeuronProblem:
         """Return ``M^T T(G u)``, along which the best outgoing weights are."""
         return np.asarray(self.M.T @ self.shape(self.G @ u))
 
+    def worth(self, b: Float[np.ndarray, " k"]) -> Float[np.ndarray, " n"]:
+        """Return what the neuron's output on each sample is worth, for outgoing weights b."""
+        return np.asarray(self.M @ b)
+
     def logarithm(self, v: Float[np.ndarray, " g"]) -> tuple[float, Float[np.ndarray, " g"]]:
         """Return ``-log(||M^T T(G v)|| / ||v||^q)`` and its gradient."""
         size = float(np.linalg.norm(v))
         u = v / size
-        t = self.G @ u
-        pull = self.M.T @ self.shape(t)
+        pull = self.outgoing(u)
         value = float(np.linalg.norm(pull))
         if value <= self.scale * math.exp(-_NO_VALUE):
             return _NO_VALUE, np.zeros_like(v)
-        back = self.G.T @ ((self.M @ (pull / value)) * self.shape.slope(t))
+        back = self.G.T @ (self.worth(pull / value) * self.shape.slope(self.G @ u))
         return -math.log(value), (self.shape.power * u - back / value) / size
 
     def stationarity(
@@ -185,7 +189,7 @@ class NeuronProblem:
         The tangential part of the gradient beside all of it. Where rows are within `tol` of kinks (power 1
         only) it is the least over Clarke's subdifferential.
         """
-        t, worth = self.G @ u, self.M @ b
+        t, worth = self.G @ u, self.worth(b)
         slope = self.shape.slope(t)
         gradient = self.G.T @ (worth * slope)
         if not self.shape.kinked:
@@ -202,29 +206,34 @@ class NeuronProblem:
 
     def proof(self, time_limit: float | None) -> DualNorm:
         """Return the exact maximum over both signs b, or the bounds found in time (one output, power 1)."""
-        return dual_norm(*self._relu(), time_limit=time_limit)
+        return dual_norm(*self._relu(self.M[:, 0]), time_limit=time_limit)
 
     def proven_direction(self) -> Float[np.ndarray, " g"] | None:
         """Return the best direction of all, if the exact oracle covers the problem and its cells are few."""
         if self.M.shape[1] > 1 or self.shape.power > 1:
             return None
-        rows, weights = self._relu()
+        rows, weights = self._relu(self.M[:, 0])
         used = (weights != 0) & rows.any(axis=1)
-        rank = int(np.linalg.matrix_rank(rows[used])) if used.any() else 0
-        # The exact oracle is asked if the rows cut space into at most so many cells: a fraction of a second.
-        if not used.any() or pattern_bound(int(used.sum()), rank) > 200_000:
+        if not used.any() or not listable(rows[used]):
             return None
         best = dual_norm(rows[used], weights[used])
         return best.direction if best.exact and best.value > 0 else None
 
-    def _relu(self) -> tuple[Float[np.ndarray, "m g"], Float[np.ndarray, " m"]]:
-        """Return rows and weights whose correlation with one ReLU neuron is the objective.
+    def _relu(
+        self, worth: Float[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "m g"], Float[np.ndarray, " m"]]:
+        """Return rows and weights whose correlation with one ReLU neuron is ``worth^T T(G u)``.
 
         ``T(t) = kink (t)_+ - down t``, and the linear term is ``c^T u = (c^T u)_+ - (-c^T u)_+``.
         """
-        c = -self.shape.down * (self.G.T @ self.M[:, 0])
+        c = -self.shape.down * (self.G.T @ worth)
         rows = np.vstack([self.G, c, -c])
-        return rows, np.concatenate([self.shape.kink * self.M[:, 0], [1.0, -1.0]])
+        return rows, np.concatenate([self.shape.kink * worth, [1.0, -1.0]])
+
+
+def listable(rows: Float[np.ndarray, "m g"]) -> bool:
+    """Return whether rows cut space into so few cells that the exact oracle takes a fraction of a second."""
+    return pattern_bound(len(rows), int(np.linalg.matrix_rank(rows))) <= 200_000
 
 
 def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generator) -> list[NeuronMaximum]:
@@ -269,7 +278,7 @@ def climb(
             break
         value, best = reached, u
         along = pull / reached if b is None else b
-        u = _majorised(problem, u, problem.M @ along)
+        u = _majorised(problem, u, problem.worth(along))
     return NeuronMaximum(u=best, b=along, value=value)
 
 

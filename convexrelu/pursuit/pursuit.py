@@ -3,7 +3,9 @@
 Iteration 1 finds a KKT point of the constrained NCF of a network with one neuron in each hidden layer and
 lowers the loss from a small multiple of it. Every later iteration takes the residual, finds in each hidden
 layer the new neuron that correlates best with it to lowest order, adds the dominant one with small weights,
-and lowers the loss of the whole network.
+and lowers the loss of the whole network. Where no neuron correlates to that order, as at the saddles of deep
+linear networks (NP appendix D.3), the next order decides: a neuron in each of two consecutive layers, then of
+three, up to one in every hidden layer.
 """
 
 from __future__ import annotations
@@ -59,7 +61,11 @@ class PursuitStep:
     iteration : int
         1 for the network of one neuron in each hidden layer.
     layer : int
-        The hidden layer that grew, 1..L-1; 0 in iteration 1, which makes all of them.
+        The hidden layer that grew, 1..L-1, or the first one of several; 0 in iteration 1, which makes all of
+        them.
+    order : int
+        How many consecutive layers grew by a neuron each: one, unless the NCF of one neuron was zero in all
+        layers, or adding it lowered the loss at no size.
     ncf_value : float
         NCF of what was added: a KKT value of the residual before, weights of unit norm. In iteration 1 that
         of the targets, ``y^T H(X; w)``.
@@ -87,6 +93,7 @@ class PursuitStep:
 
     iteration: int
     layer: int
+    order: int
     ncf_value: float
     kkt_residual: float
     proven: bool
@@ -106,6 +113,8 @@ class PursuitStep:
 
     def __str__(self) -> str:
         grown = "one neuron a layer" if self.layer == 0 else f"layer {self.layer} grows"
+        if self.layer and self.order > 1:
+            grown = f"layers {self.layer}-{self.layer + self.order - 1} grow"
         return (
             f"{self.iteration:3d}  {grown:<18}  NCF {self.ncf_value:<10.4g}  KKT {self.kkt_residual:.0e}  "
             f"error {self.relative_error:.3e}  neurons {self.n_neurons}  {self.inner_steps} steps, "
@@ -125,7 +134,8 @@ class PursuitResult:
         One entry an iteration.
     status : str
         Why it ended: "tolerance" (the relative error is small enough), "stopped" (the caller's own test),
-        "max_iterations", "zero_ncf" (no neuron correlates with the residual in any layer, to first order),
+        "max_iterations", "zero_ncf" (no neuron, nor a chain of them, correlates with the residual to lowest
+        order),
         "no_descent" (one does, but adding it lowered the loss at no scale tried), "time_limit" or
         "interrupted" (Ctrl-C).
 
@@ -203,7 +213,8 @@ def neuron_pursuit(
         What lowers the loss: "lbfgs", "levenberg-marquardt" (small networks) or "gradient-descent" (as the
         algorithm was stated); or an object of :mod:`convexrelu.pursuit.inner` with other settings.
     delta : float, default 0.01
-        Norm of an added neuron, as a share of the norm of the network; shrunk until the loss falls.
+        Norm of an added neuron, as a share of the norm of the network; of k neurons one behind the other the
+        k-th root of it, since they change the outputs by a higher order. Shrunk until the loss falls.
     stop : callable or None
         Called with the network after each iteration; the pursuit ends when it returns True.
     time_limit : float or None
@@ -351,7 +362,7 @@ def _starts(
     *,
     first: bool,
 ) -> Iterator[_Start]:
-    """Yield networks to lower the loss from, that of the dominant neuron first.
+    """Yield networks to lower the loss from, that of the dominant neuron first, lower orders before higher.
 
     The first network is a small multiple of the best one of one neuron in each hidden layer: the loss along a
     KKT point w falls until ``delta^degree = N / ||H(X; w)||^2``, where it is least. Later ones are the
@@ -368,13 +379,15 @@ def _starts(
                 yield _Start(layer=0, point=best, delta=delta, network=best.network.scaled_weights(delta))
         return
     residual = Y - np.reshape(network(X), Y.shape)
-    for point in maximize_added_neuron(network, X, residual, n_starts=n_starts, rng=plan.rng).points:
-        delta = plan.delta * network.norm
-        for _ in range(_TRIES):
-            yield _Start(
-                layer=point.layer, point=point, delta=delta, network=with_neuron(network, point, delta)
-            )
-            delta *= _SHRINK
+    for order in range(1, depth):
+        found = maximize_added_neuron(network, X, residual, order=order, n_starts=n_starts, rng=plan.rng)
+        for point in found.points:
+            delta = plan.delta ** (1 / order) * network.norm
+            for _ in range(_TRIES):
+                yield _Start(
+                    layer=point.layer, point=point, delta=delta, network=with_neuron(network, point, delta)
+                )
+                delta *= _SHRINK
 
 
 def _refitted(
@@ -395,6 +408,7 @@ def _refitted(
     return PursuitStep(
         iteration=iteration,
         layer=start.layer,
+        order=start.point.order if isinstance(start.point, AddedNeuron) else start.network.depth - 1,
         ncf_value=start.point.value,
         kkt_residual=start.point.stationarity,
         proven=start.point.proven,

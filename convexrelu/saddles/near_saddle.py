@@ -30,8 +30,8 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_columns, as_matrix, check_nonnegative
 from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.conditions import TIE_TOL, ncf_stationarity
+from convexrelu.ncf.one_sided import one_sided_slope
 from convexrelu.networks import FeedForward, Layers, Pass, evaluate, forward, homogeneous, pack
-from convexrelu.networks.neurons import row_norms
 from convexrelu.training.trajectory import DeepTrajectory
 
 __all__ = ["SaddleApproach", "SaddleSplit", "approach_of", "split_near_saddle"]
@@ -86,7 +86,7 @@ class SaddleSplit:
         changes = [change]
         for layer, neurons in enumerate(self.small):
             added = self._activities(layer) @ self.network.weights[layer + 1][:, neurons].T
-            passed = _one_sided_slope(run, layer, change) * change
+            passed = one_sided_slope(run, layer, change) * change
             change = np.asarray(passed @ run.weights[layer + 1].T + added)
             changes.append(change)
         return tuple(changes)
@@ -203,20 +203,9 @@ class SaddleSplit:
 
     def _worth(self, z: ArrayLike) -> Layers:
         """Return ``J_l(x_n)^T z_n`` for the sums of each layer, the first layer first."""
-        slopes = [_one_sided_slope(self._run, layer, change) for layer, change in enumerate(self._changes)]
+        slopes = [one_sided_slope(self._run, layer, change) for layer, change in enumerate(self._changes)]
         rows, columns = self._run.outputs.shape
         return self._run.worth(as_columns(z, "z", rows=rows, columns=columns), slopes)
-
-
-def _one_sided_slope(run: Pass, layer: int, change: Float[np.ndarray, "n j"]) -> Float[np.ndarray, "n j"]:
-    """Return s' at the sums of a hidden layer; on a kink, on the side to which they change."""
-    sums = run.sums[layer]
-    if run.activation.kinked:
-        sizes = np.outer(row_norms(run.inputs[layer]), row_norms(run.weights[layer]))
-        # A sum of the saddle is zero below this part of the norms of its weights and inputs: silent inputs
-        # give exact zeros, and nothing but rounding lies between.
-        sums = np.where(np.abs(sums) <= 1e-12 * sizes, change, sums)
-    return np.asarray(run.activation.slope(sums))
 
 
 def split_near_saddle(network: FeedForward, X: ArrayLike, small: Sequence[ArrayLike]) -> SaddleSplit:

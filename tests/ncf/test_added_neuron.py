@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 
 from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU
 from convexrelu.ncf import AddedNeuron, added_outputs, maximize_added_neuron, with_neuron
+from convexrelu.ncf.one_sided import on_kinks
 from convexrelu.networks import RELU, forward
 from convexrelu.oracle import dual_norm
 
@@ -44,9 +45,6 @@ def test_the_outputs_change_by_h1_to_lowest_order(activation, layer):
     network, X, z = random_problem(1, activation)
     neuron = maximize_added_neuron(network, X, z, layers=[layer], rng=0).best
     assert neuron.layer == layer
-    # where a sample's sums are exactly zero (all neurons below are off) H_1 is the derivative from the left
-    sums = forward(network.weights, activation, X).sums[:-1]
-    X = X[np.all([np.all(Z != 0, axis=1) for Z in sums], axis=0)]
     expected = added_outputs(network, X, neuron)
     errors = []
     for delta in (1e-2, 1e-3):
@@ -112,6 +110,85 @@ def test_no_direct_search_does_better(activation, layer):
     rival = independent_maximum(network, X, z, layer, activation.power, np.random.default_rng(0))
     assert best.value >= rival * (1 - 1e-6)
     assert rival >= 0.9 * best.value  # the rival searched the same function
+
+
+def on_kinks_above(widths, seed):
+    """A ReLU network whose first neurons are off on samples, so that the sums above them are zero there."""
+    network, X, z = random_problem(seed, RELU, widths=widths, n=30)
+    weights = [np.abs(W) if layer else W for layer, W in enumerate(network.weights)]
+    network = FeedForward(weights, RELU)
+    run = forward(network.weights, RELU, X)
+    assert on_kinks(run, 1).any()
+    assert not on_kinks(run, 1).all()
+    return network, X, z
+
+
+@pytest.mark.parametrize("widths", [(2, 1, 1, 1), (2, 1, 2, 1), (2, 2, 1, 2), (2, 1, 2, 2, 1)], ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_both_sides_of_kinks_above_are_searched(widths, seed):
+    """The value is the change of the outputs to lowest order, on kinks too; no direct search does better."""
+    network, X, z = on_kinks_above(widths, seed)
+    best = maximize_added_neuron(network, X, z, layers=[1], rng=0).best
+    change = (with_neuron(network, best, 1e-4)(X) - network(X)) / 1e-8
+    assert best.value == pytest.approx(float(np.sum(z * change.reshape(z.shape))), rel=1e-6)
+    rival = independent_maximum(network, X, z, 1, 1, np.random.default_rng(0))
+    assert best.value >= rival * (1 - 1e-6)
+    assert best.stationarity <= KKT
+    assert best.proven == (widths[2] == 1)
+
+
+def test_the_derivative_from_the_left_misses_the_best_neuron():
+    """One sample, on which all is silent: only a neuron that switches it on changes anything."""
+    network, X = FeedForward([[[1.0]], [[1.0]], [[1.0]]]), [[-2.0]]
+    best = maximize_added_neuron(network, X, [3.0], rng=0).best
+    assert (best.layer, best.proven) == (1, False)  # on the other side there is nothing to be proven
+    assert best.value == pytest.approx(3.0)  # 3 b a (-2) with a = -1/sqrt 2, b = 1/sqrt 2
+    assert best.outgoing[0] > 0
+    # nothing lowers an output that is zero already, but a chain with a negative weight at its end
+    assert maximize_added_neuron(network, X, [-3.0], rng=0).points == ()
+    assert maximize_added_neuron(network, X, [-3.0], order=2, rng=0).best.outgoing[0] < 0
+
+
+@pytest.mark.parametrize("alpha", [0.5, -0.5, -1.0])
+def test_leaky_relus_pass_both_sides_of_a_kink(alpha):
+    """x and -x cancel in the first layer, so that the sum above is zero on every sample."""
+    activation = PowerLeakyReLU(alpha)
+    rng = np.random.default_rng(3)
+    rows = np.array([[1.0, 0.5], [1.0, 0.5]])
+    network = FeedForward([rows, [[1.0, -1.0]], [[0.7]]], activation)
+    X, z = rng.normal(size=(12, 2)), rng.normal(size=(12, 1))
+    best = maximize_added_neuron(network, X, z, layers=[1], rng=0).best
+    change = (with_neuron(network, best, 1e-4)(X) - network(X)) / 1e-8
+    assert best.value == pytest.approx(float(z[:, 0] @ change), rel=1e-6)
+    angles = np.linspace(0, 2 * np.pi, 4001)
+    below = activation(X @ np.array([np.cos(angles), np.sin(angles)]))
+    dense = max((0.7 * z[:, 0] @ activation(sign * below)).max() for sign in (1.0, -1.0)) / 2
+    assert dense * (1 - 1e-9) <= best.value <= dense * (1 + 1e-3)
+    assert best.proven
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize(
+    "activation", [PowerLeakyReLU(1.0), PowerLeakyReLU(0.5), PowerLeakyReLU(1.0, 2)], ids=str
+)
+def test_neurons_one_behind_the_other(order, activation):
+    """The next order of what new neurons add, by the limit that defines it, at unit norm."""
+    network, X, z = random_problem(7, activation, widths=(3, 2, 2, 2, 2), n=40)
+    found = maximize_added_neuron(network, X, z, order=order, rng=0)
+    assert {point.layer for point in found.points} == set(range(1, 5 - order))
+    degree = sum(activation.power**k for k in range(order + 1))
+    for point in found.points:
+        assert point.order == order
+        total = (
+            point.incoming @ point.incoming + np.sum(np.square(point.links)) + point.outgoing @ point.outgoing
+        )
+        assert total == pytest.approx(1.0, rel=tolerances.ROUNDING)
+        assert point.value == pytest.approx(float(np.sum(z * added_outputs(network, X, point))), rel=1e-9)
+    best = found.best
+    delta = 1e-3 if activation.power == 1 else 0.05 if order == 2 else 0.3  # above the rounding of outputs
+    change = (with_neuron(network, best, delta)(X) - network(X)) / delta**degree
+    expected = added_outputs(network, X, best)
+    assert np.abs(change - expected).max() <= 0.02 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -188,6 +265,10 @@ def test_the_ncf_is_zero_at_a_saddle_of_a_deep_linear_network():
     assert "zero" in str(found)
     with pytest.raises(InvalidInputError, match="zero in all layers"):
         found.best  # noqa: B018
+    # the next order is that of a network of three layers: the second singular value over 3^{3/2}
+    chain = maximize_added_neuron(network, np.eye(4), residual, order=2, rng=0).best
+    assert chain.value == pytest.approx(s[1] / 3**1.5, rel=1e-9)
+    assert "layers 1 to 2" in str(chain)
 
 
 def test_no_residual_and_no_samples_of_value_give_no_neuron():
@@ -205,6 +286,7 @@ def test_bad_input_is_refused():
         (lambda: maximize_added_neuron(network, X, z, layers=[3]), "hidden layers, 1..2"),
         (lambda: maximize_added_neuron(network, X, z, layers=[]), "hidden layers"),
         (lambda: maximize_added_neuron(network, X, z, n_starts=0), "n_starts"),
+        (lambda: maximize_added_neuron(network, X, z, order=3), "order must be at most"),
         (lambda: maximize_added_neuron(frozen, X, z), "frozen"),
         (lambda: maximize_added_neuron(FeedForward([[[1.0]]]), [[1.0]], [1.0]), "at least two layers"),
         (lambda: with_neuron(network, neuron, 0.0), "delta"),

@@ -261,17 +261,24 @@ def test_the_units_of_the_targets_do_not_matter(c):
     assert scaled.relative_error < 1e-3
 
 
-def test_it_ends_when_the_ncf_is_zero():
-    """NP D.3: deep linear networks stop at rank one, at a saddle where no neuron helps to first order."""
+@pytest.mark.parametrize("depth", [3, 4])
+def test_it_goes_on_where_the_lowest_order_vanishes(depth):
+    """NP D.3: at the saddles of deep linear networks no single neuron helps; a chain of them does.
+
+    Each iteration adds a singular pair, the next largest first (Eckart and Young).
+    """
     rng = np.random.default_rng(0)
     S = rng.normal(size=(4, 4))
     linear = PowerLeakyReLU(1.0)
     inner = LimitedMemoryBFGS(gain=1e-13, patience=50)
-    result = neuron_pursuit(np.eye(4), S, depth=3, activation=linear, inner=inner, rng=0)
+    result = neuron_pursuit(np.eye(4), S, depth=depth, activation=linear, inner=inner, rng=0)
     s = np.linalg.svd(S, compute_uv=False)
-    assert result.status == "zero_ncf"
-    assert len(result.history) == 1
-    assert result.loss == pytest.approx(0.5 * np.sum(s[1:] ** 2), rel=1e-6)  # Eckart and Young
+    assert result.status == "tolerance"
+    assert [step.n_neurons for step in result.history] == [(k,) * (depth - 1) for k in range(1, 5)]
+    assert [step.order for step in result.history] == [depth - 1] * 4
+    for k, step in enumerate(result.history[:3], start=1):
+        assert step.loss == pytest.approx(0.5 * np.sum(s[k:] ** 2), rel=1e-6)
+    assert "layers 1-" in str(result)
 
 
 def test_targets_of_zero_and_samples_of_zero():
@@ -290,10 +297,8 @@ def test_one_sample_and_one_dimension(depth):
     assert single.status == "tolerance"
     assert single.network([[2.0]]) == pytest.approx([-3.0], rel=1e-3)
     kink = neuron_pursuit([[1.0], [-1.0], [0.0]], [1.0, 2.0, 0.0], depth=depth, rng=0)
-    if depth == 2:
-        assert kink.relative_error < 1e-3
-    else:  # the first chain is off at x = 1, where the derivative of layer 2 is then taken as zero
-        assert kink.status == "zero_ncf"
+    # the first chain of three layers is off at x = 1: the next neuron switches the second layer on
+    assert kink.relative_error < 1e-3
 
 
 def test_contradictory_duplicates_leave_a_residual_that_nothing_fits():
