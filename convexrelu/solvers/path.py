@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +14,14 @@ from convexrelu._validation import as_class_labels, as_generator, as_matrix, as_
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers.max_margin import solve_max_margin
+from convexrelu.solvers.points import Path
 from convexrelu.solvers.solution import MaxMarginSolution, MultiClassSolution
 
 __all__ = ["MaxMarginPath", "max_margin_path"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MaxMarginPath:
+class MaxMarginPath(Path[MaxMarginSolution | MultiClassSolution]):
     """Solutions for several prices of slack; iterating over it gives them in order.
 
     Attributes
@@ -44,25 +44,6 @@ class MaxMarginPath:
     Cs: Float[np.ndarray, " q"]
     points: tuple[MaxMarginSolution | MultiClassSolution, ...]
     classes: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __iter__(self) -> Iterator[MaxMarginSolution | MultiClassSolution]:
-        return iter(self.points)
-
-    def __getitem__(self, k: int) -> MaxMarginSolution | MultiClassSolution:
-        return self.points[k]
-
-    @property
-    def objectives(self) -> Float[np.ndarray, " q"]:
-        """The objectives: upper bounds on P*, which grows with C and is concave in it."""
-        return np.array([point.objective for point in self.points])
-
-    @property
-    def lower_bounds(self) -> Float[np.ndarray, " q"]:
-        """The certified lower bounds on P*."""
-        return np.array([point.lower_bound for point in self.points])
 
     @property
     def n_neurons(self) -> Int[np.ndarray, " q"]:
@@ -102,12 +83,7 @@ class MaxMarginPath:
         return np.array(shares)
 
     def __repr__(self) -> str:
-        lines = [
-            f"  C = {C:g}: {point.status}, {point.lower_bound:.6g} <= P* <= {point.objective:.6g}, "
-            f"gap {point.gap:.1e}"
-            for C, point in zip(self.Cs, self.points, strict=True)
-        ]
-        return "\n".join([f"MaxMarginPath({len(self)} prices of slack", *lines]) + ")"
+        return self._listed("slack", "C", self.Cs, [str(point.status) for point in self.points])
 
 
 def _networks(point: MaxMarginSolution | MultiClassSolution) -> list[TwoLayerReLU]:

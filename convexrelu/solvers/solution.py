@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,12 +14,44 @@ from convexrelu._validation import as_class_labels
 from convexrelu.certificates import Certificate, MultiClassCertificate
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.solvers.history import Round
+from convexrelu.solvers.points import Proven
 
 __all__ = ["MaxMarginSolution", "MultiClassSolution"]
 
 
+class _Classifying(Proven, ABC):
+    """An answer that predicts labels."""
+
+    @abstractmethod
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Return labels as those that were trained on."""
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the share of samples whose label is predicted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+        y : (n,) array_like
+            Their labels, as those that were trained on.
+
+        Returns
+        -------
+        float
+            The accuracy, between 0 and 1.
+
+        Raises
+        ------
+        InvalidInputError
+            If X has other columns, or y another length.
+        """
+        found = self.predict(X)
+        return float(np.mean(found == as_class_labels(y, length=len(found))))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MaxMarginSolution:
+class MaxMarginSolution(_Classifying):
     """A solved binary problem.
 
     Attributes
@@ -61,21 +93,6 @@ class MaxMarginSolution:
     certificate: Certificate
     classes: np.ndarray = field(default_factory=lambda: np.array([-1.0, 1.0]))
 
-    @property
-    def objective(self) -> float:
-        """Upper bound on P*: this network's objective."""
-        return self.certificate.objective
-
-    @property
-    def lower_bound(self) -> float:
-        """Certified lower bound on P*."""
-        return self.certificate.lower_bound
-
-    @property
-    def gap(self) -> float:
-        """``(objective - lower_bound)/objective``; inf if the objective is."""
-        return self.certificate.gap
-
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return labels: the larger one where the network is positive.
 
@@ -96,54 +113,16 @@ class MaxMarginSolution:
         """
         return np.asarray(self.classes[(self.network(X) > 0).astype(int)])
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of samples whose label is predicted.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-        y : (n,) array_like
-            Their labels, as those that were trained on.
-
-        Returns
-        -------
-        float
-            The accuracy, between 0 and 1.
-
-        Raises
-        ------
-        InvalidInputError
-            If X has other columns, or y another length.
-        """
-        found = self.predict(X)
-        return float(np.mean(found == as_class_labels(y, length=len(found))))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate, which holds the network, as ``certificate.save`` does.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; its folder must exist.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the path is a folder.
-        """
-        self.certificate.save(path)
-
     def __repr__(self) -> str:
         return (
-            f"MaxMarginSolution({self.status}: {self.lower_bound:.9g} <= P* <= {self.objective:.9g}, "
-            f"gap {self.gap:.1e}, {self.network.n_neurons} neurons, "
+            f"MaxMarginSolution({self.status}: {self._in_words}, "
+            f"{self.network.n_neurons} neurons, "
             f"{int(np.count_nonzero(self.lam))} support rows, {self.method})"
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MultiClassSolution:
+class MultiClassSolution(_Classifying):
     """One solution for each class against the rest (WP Proposition 1); objectives and bounds are sums.
 
     Attributes
@@ -172,21 +151,6 @@ class MultiClassSolution:
     classes: np.ndarray
     solutions: tuple[MaxMarginSolution, ...]
     certificate: MultiClassCertificate
-
-    @property
-    def objective(self) -> float:
-        """Sum of the objectives."""
-        return self.certificate.objective
-
-    @property
-    def lower_bound(self) -> float:
-        """Sum of the lower bounds."""
-        return self.certificate.lower_bound
-
-    @property
-    def gap(self) -> float:
-        """``(objective - lower_bound)/objective`` of the sums."""
-        return self.certificate.gap
 
     @property
     def status(self) -> Status:
@@ -230,49 +194,8 @@ class MultiClassSolution:
         """
         return np.asarray(self.classes[self.network(X).argmax(axis=1)])
 
-    def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """Return the share of samples whose label is predicted.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-        y : (n,) array_like
-            Their labels, as those that were trained on.
-
-        Returns
-        -------
-        float
-            The accuracy, between 0 and 1.
-
-        Raises
-        ------
-        InvalidInputError
-            If X has other columns, or y another length.
-        """
-        found = self.predict(X)
-        return float(np.mean(found == as_class_labels(y, length=len(found))))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the certificate, which holds the networks, as ``certificate.save`` does.
-
-        Parameters
-        ----------
-        path : str or path
-            The file; its folder must exist.
-
-        Raises
-        ------
-        InvalidInputError
-            If its folder does not exist, or the path is a folder.
-        """
-        self.certificate.save(path)
-
     def __repr__(self) -> str:
-        lines = [
-            f"MultiClassSolution({self.status}: {self.lower_bound:.9g} <= P* <= {self.objective:.9g}, "
-            f"gap {self.gap:.1e}"
-        ]
+        lines = [f"MultiClassSolution({self.status}: {self._in_words}"]
         lines += [
             f"  {label}: {solution!r}" for label, solution in zip(self.classes, self.solutions, strict=True)
         ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +12,17 @@ from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, as_vector, check_seconds
 from convexrelu.certificates.regularized import norm_of
-from convexrelu.certificates.weight_decay import Decayed, OutputBias, weight_decay
+from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.oracle import DualNorm
+from convexrelu.solvers.points import Path
 from convexrelu.solvers.regularized.solve import Solution, solve
 
 __all__ = ["SolutionPath", "beta_max", "solution_path"]
+
+_FITTED = 1e-9  # relative gap to which an affine part is fitted where there are no neurons
+_DEARER = 10.0  # factor of a price at which neurons were still worth it
 
 
 def beta_max(
@@ -28,17 +31,22 @@ def beta_max(
     *,
     loss: str | Loss,
     sample_weight: ArrayLike | None = None,
+    output_bias: OutputBias = False,
+    skip: bool = False,
     gates: ArrayLike | None = None,
     reduction: str = "sum",
     tol: float = 1e-9,
     time_limit: float | None = None,
 ) -> DualNorm:
-    """Return the price of the weights from which on the zero network is optimal: ``h(-s l'(0, y))``.
+    """Return the price of the weights from which on no neuron is worth it: ``h(-s l'(f0, y))``.
+
+    f0 is zero, or, with an output bias or a linear part, the best outputs that these have alone.
 
     Parameters
     ----------
-    X, y, loss, sample_weight, gates, reduction
-        As in :func:`solve`, without an affine part.
+    X, y, loss, sample_weight, output_bias, skip, gates, reduction
+        As in :func:`solve`; what a penalised bias contributes depends on beta itself, so that there is no
+        such number for it.
     tol : float, default 1e-9
         Relative tolerance of the oracle. A loss with a kink at zero has several derivatives there; the one
         taken may make the bound larger than it need be.
@@ -48,8 +56,8 @@ def beta_max(
     Returns
     -------
     DualNorm
-        For ``beta >= upper_bound`` the zero network is optimal, for ``beta < value`` it is not if the loss
-        has a derivative at zero.
+        For ``beta >= upper_bound`` a network without neurons is optimal, for ``beta < value`` it is not if
+        the loss has a derivative at f0.
 
     Raises
     ------
@@ -60,16 +68,55 @@ def beta_max(
     --------
     >>> beta_max([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], loss="squared").value
     5.0
+    >>> beta_max([[1.0], [2.0]], [3.0, 5.0], loss="squared", output_bias=True).value
+    1.0
     """
+    if output_bias not in (False, True):
+        raise InvalidInputError(f"output_bias must be False or True for beta_max, got {output_bias!r}")
+    clock = Clock(limit=float(check_seconds(time_limit)))
     problem = weight_decay(
-        X, y, loss=loss, beta=1.0, sample_weight=sample_weight, gates=gates, reduction=reduction
+        X,
+        y,
+        loss=loss,
+        beta=1.0,
+        sample_weight=sample_weight,
+        output_bias=output_bias,
+        skip=skip,
+        gates=gates,
+        reduction=reduction,
     )
     lam = problem.multipliers(np.zeros(problem.y.shape))
-    return norm_of(problem, lam, tol=tol, time_limit=time_limit)
+    if problem.free.shape[1]:
+        lam = _without_neurons(problem, y, float(np.linalg.norm(lam) * np.linalg.norm(problem.X)), clock)
+    left = None if time_limit is None else max(clock.left, 1e-3)
+    return norm_of(problem, lam, tol=tol, time_limit=left)
+
+
+def _without_neurons(
+    problem: WeightDecay, y: ArrayLike, size: float, clock: Clock
+) -> Float[np.ndarray, "n ..."]:
+    """Return the multipliers of the best affine part: those at a price of the weights that no neuron pays."""
+    beta = max(size, np.finfo(float).tiny)
+    while True:
+        found = solve(
+            problem.X,
+            y,
+            loss=problem.loss,
+            beta=beta,
+            sample_weight=problem.weights,
+            output_bias=problem.output_bias,
+            skip=problem.skip,
+            gates=problem.gates,
+            tol=_FITTED,
+            time_limit=None if np.isinf(clock.limit) else max(clock.left, 1e-3),
+        )
+        if not found.network.n_neurons or clock.expired():
+            return found.lam
+        beta *= _DEARER
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SolutionPath:
+class SolutionPath(Path[Solution]):
     """Solutions for several prices of the weights; iterating over it gives them in order.
 
     Attributes
@@ -90,32 +137,9 @@ class SolutionPath:
     betas: Float[np.ndarray, " q"]
     points: tuple[Solution, ...]
 
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __iter__(self) -> Iterator[Solution]:
-        return iter(self.points)
-
-    def __getitem__(self, k: int) -> Solution:
-        return self.points[k]
-
-    @property
-    def objectives(self) -> Float[np.ndarray, " q"]:
-        """The objectives: upper bounds on P*, which grows with beta and is concave in it."""
-        return np.array([point.objective for point in self.points])
-
-    @property
-    def lower_bounds(self) -> Float[np.ndarray, " q"]:
-        """The certified lower bounds on P*."""
-        return np.array([point.lower_bound for point in self.points])
-
     def __repr__(self) -> str:
-        lines = [
-            f"  beta = {beta:g}: {point.status}, {point.lower_bound:.6g} <= P* <= {point.objective:.6g}, "
-            f"gap {point.gap:.1e}, {point.network.n_neurons} neurons"
-            for beta, point in zip(self.betas, self.points, strict=True)
-        ]
-        return "\n".join([f"SolutionPath({len(self)} prices of the weights", *lines]) + ")"
+        words = [f"{point.status}, {point.network.n_neurons} neurons" for point in self.points]
+        return self._listed("the weights", "beta", self.betas, words)
 
 
 def solution_path(

@@ -16,6 +16,7 @@ from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDeca
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.solvers.history import Round, SolverClock, show_rounds
+from convexrelu.solvers.points import Proven
 from convexrelu.solvers.regularized.gated import GatedSearch
 from convexrelu.solvers.regularized.model import Coordinates
 from convexrelu.solvers.regularized.outputs import OutputSearch
@@ -27,7 +28,7 @@ _SEARCH_SHARE = 0.6  # of a time limit; what is left is for the proof
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Solution:
+class Solution(Proven):
     """A network, how good it is, and how good any network can be.
 
     Attributes
@@ -57,25 +58,10 @@ class Solution:
     history: tuple[Round, ...]
     certificate: RegularizedCertificate
 
-    @property
-    def objective(self) -> float:
-        """Upper bound on P*: this network's objective."""
-        return self.certificate.objective
-
-    @property
-    def lower_bound(self) -> float:
-        """Certified lower bound on P*."""
-        return self.certificate.lower_bound
-
-    @property
-    def gap(self) -> float:
-        """``(objective - lower_bound)/objective``."""
-        return self.certificate.gap
-
     def __repr__(self) -> str:
         return (
-            f"Solution({self.status}: {self.lower_bound:.9g} <= P* <= {self.objective:.9g}, "
-            f"gap {self.gap:.1e}, {self.network.n_neurons} neurons, {self.certificate.loss.name}, "
+            f"Solution({self.status}: {self._in_words}, "
+            f"{self.network.n_neurons} neurons, {self.certificate.loss.name}, "
             f"beta {self.certificate.beta:.4g})"
         )
 

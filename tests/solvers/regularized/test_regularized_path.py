@@ -32,6 +32,37 @@ def test_beta_max_in_closed_form():
     assert found.value == pytest.approx(expected)
 
 
+def test_beta_max_with_an_affine_part_in_closed_form():
+    X, y = data()
+    for parts, A in (
+        ({"output_bias": True}, np.ones((30, 1))),
+        ({"skip": True}, X),
+        ({"output_bias": True, "skip": True}, np.c_[np.ones(30), X]),
+    ):
+        residual = y - A @ np.linalg.lstsq(A, y, rcond=None)[0]
+        expected = cr.maximize_correlation(X, residual).value, cr.maximize_correlation(X, -residual).value
+        most = cr.beta_max(X, y, loss="squared", **parts)
+        assert most.value == pytest.approx(max(expected), rel=1e-6)
+        assert cr.solve(X, y, loss="squared", beta=1.001 * most.value, **parts).network.n_neurons == 0
+        assert cr.solve(X, y, loss="squared", beta=0.99 * most.value, **parts).network.n_neurons > 0
+    with pytest.raises(InvalidInputError, match="beta_max"):
+        cr.beta_max(X, y, loss="squared", output_bias="penalised")
+
+
+def test_beta_max_with_a_bias_for_labels_and_classes():
+    # without neurons the bias makes the shares of the classes: lam_n = onehot - share
+    X, y = data()
+    labels = (y > 0.4).astype(int)
+    share = labels.mean()
+    lam = labels - share
+    most = cr.beta_max(X, labels, loss="logistic", output_bias=True)
+    assert most.value == pytest.approx(
+        max(cr.maximize_correlation(X, sign * lam).value for sign in (1, -1)), rel=1e-5
+    )
+    several = cr.beta_max(X, labels, loss="softmax", output_bias=True, tol=1e-4)
+    assert several.value == pytest.approx(np.sqrt(2.0) * most.value, rel=1e-3)  # lam and -lam, side by side
+
+
 def test_a_path_is_certified_point_by_point_and_its_value_is_concave_in_beta():
     X, y = data()
     top = cr.beta_max(X, y, loss="squared").upper_bound
