@@ -24,16 +24,16 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     # what is wrong with it, in the words that the contract asks for. Hence no narrower types.
     def __init__(
         self,
-        depth: Any = 3,
+        depth: Any = 2,
         *,
         alpha: Any = 0.0,
         power: Any = 1,
         n_starts: Any = 10,
-        max_iterations: Any = 31,
-        tol: Any = 1e-3,
+        max_iterations: Any = 10,
+        tol: Any = 1e-2,
         inner: Any = "lbfgs",
         fit_intercept: Any = True,
-        time_limit: Any = None,
+        time_limit: Any = 30.0,
         random_state: Any = None,
     ) -> None:
         self.depth = depth
@@ -74,23 +74,28 @@ class _NeuronPursuit(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit):  # type: ignore[misc]
     """Return a regressor that grows its network neuron by neuron (NP Algorithm 1).
 
+    It is for studying that algorithm, at any depth, on targets that few neurons explain: there is no price of
+    the weights, every neuron costs a search, and noise is fitted like all else. The defaults keep it small
+    and short; for a closer fit, and with time, ``depth=3, max_iterations=31, tol=1e-3, time_limit=None``. To
+    predict, take :class:`convexrelu.ReLURegressor` first.
+
     Parameters
     ----------
-    depth : int, default 3
+    depth : int, default 2
         Layers of the network.
     alpha, power : float and int, default 0 and 1
         The activation ``max(x, alpha x)^power``.
     n_starts : int, default 10
         Starts of the search for each new neuron.
-    max_iterations : int, default 31
+    max_iterations : int, default 10
         The first network of one neuron a layer, and at most this many less one neurons more.
-    tol : float, default 1e-3
+    tol : float, default 1e-2
         Stop at this relative training error ``||y - H|| / ||y||``.
     inner : str, default "lbfgs"
         How the weights are fitted again after each neuron; see :func:`convexrelu.neuron_pursuit`.
     fit_intercept : bool, default True
         Append a column of ones to X: the network itself has no biases.
-    time_limit : float or None
+    time_limit : float or None, default 30
         Seconds after which the network so far is taken.
     random_state : int, RandomState or None
         Source of the starts.
@@ -115,7 +120,7 @@ class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit): 
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(60, 3))
     >>> y = np.maximum(X[:, 0], 0) - np.maximum(-X[:, 1], 0)
-    >>> model = NeuronPursuitRegressor(depth=2, random_state=0).fit(X, y)
+    >>> model = NeuronPursuitRegressor(tol=1e-3, random_state=0).fit(X, y)
     >>> model.score(X, y) > 0.999
     True
     """
@@ -159,8 +164,9 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
     """Return a classifier that grows its network neuron by neuron on the labels +1 and -1 (NP Algorithm 1).
 
     K > 2 classes make K outputs, one against the rest (NP Remark 3). The loss is the squared one of the
-    algorithm, so that values of the network are not probabilities. For the parameters and the other
-    attributes see :class:`NeuronPursuitRegressor`.
+    algorithm, so that values of the network are not probabilities. For the parameters, the other attributes
+    and what it is for see :class:`NeuronPursuitRegressor`; to predict, take
+    :class:`convexrelu.MaxMarginReLUClassifier` first.
 
     Attributes
     ----------
@@ -175,7 +181,7 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
     --------
     >>> import convexrelu as cr
     >>> X, y = cr.datasets.load("iris-setosa-versicolor")
-    >>> NeuronPursuitClassifier(depth=2, max_iterations=3, random_state=0).fit(X, y).score(X, y)
+    >>> NeuronPursuitClassifier(max_iterations=3, random_state=0).fit(X, y).score(X, y)
     1.0
     """
 

@@ -7,8 +7,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import convexrelu as cr
 
-SMALL = {"depth": 2, "max_iterations": 4, "n_starts": 3, "random_state": 0}
-CHEAP = {"depth": 2, "max_iterations": 2, "n_starts": 2, "tol": 0.1, "random_state": 0}
+SMALL = {"time_limit": None, "tol": 1e-3, "depth": 2, "max_iterations": 4, "n_starts": 3, "random_state": 0}
+CHEAP = {"time_limit": None, "depth": 2, "max_iterations": 2, "n_starts": 2, "tol": 0.1, "random_state": 0}
 
 
 @pytest.mark.filterwarnings("ignore")  # scikit-learn warns of checks it skips
