@@ -24,6 +24,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels, as_matrix, as_penalty, one_vs_rest
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
+from convexrelu.programs.installed import check_cvxpy
 from convexrelu.programs.regularized import (
     OutputBias,
     RegularizedDual,
@@ -176,6 +177,7 @@ def primal_program(
     >>> float(program.problem.solve(solver="CLARABEL"))
     1.28243
     """
+    check_cvxpy()
     if loss is not None:
         if np.isfinite(C):
             raise InvalidInputError("C is the price of slack of max-margin training: a loss has beta instead")
@@ -330,6 +332,7 @@ def dual_program(
     >>> float(program.problem.solve(solver="CLARABEL"))
     1.28243
     """
+    check_cvxpy()
     import cvxpy as cp
 
     if loss is not None:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.programs import ProgramInputs, build_primal
+from convexrelu.programs.installed import check_cvxpy
 from convexrelu.solvers.problem import Neurons, Problem
 
 __all__ = ["MAX_ENTRIES", "MODELLING_SECONDS", "SOLVERS", "FullSolution", "check_solver", "solve_full"]
@@ -70,6 +71,7 @@ def check_solver(solver: Any, *, needed: bool) -> str:
     if name not in SOLVERS:
         raise InvalidInputError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
     if needed:
+        check_cvxpy()
         import cvxpy as cp
 
         if name not in cp.installed_solvers():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import cvxpy as cp
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convexrelu import dual_program, enumerate_patterns, primal_program
+from convexrelu import datasets, dual_program, enumerate_patterns, primal_program, solve_max_margin
 from convexrelu.errors import InvalidInputError
 
 F1 = np.array([[1.65, -0.47], [-0.47, 1.35]])
@@ -245,3 +247,27 @@ def test_arguments_are_not_modified(build):
     solved(build(X, y, patterns, C=2.0).problem)
     for now, then in zip((X, y, patterns), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_without_cvxpy_programs_say_what_to_install(monkeypatch):
+    monkeypatch.setattr("convexrelu.programs.installed.find_spec", lambda _: None)
+    X, y = datasets.load("wang-pilanci-f1")
+    patterns = enumerate_patterns(X).patterns
+    for ask in (
+        lambda: primal_program(X, y, patterns),
+        lambda: dual_program(X, y, patterns),
+        lambda: solve_max_margin(X, y, method="program"),
+    ):
+        with pytest.raises(InvalidInputError, match=r"convexrelu\[cvxpy\]"):
+            ask()
+
+
+def test_solving_does_without_cvxpy():
+    code = (
+        "import sys; sys.modules['cvxpy'] = sys.modules['scs'] = None; import numpy as np, convexrelu as cr; "
+        "X = np.random.default_rng(0).normal(size=(15, 3)); y = np.where(np.arange(15) % 2, 1.0, -1.0); "
+        "s = cr.solve_max_margin(X, y, C=1.0); print(s.status, s.certificate.check(X, y)); "
+        "f = cr.solve(X, y, loss='logistic', beta=1.0, tol=1e-3); print(f.status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["optimal", "True", "optimal"], done.stderr
