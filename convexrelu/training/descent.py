@@ -64,6 +64,7 @@ class _Options(TypedDict, total=False):
     n_steps: Required[int]
     loss: str
     reduction: str
+    weight_decay: float
     normalized: bool
     growth: float
     batch_size: int | None
@@ -108,6 +109,7 @@ def gradient_descent(
     n_steps: int,
     loss: str = "logistic",
     reduction: str = "sum",
+    weight_decay: float = 0.0,
     normalized: bool = False,
     growth: float = 1.0,
     batch_size: int | None = None,
@@ -154,6 +156,10 @@ def gradient_descent(
         of the NCF); see :mod:`convexrelu.losses`.
     reduction : str
         "sum" or "mean" over the samples.
+    weight_decay : float, default 0
+        The price beta of the weights: steps lower the loss plus ``beta/2 ||theta||^2``, theta being the
+        trainable weights (FeedForward only; a TwoLayerReLU is ``FeedForward([W1, w2[None]],
+        PowerLeakyReLU())``). The recorded loss is that of the samples alone.
     normalized : bool
         Whether steps are normalised (TwoLayerReLU only).
     growth : float, default 1
@@ -224,6 +230,7 @@ def gradient_descent(
         wanted=_recorded_steps(record, check_count(n_steps, "n_steps")),
         stop=_as_rules(stop),
         stop_loss=math.nan if stop_loss is None else check_nonnegative(stop_loss, "stop_loss"),
+        decay=check_nonnegative(weight_decay, "weight_decay"),
         normalized=bool(normalized),
         growth=check_positive(growth, "growth"),
         batch_size=None if batch_size is None else check_count(batch_size, "batch_size"),
@@ -251,6 +258,7 @@ class _Plan:
     wanted: Int[np.ndarray, " t"]
     stop: tuple[StoppingRule, ...]
     stop_loss: float  # NaN for none: nothing is at most that
+    decay: float
     normalized: bool
     growth: float
     batch_size: int | None
@@ -271,7 +279,13 @@ def _check_options(plan: _Plan, problem: TwoLayerProblem | DeepProblem) -> None:
             raise InvalidInputError(
                 f"a FeedForward has no margins that a rule could judge, got stop = {plan.stop}"
             )
-    elif plan.batch_size is not None:
+        return
+    if plan.decay:
+        raise InvalidInputError(
+            f"weight_decay is for a FeedForward, got {plan.decay} with a TwoLayerReLU: its limit is that of "
+            "the margins alone; FeedForward([W1, w2[None]], PowerLeakyReLU()) is the same network"
+        )
+    if plan.batch_size is not None:
         if plan.batch_size > len(problem.X):
             raise InvalidInputError(
                 f"batch_size must be at most {len(problem.X)}, the rows of X, got {plan.batch_size}"
@@ -480,7 +494,7 @@ class _DeepDescent(_Descent):
 
         problem, plan = self.problem, self.plan
         activation: Any = problem.network.activation
-        kind = activation.alpha, activation.power, problem.rule.code, problem.scale
+        kind = activation.alpha, activation.power, problem.rule.code, problem.scale, plan.decay
         taken, state = run_deep_steps(self.w, *self.form, *kind, plan.step_size, plan.stop_loss, count)
         return int(taken), int(state)
 
@@ -492,7 +506,8 @@ class _DeepDescent(_Descent):
             if at.loss <= plan.stop_loss:
                 return step, REACHED
             with np.errstate(over="ignore", invalid="ignore"):
-                w = self.w - plan.step_size * pack(at.gradient)
+                gradient = pack(at.gradient) + plan.decay * np.where(problem.network.free, self.w, 0.0)
+                w = self.w - plan.step_size * gradient
                 at = problem.evaluate(unpack(w, like))
             if np.array_equal(w, self.w) or not at.loss < np.inf:
                 return step, CONVERGED if at.loss < np.inf else DIVERGED

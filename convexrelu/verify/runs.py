@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
 
 from convexrelu._clock import Clock
 from convexrelu._parallel import count_workers, run_tasks
@@ -16,9 +19,11 @@ from convexrelu._progress import progress_bar
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import check_seconds
+from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MultiClassSolution, solve_max_margin
 from convexrelu.verify.checkpoint import Checkpoint
+from convexrelu.verify.decay import DecayReport, verify_weight_decay
 from convexrelu.verify.plan import plan_of
 from convexrelu.verify.report import LimitReport
 from convexrelu.verify.verdicts import LimitRun, Target, judged
@@ -26,10 +31,47 @@ from convexrelu.verify.verdicts import LimitRun, Target, judged
 __all__ = ["verify_gradient_descent"]
 
 
+@overload
 def verify_gradient_descent(
     X: ArrayLike,
     y: ArrayLike,
     *,
+    loss: str,
+    beta: float,
+    width: int = ...,
+    n_runs: int = ...,
+    init_scale: float = ...,
+    starts: Sequence[TwoLayerReLU] | None = ...,
+    time_limit: float | None = ...,
+    rng: RNGLike = ...,
+    progress: bool = ...,
+) -> DecayReport: ...
+
+
+@overload
+def verify_gradient_descent(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: None = None,
+    beta: None = None,
+    width: int | Sequence[int] = ...,
+    n_runs: int = ...,
+    init_scale: float | Sequence[float] = ...,
+    starts: Sequence[TwoLayerReLU] | None = ...,
+    checkpoint: str | os.PathLike[str] | None = ...,
+    time_limit: float | None = ...,
+    rng: RNGLike = ...,
+    progress: bool = ...,
+) -> LimitReport: ...
+
+
+def verify_gradient_descent(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss: str | None = None,
+    beta: float | None = None,
     width: int | Sequence[int] = 10,
     n_runs: int = 5,
     init_scale: float | Sequence[float] = 1e-3,
@@ -38,18 +80,28 @@ def verify_gradient_descent(
     time_limit: float | None = None,
     rng: RNGLike = None,
     progress: bool = False,
-) -> LimitReport:
+) -> LimitReport | DecayReport:
     """Return what several runs of gradient descent converge to, judged against the certified optimum.
 
     The runs are worked off in parallel; ``joblib.parallel_config(n_jobs=...)`` around the call says by how
     many workers, and does not change the answer.
+
+    With a loss and a price of the weights, descent on ``sum_n l(f(x_n), y_n) + beta/2 ||theta||^2`` by plain
+    steps is judged against the optimum of that, which :func:`convexrelu.solve` certifies. Without, it is
+    normalised descent on the logistic loss, whose limit is a max-margin problem's.
 
     Parameters
     ----------
     X : (n, d) array_like
         The data.
     y : (n,) array_like
-        Two labels, or K > 2 classes (one against the rest: objectives add up and the worst verdict wins).
+        Two labels, or K > 2 classes (one against the rest: objectives add up and the worst verdict wins);
+        with a loss, its targets: real numbers for "squared".
+    loss : str or None
+        "squared", "logistic" or "exponential", summed over the samples; beta then goes with it, and there is
+        one width, one scale and no checkpoint.
+    beta : float or None
+        Price of the weights.
     width : int or sequence of int, default 10
         Neurons of each network. Several widths and scales make a grid, with `n_runs` runs in each cell.
     n_runs : int, default 5
@@ -73,8 +125,9 @@ def verify_gradient_descent(
 
     Returns
     -------
-    LimitReport
-        ``runs``, ``cells``, ``solution`` and a printed form.
+    LimitReport, or DecayReport
+        ``runs``, ``cells``, ``solution`` and a printed form; with a loss ``runs``, ``counts``, ``solution``
+        and a printed form.
 
     Raises
     ------
@@ -89,6 +142,15 @@ def verify_gradient_descent(
     >>> report.runs[0].verdict, report.runs[0].polished_gap < 1e-6
     ('global optimum', True)
     """
+    if loss is not None or beta is not None:
+        if loss is None or beta is None or checkpoint is not None or np.ndim(width) or np.ndim(init_scale):
+            raise InvalidInputError(
+                "loss and beta must be given together, with one width, one init_scale and no checkpoint, got "
+                f"loss = {loss!r}, beta = {beta!r}, width = {width!r}, init_scale = {init_scale!r}"
+            )
+        options: dict[str, Any] = {"width": width, "init_scale": init_scale, "n_runs": n_runs}
+        options |= {"starts": starts, "time_limit": time_limit, "rng": rng, "progress": progress}
+        return verify_weight_decay(X, y, loss=loss, beta=beta, **options)
     plan = plan_of(X, y, width, init_scale, n_runs, starts, rng)
     clock, n_planned, workers = Clock(limit=check_seconds(time_limit)), len(plan.starts), count_workers()
     store = Checkpoint(checkpoint, plan)

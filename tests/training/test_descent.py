@@ -687,3 +687,32 @@ def test_the_direction_of_a_deep_network_can_stop_it():
     assert path.status == "direction_change"
     units = whole.vectors / np.linalg.norm(whole.vectors, axis=1, keepdims=True)
     assert len(path) == np.flatnonzero(np.linalg.norm(np.diff(units, axis=0), axis=1) <= 1e-2)[0] + 2
+
+
+@pytest.mark.parametrize("activation", [PowerLeakyReLU(1.0), Tanh()], ids=repr)
+def test_weight_decay_moves_against_the_weights(activation):
+    """One step is the one without it, and beta times the weights less, in both loops."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    start = FeedForward([rng.normal(size=(3, 2)), rng.normal(size=(1, 3))], activation)
+    options = {"step_size": 1e-2, "n_steps": 1, "loss": "square"}
+    plain = gradient_descent(X, y, start, **options).network_at(-1)
+    decayed = gradient_descent(X, y, start, weight_decay=0.7, **options).network_at(-1)
+    for before, without, with_decay in zip(start.weights, plain.weights, decayed.weights, strict=True):
+        np.testing.assert_allclose(with_decay, without - 7e-3 * before, rtol=1e-12)
+
+
+def test_weight_decay_shrinks_the_product_of_two_weights_by_its_price():
+    # min (w1 w2 - 3)^2/2 + (w1^2 + w2^2)/4 at w1 w2 = 3 - 1/2
+    start = FeedForward([[[0.5]], [[0.6]]], PowerLeakyReLU(1.0))
+    path = gradient_descent(
+        [[1.0]], [3.0], start, step_size=0.05, n_steps=5000, loss="square", weight_decay=0.5
+    )
+    product = np.prod([W[0, 0] for W in path.network_at(-1).weights])
+    assert product == pytest.approx(2.5, rel=1e-10)
+    with pytest.raises(InvalidInputError, match="weight_decay is for a FeedForward"):
+        gradient_descent(
+            [[1.0]], [1.0], TwoLayerReLU([[1.0]], [1.0]), step_size=0.1, n_steps=1, weight_decay=0.1
+        )
+    with pytest.raises(InvalidInputError, match="weight_decay"):
+        gradient_descent([[1.0]], [3.0], start, step_size=0.1, n_steps=1, loss="square", weight_decay=-1.0)

@@ -131,9 +131,10 @@ def _layout(widths, free):
 
 @kernel
 @no_type_check
-def run_deep_steps(w, free, widths, XT, YT, alpha, power, code, scale, step_size, stop_loss, n_steps):
+def run_deep_steps(w, free, widths, XT, YT, alpha, power, code, scale, decay, step_size, stop_loss, n_steps):
     """Take up to `n_steps` steps in place; return how many were taken, and the state.
 
+    The gradient is that of the loss plus ``decay / 2`` times the squares of the weights.
     A step that leads to weights or a loss that are not finite is not taken.
     """
     depth, n = len(widths) - 1, XT.shape[1]
@@ -153,7 +154,7 @@ def run_deep_steps(w, free, widths, XT, YT, alpha, power, code, scale, step_size
         moved = False
         for i in range(len(w)):
             if free[i]:
-                new[i] = w[i] + step_size * ascent[i]
+                new[i] = w[i] + step_size * (ascent[i] - decay * w[i])
                 moved = moved or new[i] != w[i]
         if not moved:
             return step, CONVERGED
