@@ -13,7 +13,7 @@ from convexrelu.plotting.ellipsoid import ellipsoids_figure, extreme_points_figu
 from convexrelu.plotting.files import save_figures
 from convexrelu.plotting.neurons import cosines_figure, growth_figure, input_space_figure
 from convexrelu.plotting.outputs import fit_figure, margins_figure
-from convexrelu.plotting.path import path_figure
+from convexrelu.plotting.path import margin_limit_figure, path_figure
 from convexrelu.plotting.phase_map import PhaseCell, phase_map_figure
 from convexrelu.plotting.polar import polar_figure
 from convexrelu.plotting.pursuit import (
@@ -59,6 +59,7 @@ __all__ = [
     "growth_figure",
     "input_space_figure",
     "ladder_figure",
+    "margin_limit_figure",
     "margins_figure",
     "path_figure",
     "phase_map_figure",

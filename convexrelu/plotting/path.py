@@ -25,9 +25,9 @@ from convexrelu.plotting.style import (
     log_axis,
     new_figure,
 )
-from convexrelu.solvers import MaxMarginPath
+from convexrelu.solvers import MaxMarginPath, MaxMarginSolution, SolutionPath
 
-__all__ = ["path_figure"]
+__all__ = ["margin_limit_figure", "path_figure"]
 
 _HARD = 10.0  # times the dearest finite price: where the hard margin is drawn
 _COLORS = (POSITIVE, NEGATIVE, REGION, INK)
@@ -82,6 +82,52 @@ def path_figure(
         entitle(axes[2], "accuracy")
     for ax in axes:
         _against_prices(ax, hard)
+    return figure
+
+
+def margin_limit_figure(
+    path: SolutionPath, X: ArrayLike, y: ArrayLike, optimum: MaxMarginSolution, *, title: str = ""
+) -> Figure:
+    """Return the objective at margin 1 of networks trained with weight decay, against its price, with P*.
+
+    With a logistic loss it tends to P* as the price goes to zero.
+
+    Parameters
+    ----------
+    path : SolutionPath
+        From :func:`convexrelu.solution_path`, with a loss that falls with the margin.
+    X : (n, d) array_like
+        The data.
+    y : (n,) array_like
+        Labels +1 and -1.
+    optimum : MaxMarginSolution
+        From :func:`convexrelu.solve_max_margin`.
+    title : str
+        Above the panel.
+
+    Returns
+    -------
+    Figure
+        One panel; prices whose networks do not fit all labels are left out.
+    """
+    values = path.margin_objectives(X, y)
+    fits = np.isfinite(values)
+    figure, [[ax]] = new_figure(1, 1, size=(4.6, 3.4), title=title)
+    ax.plot(
+        path.betas[fits],
+        values[fits],
+        color=INK,
+        marker="o",
+        markersize=4,
+        linewidth=1.2,
+        label="at margin 1",
+    )
+    ax.axhline(optimum.objective, color=BOUND, linewidth=1.2, linestyle="--", label="$P^*$ of the margin")
+    log_axis(ax.xaxis)
+    ax.set_xlabel(r"price of the weights $\beta$")
+    ax.grid(color=GRID, linewidth=0.6, zorder=0)
+    ax.legend(fontsize=8, frameon=False)
+    entitle(ax, "objective at margin 1")
     return figure
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import convexrelu as cr
 from convexrelu import InvalidInputError, max_margin_path
-from convexrelu.plotting import path_figure
+from convexrelu.plotting import margin_limit_figure, path_figure
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,19 @@ def test_prices_are_drawn_in_order_and_without_a_hard_margin_there_is_no_mark(so
 def test_accuracies_are_one_share_for_each_price(solved, shares):
     with pytest.raises(InvalidInputError):
         path_figure(solved[2], accuracies={"test": shares})
+
+
+def test_the_margin_is_the_limit_of_the_logistic_loss():
+    X = np.array([[1.0, 0.2], [-0.2, 1.0], [0.9, 0.3], [-1.0, -0.4]])
+    y = np.array([1.0, -1.0, 1.0, -1.0])
+    optimum = cr.solve_max_margin(X, y)
+    path = cr.solution_path(X, y, loss="logistic", betas=[10.0, 1e-1, 1e-2, 1e-3, 1e-4])
+    values = path.margin_objectives(X, y)
+    assert np.isinf(values[0])  # no neuron is worth that price
+    assert (values[1:] >= optimum.lower_bound * (1 - 1e-9)).all()
+    assert values[-1] - optimum.objective < 0.2 * optimum.objective
+    assert values[-1] < values[1]
+    [ax] = margin_limit_figure(path, X, y, optimum).axes
+    drawn, limit = ax.get_lines()
+    np.testing.assert_array_equal(drawn.get_xydata(), np.column_stack([path.betas[1:], values[1:]]))
+    assert set(limit.get_ydata()) == {optimum.objective}

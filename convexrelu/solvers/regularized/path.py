@@ -10,7 +10,7 @@ from jaxtyping import Float
 from convexrelu._clock import Clock
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, as_vector, check_seconds
+from convexrelu._validation import as_data, as_generator, as_vector, check_seconds
 from convexrelu.certificates.regularized import norm_of
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
@@ -136,6 +136,26 @@ class SolutionPath(Path[Solution]):
 
     betas: Float[np.ndarray, " q"]
     points: tuple[Solution, ...]
+
+    def margin_objectives(self, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " q"]:
+        """Return the objective of each network at margin 1: of the logistic loss it tends to the hard P*.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            The data.
+        y : (n,) array_like
+            Labels +1 and -1.
+
+        Returns
+        -------
+        (q,) float array
+            ``sum_i ||u_i|| / min_n y_n f(x_n)``; inf where a network does not fit all labels.
+        """
+        matrix, labels = as_data(X, y)
+        margins = np.array([float((labels * point.network(matrix)).min()) for point in self.points])
+        sizes = np.array([point.network.group_norm() for point in self.points])
+        return np.where(margins > 0, sizes / np.where(margins > 0, margins, 1.0), np.inf)
 
     def __repr__(self) -> str:
         words = [f"{point.status}, {point.network.n_neurons} neurons" for point in self.points]
