@@ -175,8 +175,7 @@ class LimitReport(Shown):
         lines = [
             f"Gradient descent against the convex optimum: n = {n}, d = {d}, "
             f"{_listed(self.widths)} neurons, initial scale {_listed(self.init_scales)}",
-            f"  certified optimum  {solution.lower_bound:.7g} <= P* <= {solution.objective:.7g}  "
-            f"(gap {max(solution.gap, 0):.1e})",
+            _optimum(solution.lower_bound, solution.objective, solution.gap),
             *self._table(),
         ]
         if self.status != Status.FINISHED:
@@ -261,6 +260,13 @@ class LimitReport(Shown):
             ],
             "runs": [_run_document(run) for run in self.runs],
         }
+
+
+def _optimum(lower: float, objective: float, gap: float) -> str:
+    """The line about P*: no network has been found where its objective is infinite."""
+    if np.isinf(objective):
+        return f"  optimum: no network that fits was found in time; P* >= {lower:.7g}"
+    return f"  certified optimum  {lower:.7g} <= P* <= {objective:.7g}  (gap {max(gap, 0):.1e})"
 
 
 def _run_lines(number: int, run: LimitRun) -> list[str]:

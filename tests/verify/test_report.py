@@ -43,3 +43,12 @@ def test_a_cell_that_is_not_there():
     assert report.cell(width=10, init_scale=1e-3).runs == report.runs
     with pytest.raises(cr.InvalidInputError, match="width"):
         report.cell(width=11, init_scale=1e-3)
+
+
+def test_without_a_network_no_optimum_is_claimed():
+    """Random labels and no time: no network that fits, hence no upper bound and nothing certified."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), np.where(rng.random(60) < 0.5, 1.0, -1.0)
+    text = str(cr.verify_gradient_descent(X, y, time_limit=1e-4))
+    assert "no network that fits was found in time; P* >= " in text
+    assert "inf" not in text
