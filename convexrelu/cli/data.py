@@ -90,6 +90,14 @@ class Given:
 
         return self.data.classes if isinstance(self.data, Dataset) else ()
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The labels of several classes by their names, where these sort as the labels do; else encoded."""
+        names = list(self.classes)
+        if len(names) <= 2 or names != sorted(names):
+            return self.y
+        return np.array(names)[self.y.astype(int)]
+
     def __str__(self) -> str:
         names = self.preprocessing.features
         if self.label is None:  # data with a name: its columns have none

@@ -95,7 +95,7 @@ def verify(
     folder = make_folder(out)
     report = verify_gradient_descent(
         dataset.X,
-        dataset.y,
+        dataset.labels,
         width=width,
         n_runs=runs,
         init_scale=init_scale,

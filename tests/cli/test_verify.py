@@ -39,3 +39,12 @@ def test_out_of_time_is_not_success(run):
     assert done.exit_code == 1
     assert document["status"] == "time_limit"
     assert document["runs"] == []
+
+
+def test_classes_keep_their_names(run, tmp_path):
+    lines = ["a,b,c,kind", "1,0,0,north", "0,1,0,south", "0,0,1,west"]
+    (tmp_path / "d.csv").write_text("\n".join(lines))
+    done = run("verify", "d.csv", "--no-standardize", "--no-bias", "--runs", 1, "--no-plots")
+    assert done.exit_code in (0, 1), done.output
+    document = json.loads((tmp_path / "convexrelu-report" / "report.json").read_text())
+    assert "south" in json.dumps(document)
