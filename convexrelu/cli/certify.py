@@ -42,7 +42,7 @@ EXAMPLES = examples(
     "certify wine class0.json class1.json class2.json --out c.json",
 )
 
-_TIME_LIMIT = 60.0  # seconds for the oracle, where nothing else is said
+_TIME_LIMIT = 20.0  # seconds, where nothing else is said
 
 
 def certify(
@@ -66,8 +66,16 @@ def certify(
     ] = None,
     loss: LossName = None,
     beta: Beta = None,
+    improve: Annotated[
+        bool,
+        typer.Option(
+            "--improve/--no-improve",
+            help="Let the solver look for better multipliers and a better network, where the network's own "
+            "leave open whether it is optimal.",
+        ),
+    ] = True,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For the oracle; its best bound by then is taken.")
+        float, typer.Option(metavar="SECONDS", help="For all; the best bounds by then are taken.")
     ] = _TIME_LIMIT,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the certificate, which `check` reads.")
@@ -94,7 +102,9 @@ def certify(
     given = given_for(model, data, columns, real=decay is not None and not decay.labels)
     judged = _fitting(loaded, given, decay)
     with working("bounding the optimum"):
-        certificate = _certificate(given, judged, model, decay, C=price, time_limit=time_limit)
+        certificate = _certificate(
+            given, judged, model, decay, C=price, time_limit=time_limit, improve=None if improve else False
+        )
     recheck = None if out is None else columns.command("check", out, data)
     if out is not None and decay is None and np.isinf(certificate.objective) and np.isinf(price):
         try:
@@ -223,19 +233,22 @@ def _certificate(
     *,
     C: float,
     time_limit: float,
+    improve: bool | None,
 ) -> AnyCertificate:
-    from convexrelu.certificates import certify as certify_network
+    from convexrelu.judge import certify as certify_network
 
     if decay is not None:
         if len(networks) > 1:
             raise InvalidInputError(f"a loss needs one network, got {len(networks)}")
         decayed: AnyCertificate = certify_network(
-            given.X, given.y, networks[0], time_limit=time_limit, **decay.keywords
+            given.X, given.y, networks[0], time_limit=time_limit, improve=improve, **decay.keywords
         )
         return decayed
     judged = networks[0] if len(networks) == 1 and len(given.classes) <= 2 else networks
     lam = None if model is None else _multipliers(model, given)
-    found: AnyCertificate = certify_network(given.X, given.y, judged, lam, C=C, time_limit=time_limit)
+    found: AnyCertificate = certify_network(
+        given.X, given.y, judged, lam, C=C, time_limit=time_limit, improve=improve
+    )
     return found
 
 
