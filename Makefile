@@ -24,7 +24,7 @@ docs:
 
 # They run, and print what is stored in them; `make notebooks STORE=--store` stores what they print.
 notebooks:
-	OMP_NUM_THREADS=1 $(PYTHON) notebooks/run.py $(STORE)
+	$(PYTHON) notebooks/run.py $(STORE)
 
 test:
 	$(PYTHON) -m pytest -n auto

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import os
 import re
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -41,6 +42,7 @@ def main() -> int:
     paths = [p for p in sorted(HERE.glob("*.ipynb")) if p.name.startswith(tuple(asked.names) or "")]
     if not paths:
         parser.error(f"no notebook is called {' or '.join(asked.names)}")
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # long runs hang on the last digits
     with ProcessPoolExecutor(asked.jobs) as pool:
         found = list(pool.map(_judge, paths, [asked.store] * len(paths)))
     for path, faults in zip(paths, found, strict=True):
