@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from convexrelu.training import Trajectory, alignment_flow, gradient_descent, gradient_flow
     from convexrelu.verify import LimitReport, verify_gradient_descent
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "arrangements": [
