@@ -128,8 +128,14 @@ def output_norm(
         value, direction = sphere.value, sphere.direction
     if sphere.value > value:
         value, direction = sphere.value, sphere.direction
+    bound = max(bound, value)
     return _norm(
-        value, max(bound, value), direction, nodes=sphere.nodes, exact=bound <= (1 + tolerance) * value
+        value,
+        bound,
+        direction,
+        nodes=sphere.nodes,
+        exact=bound <= (1 + tolerance) * value,
+        cover=Cover(level=bound * (1 + _COVER_TOL), nodes=sphere.nodes),
     )
 
 
@@ -178,8 +184,6 @@ def _norm(
     exact: bool,
     cover: Cover | None = None,
 ) -> DualNorm:
-    if cover is None and nodes:
-        cover = Cover(level=bound * (1 + _COVER_TOL), nodes=nodes)
     return DualNorm(
         value=value,
         upper_bound=bound,
@@ -224,16 +228,23 @@ class _Sphere:
         missing = float(np.linalg.norm(sizes[~live])) * float(np.linalg.norm(self.X))
         inside = self.Lam @ axes[live].T
         rank = int(live.sum())
+        crude = float(
+            np.linalg.norm([dual_norm(self.X, axis, search=False).upper_bound for axis in inside.T])
+        )
+        if crude + missing <= level:
+            return crude + missing
         signs = 1.0 - 2.0 * ((np.arange(2 ** (rank - 1))[:, None] >> np.arange(rank)) % 2)
-        open_cones = [np.diag(sign) for sign in signs]
+        open_cones = [(np.diag(sign), crude) for sign in signs]  # with the bound of what they are part of
         proven = 0.0
         while open_cones:
-            corners = open_cones.pop()
-            reached = max(self._reached(inside, corner, level, most, clock) for corner in corners)
-            top = self._top(inside, corners)
-            stopped = self.value > level or clock.expired() or self.nodes >= most
-            if stopped or max(top, reached) + missing <= level:
-                proven = max(proven, top, reached)
+            corners, inherited = open_cones.pop()
+            for corner in corners:
+                if self.value > level or clock.expired() or self.nodes >= most:
+                    return max(proven, inherited, *(bound for _, bound in open_cones)) + missing
+                self._look(inside, corner)
+            top = min(self._top(corners), inherited)
+            if top + missing <= level:
+                proven = max(proven, top)
                 continue
             a, b = _longest_edge(corners)
             middle = corners[a] + corners[b]
@@ -241,41 +252,27 @@ class _Sphere:
             for end in (a, b):
                 half = corners.copy()
                 half[end] = middle
-                open_cones.append(half)
+                open_cones.append((half, top))
         return proven + missing
 
-    def _reached(
-        self,
-        inside: Float[np.ndarray, "n r"],
-        corner: Float[np.ndarray, " r"],
-        level: float,
-        most: int,
-        clock: Clock,
-    ) -> float:
-        """The bound at a corner, from the scalar oracle; crude once the effort has ended."""
+    def _look(self, inside: Float[np.ndarray, "n r"], corner: Float[np.ndarray, " r"]) -> None:
+        """Ask the scalar oracle for the bound at a corner, unless it is known."""
         key = corner.tobytes()
-        if key not in self._known:
-            lam = inside @ corner
-            if self.value > level or clock.expired() or self.nodes >= most:
-                return dual_norm(self.X, lam, search=False).upper_bound
-            norm = dual_norm(self.X, lam, tol=self.tol)
-            self.nodes += 1
-            self._known[key] = norm.upper_bound
-            attained = float(np.linalg.norm(self.Lam.T @ np.maximum(self.X @ norm.direction, 0.0)))
-            if attained > self.value:
-                self.value, self.direction = attained, norm.direction
-        return self._known[key]
+        if key in self._known:
+            return
+        norm = dual_norm(self.X, inside @ corner, tol=self.tol)
+        self.nodes += 1
+        self._known[key] = norm.upper_bound
+        attained = float(np.linalg.norm(self.Lam.T @ np.maximum(self.X @ norm.direction, 0.0)))
+        if attained > self.value:
+            self.value, self.direction = attained, norm.direction
 
-    def _top(self, inside: Float[np.ndarray, "n r"], corners: Float[np.ndarray, "r r"]) -> float:
-        """The largest value on the sphere of the linear function through the bounds at the corners."""
-        bounds = np.array(
-            [
-                self._known[c.tobytes()]
-                if c.tobytes() in self._known
-                else dual_norm(self.X, inside @ c, search=False).upper_bound
-                for c in corners
-            ]
-        )
+    def _top(self, corners: Float[np.ndarray, "r r"]) -> float:
+        """The largest value on the sphere of the linear function through the bounds at the corners.
+
+        It is no less than any of these.
+        """
+        bounds = np.array([self._known[corner.tobytes()] for corner in corners])
         slope = np.linalg.solve(corners, bounds)
         rounding = 16 * len(corners) * _EPS * float(np.linalg.cond(corners))
         return float(np.linalg.norm(slope)) * (1 + rounding)
