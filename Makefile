@@ -1,7 +1,7 @@
 # What CI runs, in an environment that exists already: `pip install -e ".[dev]"` makes one.
 PYTHON ?= python
 
-.PHONY: check lint types imports notebooks docs test slow fuzz bench format
+.PHONY: check lint types imports notebooks docs test slow fuzz mutation bench format
 
 check: lint types imports notebooks docs test
 
@@ -36,6 +36,11 @@ slow:
 FUZZ ?= 100
 fuzz:
 	OMP_NUM_THREADS=1 CONVEXRELU_FUZZ=$(FUZZ) $(PYTHON) -m pytest tests/fuzz -n auto
+
+# Hours: each change of an operator, comparison or constant of the checker must fail a test. MODULE=, SAMPLE= restrict it.
+MODULE ?= convexrelu/check.py
+mutation:
+	OMP_NUM_THREADS=1 $(PYTHON) tests/mutation.py --module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
 
 bench:
 	$(PYTHON) benchmarks/run.py

@@ -511,3 +511,41 @@ def test_format_1_is_read_checked_and_converted(tmp_path):
     again = certify(points, labels, old.network, old.lam, C=old.C).proven()
     assert set(again.proof) == {"plus", "minus"}
     assert again.lower_bound == pytest.approx(old.lower_bound, rel=1e-9)
+
+
+# What is printed, and what is refused at the door ----------------------------------------------------------
+
+
+def test_certificates_of_classes_say_what_each_says():
+    certificate = solve_max_margin(POINTS, CLASSES, C=1.0).certificate
+    assert certificate.exact == all(part.exact for part in certificate.certificates)
+    assert certificate.globally_optimal == (certificate.gap <= 1e-6)
+    assert certificate.verdict.count("; class ") == 2
+    assert str(certificate).splitlines()[0].endswith("over 3 classes")
+
+
+def test_infeasible_data_has_its_verdict():
+    with pytest.raises(ConvexReLUError) as caught:
+        solve_max_margin([[1.0], [2.0]], [1, -1])
+    from convexrelu.certificates import certify_infeasible
+
+    certificate = certify_infeasible([[1.0], [2.0]], [1, -1], caught.value.farkas)
+    assert certificate.proven().verdict == "no network without biases fits the data: proven"
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_networks_of_the_wrong_kind_are_refused():
+    network = solve_max_margin(X, Y).network
+    for arguments, options, message in [
+        ((X, Y, "none"), {}, "network must be"),
+        ((X, Y, network), {"better": "none"}, "better must be"),
+        ((POINTS, CLASSES, [network] * 3), {"better": network}, "better is for two labels"),
+    ]:
+        with pytest.raises(ConvexReLUError, match=message):
+            certify(*arguments, **options)
+
+
+def test_a_proof_that_is_no_object_is_refused():
+    document = solve_max_margin(X, Y).certificate.to_document()
+    with pytest.raises(CertificateError, match="proof must be an object"):
+        Certificate.from_document({**document, "proof": [1]})

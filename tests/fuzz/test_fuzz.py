@@ -167,7 +167,26 @@ def judge_patterns(problem: Problem) -> None:
             assert bit == (height > 0) or abs(height) <= size * Fraction(1, 10**11)
 
 
-JUDGES = [judge_oracle, judge_certificate, judge_solver, judge_patterns]
+def judge_in_rational_arithmetic(problem: Problem) -> None:
+    """The bounds found are proven again in rational numbers, and hold the exact objectives known."""
+    X, y, C = problem.X, problem.y, problem.C
+    solution, error = attempt(solve_max_margin, X, y, C=C, time_limit=2.0)
+    if error or solution.lower_bound == 0:
+        return
+    found, refused = attempt(solution.certificate.check, X, y, arithmetic="exact")
+    if refused:  # it says what it could prove, and with which numbers
+        assert "exact arithmetic proves" in str(refused)
+        return
+    assert found.exact
+    assert 0 <= found.lower <= found.upper
+    assert found.lower >= Fraction(solution.lower_bound) * (1 - Fraction(1, 10**8))
+    for network in (solution.network, TwoLayerReLU(problem.W1, problem.w2)):
+        truth = exact.objective(X, y, network.W1, network.w2, C)
+        if truth is not None:
+            assert found.lower <= truth
+
+
+JUDGES = [judge_oracle, judge_certificate, judge_solver, judge_patterns, judge_in_rational_arithmetic]
 
 
 @settings(max_examples=40 * FACTOR, derandomize=FACTOR == 1)
@@ -186,6 +205,12 @@ def test_certificates(problem):
 @given(problems(most_rows=6))
 def test_the_solver(problem):
     kept(judge_solver)(problem)
+
+
+@settings(max_examples=20 * FACTOR, derandomize=FACTOR == 1)
+@given(problems(most_rows=5, most_columns=3))
+def test_bounds_are_theorems(problem):
+    kept(judge_in_rational_arithmetic)(problem)
 
 
 @settings(max_examples=30 * FACTOR, derandomize=FACTOR == 1)
