@@ -512,7 +512,8 @@ def _searched(sides: list[_Side], effort: _Effort) -> list[_Side]:
             continue
         # nothing is gained below what another side's bound is
         proven = max((answers[j].upper for j in todo[:place]), default=0.0)
-        own = replace(effort.share(len(todo) - place), tol=max(effort.tol, proven / best - 1))
+        saved = proven / best - 1 if best > 0 else 0.0
+        own = replace(effort.share(len(todo) - place), tol=max(effort.tol, saved))
         found = _search(sides[k], best, own)
         effort = replace(effort, max_nodes=max(effort.max_nodes - found.nodes, 1))
         answers[k] = replace(
