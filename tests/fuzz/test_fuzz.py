@@ -174,8 +174,8 @@ def judge_in_rational_arithmetic(problem: Problem) -> None:
     if error or solution.lower_bound == 0:
         return
     found, refused = attempt(solution.certificate.check, X, y, arithmetic="exact")
-    if refused:  # it says what it could prove, and with which numbers
-        assert "exact arithmetic proves" in str(refused)
+    if refused:  # it says what it could prove; or h(lam) is rounding, which comes out differently
+        assert "exact arithmetic proves" in str(refused) or "dual_feasibility is" in str(refused)
         return
     assert found.exact
     assert 0 <= found.lower <= found.upper
