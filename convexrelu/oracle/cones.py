@@ -77,7 +77,7 @@ FAR_EDGE = 0.02
 ON_PLANE = 1e-13
 _PLAYS = 24  # of multipliers against rays, on a cone that nothing else closes
 _ROUNDED = 1e-14  # relative: of a cosine and a quotient
-_LOOSE = 1e-6  # of a norm: an excess beyond it says that the cone is too thin for the kernel
+_THIN = 1e3  # the largest entry of the inverse, beyond which a cone may be too thin for the kernel
 _SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
 
@@ -704,7 +704,7 @@ def _bound(members, few, n_mixed, V, closing, scratch):
             value -= t[j] * heights[a, mixed[few + j]]
         excess = max(excess, value)
     bound = norm + np.sqrt(r) * excess
-    if bound > closing and (norm <= closing or np.sqrt(r) * excess > _LOOSE * norm):
+    if bound > closing and np.abs(inverse).max() > _THIN:
         bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
     return bound, norm, exact
 
