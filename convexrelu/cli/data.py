@@ -96,7 +96,7 @@ class Given:
         names = list(self.classes)
         if len(names) <= 2 or names != sorted(names):
             return self.y
-        return np.array(names)[self.y.astype(int)]
+        return np.asarray(np.array(names)[self.y.astype(int)])
 
     def __str__(self) -> str:
         names = self.preprocessing.features
