@@ -17,19 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "Paper", "reproduce"]
 
-EXAMPLES = examples("reproduce wang-pilanci", "reproduce kumar-haupt --out figures --json")
+EXAMPLES = examples(
+    "reproduce wang-pilanci", "reproduce kumar-haupt --out figures --json", "reproduce all --out figures"
+)
 
 
 class Paper(StrEnum):
-    """The papers whose experiments can be reproduced."""
+    """The papers whose experiments can be reproduced, one by one or all of them."""
 
     WANG_PILANCI = "wang-pilanci"
     KUMAR_HAUPT = "kumar-haupt"
     NEURON_PURSUIT = "neuron-pursuit"
+    ALL = "all"
 
 
 def reproduce(
-    paper: Annotated[Paper, typer.Argument(help="Which paper.")],
+    paper: Annotated[Paper, typer.Argument(help="Which paper, or all.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and the numbers.")] = Path(
         "convexrelu-report"
     ),
@@ -39,31 +42,40 @@ def reproduce(
     """Draw a paper's figures from computed objects and check its numbers.
 
     kumar-haupt stands for the papers of Kumar and Haupt on early alignment and on saddles, neuron-pursuit for
-    theirs on growing networks, at reduced size.
+    theirs on growing networks, at reduced size. The page index.html shows every figure with its claims and
+    what was run for it.
 
     Exit code 0: every number holds. 1: some number does not.
     """
     from convexrelu._json_files import write_json
     from convexrelu.papers.claims import paper_document
+    from convexrelu.papers.index_page import index_page
     from convexrelu.plotting import save_figures
 
     folder = make_folder(out)
-    figures: list[ReproducedFigure] = []
-    with working(f"running the experiments of {paper}"):
-        for figure in _figures_of(paper):
-            figures.append(figure)
-            if not json:
-                typer.echo(figure)
-    document = strict(paper_document(paper, figures))
-    write_json(folder / f"{paper}.json", document)
-    if json:
-        emit_json(document)
+    chosen = [each for each in Paper if each is not Paper.ALL] if paper is Paper.ALL else [paper]
+    found: dict[str, list[ReproducedFigure]] = {str(each): [] for each in chosen}
+    for each in chosen:
+        with working(f"running the experiments of {each}"):
+            for figure in _figures_of(each):
+                found[str(each)].append(figure)
+                if not json:
+                    typer.echo(figure)
+    documents = [strict(paper_document(name, figures)) for name, figures in found.items()]
+    for document in documents:
+        write_json(folder / f"{document['paper']}.json", document)
+    figures = [figure for each in found.values() for figure in each]
     drawn = save_figures([figure.named for figure in figures], folder) if plots else []
-    if not json:
+    page = folder / "index.html"
+    page.write_text(index_page(found, pictures=plots), encoding="utf-8")
+    if json:
+        emit_json(documents[0] if paper is not Paper.ALL else {"papers": documents})
+    else:
         claims = [claim for figure in figures for claim in figure.claims]
         typer.echo(f"{sum(claim.holds for claim in claims)} of {len(claims)} claims hold")
-        typer.echo(f"written to {folder}: {', '.join([f'{paper}.json', *(path.name for path in drawn)])}")
-    if not document["holds"]:
+        names = [page.name, *(f"{name}.json" for name in found), *(path.name for path in drawn)]
+        typer.echo(f"written to {folder}: {', '.join(names)}")
+    if not all(figure.holds for figure in figures):
         raise typer.Exit(FAILS)
 
 

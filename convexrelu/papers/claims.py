@@ -142,11 +142,14 @@ class ReproducedFigure:
         The picture.
     claims : sequence of Claim
         What the paper says of it; none if it only illustrates.
+    setting : str
+        What was run for it: data, network, start, steps, seeds.
     """
 
     name: str
     figure: Figure
     claims: Sequence[Claim]
+    setting: str
 
     @property
     def holds(self) -> bool:
@@ -181,6 +184,7 @@ def paper_document(paper: str, figures: Iterable[ReproducedFigure]) -> dict[str,
         {
             "name": figure.name,
             "holds": figure.holds,
+            "setting": figure.setting,
             "claims": [asdict(claim) | {"holds": claim.holds} for claim in figure.claims],
         }
         for figure in figures

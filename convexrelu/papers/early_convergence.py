@@ -1,4 +1,4 @@
-"""KH2 Figures 1-4 and K-deep Figures 1-5, drawn from our own runs, with the numbers behind their captions.
+"""KH2 Figures 1-4, K-deep Figures 1-5 and Tables 1 and 2, from our own runs, with what their captions say.
 
 Losses are means over the samples, which the papers' step sizes fit. Where we start from smaller weights than
 the paper, to see what its theorems say of small ones, the title says so.
@@ -16,6 +16,7 @@ from convexrelu._validation import as_generator
 from convexrelu.ncf import check_rank_one, maximize_ncf
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU
 from convexrelu.papers.claims import Claim, ReproducedFigure
+from convexrelu.papers.rank_one_tables import rank_one_tables
 from convexrelu.papers.saddle_settings import descend, sphere
 from convexrelu.planar import planar_kkt_points
 from convexrelu.plotting import (
@@ -23,6 +24,7 @@ from convexrelu.plotting import (
     directions_figure,
     early_training_figure,
     planar_run_figure,
+    rank_one_figure,
     weights_figure,
 )
 from convexrelu.saddles import ncf_cosines
@@ -41,6 +43,18 @@ NEAR_KKT = 1e-3
 N_SEEDS = 10  # of the planar experiments: shares are of all their neurons
 STEP_SIZE = 5e-4  # of the planar experiments: ten times the paper's, still small
 
+_PLANAR = "50 points on the circle, squared ReLU neurons with frozen outputs, mean square loss, ten seeds; "
+_SQUARED_SETTING = (
+    "widths 10-20-1, squared ReLU, 100 points on the sphere, targets of two neurons; mean square loss, "
+    "descent from norm delta in steps of 0.001/delta until 99 % of the loss are left; seed 3"
+)
+_THREE_SETTING = (
+    "widths 20-20-30-1, ReLU, 100 points on the sphere, targets of a network 2-2; mean square loss, descent "
+    "from norm 0.01 in steps of 0.005 until 99 % of the loss are left; seed 3, chosen among six"
+)
+
+_TABLE_INSTANCES = 30  # of each row of Tables 1 and 2, as in K-deep
+
 
 def figures(rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
     """Yield all figures of the two papers on early directional convergence, in their order.
@@ -54,7 +68,7 @@ def figures(rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
     Yields
     ------
     ReproducedFigure
-        KH2 Figures 1 to 4, K-deep Figures 1 to 5.
+        KH2 Figures 1 to 4, K-deep Figures 1 to 5 and Tables 1 and 2.
     """
     generators = as_generator(rng).spawn(2)
     yield from _near_the_origin(generators[0])
@@ -63,6 +77,7 @@ def figures(rng: RNGLike = 0) -> Iterator[ReproducedFigure]:
     yield from _squared_relu()
     yield _kkt_points()
     yield from _three_layers()
+    yield _tables()
 
 
 def _planar_data(rng: np.random.Generator) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
@@ -117,16 +132,19 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
     return [
         ReproducedFigure(
             name="kh2-figure-1",
+            setting=_PLANAR + "20 neurons of size 1e-9 (the paper: 1e-5), until 99 % of the loss are left",
             figure=planar_run_figure(
                 path, kkt, title="KH2 Figure 1: squared ReLU neurons, weights of size 1e-9"
             ),
             claims=(
                 Claim.at_least("loss left, least of 10 seeds", least, 0.98, small),
                 Claim.at_most("norm, of 3 at a minimum, largest of 10 seeds", largest, 0.3, small),
+                _growth_bound(path),
             ),
         ),
         ReproducedFigure(
             name="kh2-figure-3",
+            setting=_PLANAR + "the runs of KH2 Figure 1",
             figure=directions_figure(path, y, kkt, title="KH2 Figure 3: directions and KKT points"),
             claims=(Claim.at_least("share of 200 neurons with 1 - cos < 1e-3", share, 0.95, converge),),
         ),
@@ -147,6 +165,8 @@ def _branching() -> ReproducedFigure:
         drifts.append(float(np.abs(near * squares[: len(near)] - (u1**2 - u2**2)).max()))
     return ReproducedFigure(
         name="kh2-figure-2",
+        setting="the NCF of one neuron v |u x| at x = 1, z = 1; flow of the NCF from seven starts; for "
+        "Lemmas I.1 and I.2 descent on (v |u| - 1)^2 from (1 + delta, delta)",
         figure=branching_figure(flows, title="KH2 Figure 2: the gradient field of $u_1|u_2|$"),
         claims=(
             Claim.at_most(
@@ -158,8 +178,52 @@ def _branching() -> ReproducedFigure:
             Claim.at_most(
                 "change of u_1^2 - u_2^2", max(drifts), 0.02, "u_1^2 - u_2^2 is conserved (KH2 eq. (82))"
             ),
+            *_escape_from_the_kink(),
         ),
     )
+
+
+def _growth_bound(path: DeepTrajectory) -> Claim:
+    """KH2 Lemma 5.2: while ``||w|| <= 1`` weights grow no faster than ``e^{2 beta beta~ t}``.
+
+    The constants are those of the summed loss, for which l' has Lipschitz constant 1: beta is the largest
+    ``||H(X; w)||`` of unit weights, which those of a single neuron attain, and ``beta~ = beta + ||y||``.
+    """
+    X, y = path.problem.X, path.problem.Y[:, 0]
+    angles = np.linspace(-np.pi, np.pi, 20_001)
+    outputs = SQUARED(X @ np.array([np.cos(angles), np.sin(angles)]))
+    beta = float(np.linalg.norm(outputs, axis=0).max())
+    beta_tilde = beta + float(np.linalg.norm(y))
+    times = path.times[1:] * STEP_SIZE / len(X)  # steps of the mean are shorter by n
+    exponents = np.log(path.norm[1:] / path.norm[0]) / times
+    decades = 2.0 * beta * beta_tilde * times[-1] / np.log(10.0)
+    return Claim.at_most(
+        f"fastest growth over the bound 2 beta beta~ (beta = {beta:.3g}, beta~ = {beta_tilde:.3g}; C = "
+        f"1e{2 * decades:.0f} at the end, so that the proof needs delta below 1e-{decades:.0f})",
+        float(exponents.max()) / (2.0 * beta * beta_tilde),
+        1.0,
+        "KH2 Lemma 5.2, eq. (24)",
+    )
+
+
+def _escape_from_the_kink() -> list[Claim]:
+    """KH2 Lemmas I.1 and I.2: near the saddle (1, 0) of ``(u_1 |u_2| - 1)^2`` the gradient is not small."""
+    absolute, X, y = PowerLeakyReLU(-1.0), np.ones((1, 1)), np.ones(1)
+    slopes, distances = [], []
+    for delta in (0.09, 1e-3, 1e-6, 1e-9):
+        start = FeedForward([[[delta]], [[1.0 + delta]]], absolute)
+        gradient = start.gradient(X, y - start(X))  # minus half that of the lemma's loss
+        slopes.append(2.0 * float(np.hypot(gradient[0][0, 0], gradient[1][0, 0])))
+        # the package's loss is half the lemma's: time 0.2 for its 0.1
+        run = descend(X, y, start, step_size=1e-4, n_steps=2000, record=1)
+        end = np.array([run.weights[1][-1, 0, 0], run.weights[0][-1, 0, 0]])
+        distances.append(float(np.linalg.norm(end - [1.0, 0.0])))
+    return [
+        Claim.at_least(
+            "gradient at (1 + delta, delta), least of four delta", min(slopes), 1.0, "KH2 Lemma I.1"
+        ),
+        Claim.at_least("distance from (1, 0) at time 0.1, least", min(distances), 0.09, "KH2 Lemma I.2"),
+    ]
 
 
 def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
@@ -190,6 +254,7 @@ def _near_the_saddle(rng: np.random.Generator) -> ReproducedFigure:
     flat = "in a flat set of KKT points, or near it, neurons stay (KH2 appendix D.3)"
     return ReproducedFigure(
         name="kh2-figure-4",
+        setting=_PLANAR + "ten neurons at (1/sqrt 2, 0), ten at 0, all moved by 1e-9 (the paper: 1e-5)",
         figure=planar_run_figure(
             path,
             kkt,
@@ -246,6 +311,7 @@ def _squared_relu() -> list[ReproducedFigure]:
     return [
         ReproducedFigure(
             name="k-deep-figure-1",
+            setting=_SQUARED_SETTING,
             figure=early_training_figure(
                 paper, title=r"K-deep Figure 1: squared ReLU, 20 neurons, $\delta = 0.05$"
             ),
@@ -258,6 +324,7 @@ def _squared_relu() -> list[ReproducedFigure]:
         ),
         ReproducedFigure(
             name="k-deep-figure-2",
+            setting=_SQUARED_SETTING,
             figure=weights_figure(
                 ends,
                 [r"start", r"end, $\delta = 0.05$", r"end, $\delta = 0.001$"],
@@ -285,6 +352,8 @@ def _kkt_points() -> ReproducedFigure:
     several = "for ReLU multiple rows are non-zero, some are zero (K-deep Figure 3)"
     return ReproducedFigure(
         name="k-deep-figure-3",
+        setting="100 Gaussian samples in R^10, Gaussian outputs, widths 10-20-20-1; ReLU: flow of the NCF "
+        "from one start, the best of four; squared ReLU: the best of five ascents",
         figure=weights_figure(
             [relu, squared], ["ReLU", "squared ReLU"], title="K-deep Figure 3: KKT points of three layers"
         ),
@@ -328,6 +397,7 @@ def _three_layers() -> list[ReproducedFigure]:
     return [
         ReproducedFigure(
             name="k-deep-figure-4",
+            setting=_THREE_SETTING,
             figure=early_training_figure(
                 path, title=r"K-deep Figure 4: three layers of ReLU, $\delta = 0.01$"
             ),
@@ -343,6 +413,7 @@ def _three_layers() -> list[ReproducedFigure]:
         ),
         ReproducedFigure(
             name="k-deep-figure-5",
+            setting=_THREE_SETTING,
             figure=weights_figure(
                 [path.network_at(0), end], ["start", "end"], title="K-deep Figure 5: weights of three layers"
             ),
@@ -362,3 +433,30 @@ def _three_layers() -> list[ReproducedFigure]:
             ),
         ),
     ]
+
+
+def _tables() -> ReproducedFigure:
+    """K-deep Tables 1 and 2."""
+    rows = rank_one_tables(n_instances=_TABLE_INSTANCES).rows
+    names = [f"L = {row.depth}, p = {row.power}, alpha = {row.alpha:g}" for row in rows]
+    claims = [
+        claim
+        for name, row in zip(names, rows, strict=True)
+        for claim in (
+            Claim.at_most(f"{name}: kappa", row.kappa, 1e-8, "K-deep Table 1: rank one up to rounding"),
+            Claim.at_most(f"{name}: rho", row.rho, 1e-8, "K-deep Table 2: non-negative up to rounding"),
+            Claim.at_most(f"{name}: residual of the network", row.stationarity, 1e-8, "K-deep Theorems 3, 4"),
+        )
+    ]
+    return ReproducedFigure(
+        name="k-deep-tables-1-2",
+        figure=rank_one_figure(
+            names,
+            [row.kappa for row in rows],
+            [row.rho for row in rows],
+            title=f"K-deep Tables 1 and 2: worst of {_TABLE_INSTANCES} instances",
+        ),
+        claims=claims,
+        setting=f"{_TABLE_INSTANCES} instances a row: 100 points on the sphere of R^10, "
+        "Gaussian outputs, hidden widths 20; ascent from one start each",
+    )

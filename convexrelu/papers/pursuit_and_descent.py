@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -184,12 +183,13 @@ class _Plan:
     tol: float
     inner: InnerSolver
     descent: SmallDescent
+    methods: tuple[str, ...]
     seeds: np.ndarray
 
     @property
     def runs(self) -> list[tuple[int, int, str]]:
         """Size, training set and method of each run."""
-        return list(product(self.sizes, range(self.n_runs), (PURSUIT, DESCENT)))
+        return [(n, k, method) for n in self.sizes for k in range(self.n_runs) for method in self.methods]
 
     def settings(self) -> dict[str, Any]:
         """What the runs depend on, as JSON values."""
@@ -200,6 +200,7 @@ class _Plan:
             "activation": repr(self.activation),
             "inner": repr(self.inner),
             "descent": asdict(self.descent),
+            "methods": list(self.methods),
             "rng": self.seeds.tolist(),
         }
 
@@ -217,6 +218,7 @@ def compare_with_descent(
     tol: float = 1e-3,
     inner: str | InnerSolver = "lbfgs",
     descent: SmallDescent | None = None,
+    methods: Sequence[str] = (PURSUIT, DESCENT),
     checkpoint: str | os.PathLike[str] | None = None,
     time_limit: float | None = None,
     rng: RNGLike = 0,
@@ -242,6 +244,8 @@ def compare_with_descent(
         Number of fresh samples.
     descent : SmallDescent or None
         What pursuit is compared with; without one, 50 neurons a layer and 3e4 steps.
+    methods : sequence of str
+        What is run: "pursuit", "descent" or both.
     checkpoint : path or None
         A JSON file that every finished run is added to. If it exists, the runs in it are not done again; a
         file of other settings is refused.
@@ -266,14 +270,17 @@ def compare_with_descent(
     --------
     >>> from convexrelu.papers.pursuit_and_descent import SmallDescent, compare_with_descent
     >>> quick = SmallDescent(width=10, n_steps=200)
-    >>> compared = compare_with_descent("fig5", [200], n_runs=1, test_size=500, descent=quick)
-    >>> bool(compared.errors("pursuit", 200) < 1e-3), bool(compared.errors("descent", 200) > 0.1)
+    >>> compared = compare_with_descent("fig5", [400], n_runs=1, test_size=500, descent=quick)
+    >>> bool(compared.errors("pursuit", 400) < 1e-3), bool(compared.errors("descent", 400) > 0.1)
     (True, True)
     """
     counts = tuple(check_count(size, "sizes") for size in sizes)
     if not counts or len(set(counts)) < len(counts):
         raise InvalidInputError(f"sizes must be one or several different numbers, got {list(sizes)}")
     repeats = check_count(n_runs, "n_runs")
+    chosen = tuple(methods)
+    if not chosen or not set(chosen) <= {PURSUIT, DESCENT} or len(set(chosen)) < len(chosen):
+        raise InvalidInputError(f"methods must be 'pursuit', 'descent' or both, got {list(chosen)}")
     plan = _Plan(
         function=function,
         sizes=counts,
@@ -286,6 +293,7 @@ def compare_with_descent(
         tol=check_positive(tol, "tol"),
         inner=inner_solver(inner),
         descent=SmallDescent() if descent is None else descent,
+        methods=chosen,
         seeds=as_generator(rng).integers(2**62, size=(len(counts) * repeats, 4)),
     )
     return _compare(plan, checkpoint, Clock(limit=check_seconds(time_limit)), progress=progress)
@@ -329,7 +337,7 @@ def _restored(kept: FinishedRuns, number: int) -> ComparedRun:
 def _run(plan: _Plan, number: int, clock: Clock) -> ComparedRun:
     """Do one run: the training set, the fresh samples and the start are told by its seeds."""
     n, repeat, method = plan.runs[number]
-    seeds = plan.seeds[number // 2]
+    seeds = plan.seeds[number // len(plan.methods)]
     train = sparse_function(plan.function, n, rng=int(seeds[0]))
     fresh = sparse_function(plan.function, plan.test_size, rng=int(seeds[1]))
     if not (train.y.any() and fresh.y.any()):

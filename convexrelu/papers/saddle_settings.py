@@ -66,6 +66,17 @@ class Run:
         The part of its peak to which the gradient falls before the flow stops; 0 to go on.
     seed : int
         Of data, teacher and start.
+    small : float
+        Neurons are small before the escape up to this part of their layer's largest.
+    prominence : float
+        How deep a valley of the gradient's norm must be to be a saddle: more where the path from the origin
+        bends on its way to the first one.
+    source : str
+        Who says that small ones stay small.
+    beyond : bool
+        Whether the run goes on beyond the first saddle, and what comes then is drawn too.
+    sparser : bool
+        Whether more and more neurons become small, as the paper sees it for GELU.
     """
 
     name: str
@@ -78,6 +89,24 @@ class Run:
     length: float
     stop_gradient: float = 0.0
     seed: int = 0
+    small: float = 0.1
+    source: str
+    prominence: float = 2.0
+    beyond: bool = False
+    sparser: bool = False
+
+    @property
+    def setting(self) -> str:
+        """What is run, in words."""
+        data = "the 360 digits 0 and 1 of scikit-learn (8 x 8, unit norm; the paper: MNIST, 14 x 14)"
+        if self.teacher:
+            hidden = "-".join(map(str, self.teacher))
+            data = f"100 points on the sphere of R^{self.widths[0]}, targets of a network {hidden}"
+        how = f"descent, {self.length:.0f} steps of {self.step_size:g}" if self.step_size else "gradient flow"
+        return (
+            f"widths {'-'.join(map(str, self.widths))}, {self.activation!r}; {data}; mean square loss; "
+            f"Gaussian start of norm {self.norm:g}, seed {self.seed}; {how}"
+        )
 
     def follow(self) -> DeepTrajectory:
         """Return the run."""
@@ -108,7 +137,7 @@ def sphere(n: int, d: int, rng: np.random.Generator) -> Float[np.ndarray, "n d"]
 
 def descend(
     X: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, ...],
     start: FeedForward,
     *,
     step_size: float,
@@ -158,6 +187,9 @@ def _gaussian(widths: Sequence[int], activation: Activation, rng: np.random.Gene
     return FeedForward([rng.normal(size=(k, j)) for j, k in pairwise(widths)], activation)
 
 
+_PROVEN = "KH-beyond Theorem 18: what is zero at the KKT point stays small"
+_SEEN = "seen in KH-beyond section 4 and appendix F; Theorem 18 does not cover it"
+
 RUNS = (
     Run(
         name="kh-beyond-figures-1-14",
@@ -165,18 +197,22 @@ RUNS = (
         widths=(20, 50, 1),
         teacher=(2,),
         activation=SQUARES,
-        norm=0.05,
-        length=3300.0,
+        norm=0.1,
+        length=2300.0,
+        source=_PROVEN,
+        beyond=True,
     ),
     Run(
-        name="kh-beyond-figure-4",
-        title="KH-beyond Figure 4: three layers, squares",
+        name="kh-beyond-figures-4-15",
+        title="KH-beyond Figures 4 and 15: three layers, squares",
         widths=(20, 20, 20, 1),
         teacher=(2, 2),
         activation=SQUARES,
         norm=0.3,
-        length=1e12,
-        stop_gradient=1e-3,
+        length=1.279267e8,
+        prominence=5.0,
+        source=_PROVEN,
+        beyond=True,
     ),
     Run(
         name="kh-beyond-figure-5",
@@ -185,9 +221,10 @@ RUNS = (
         teacher=(2,),
         activation=RELU,
         norm=1e-4,
-        step_size=0.1,
-        length=6000.0,
-        seed=1,
+        step_size=0.2,
+        length=3000.0,
+        seed=6,
+        source=_SEEN,
     ),
     Run(
         name="kh-beyond-figure-6",
@@ -198,16 +235,30 @@ RUNS = (
         norm=3e-2,
         step_size=0.1,
         length=40000.0,
+        source=_SEEN,
     ),
     Run(
-        name="kh-beyond-figures-8-16",
-        title="KH-beyond Figures 8 and 16: digits 0 and 1 (8 x 8, for MNIST), three layers, ReLU",
-        widths=(64, 20, 20, 1),
-        teacher=(),
+        name="kh-beyond-figure-7",
+        title="KH-beyond Figure 7: four layers, ReLU",
+        widths=(20, 20, 20, 20, 1),
+        teacher=(3, 3, 3),
         activation=RELU,
         norm=0.1,
-        step_size=0.1,
-        length=20000.0,
+        step_size=0.4,
+        length=150_000.0,
+        seed=3,
+        source=_SEEN,
+    ),
+    Run(
+        name="kh-beyond-figures-8-16-17",
+        title="KH-beyond Figures 8, 16 and 17: digits 0 and 1, four layers, ReLU",
+        widths=(64, 20, 20, 20, 1),
+        teacher=(),
+        activation=RELU,
+        norm=0.2,
+        step_size=0.4,
+        length=52_000.0,
+        source=_SEEN,
     ),
     Run(
         name="kh-beyond-figure-9",
@@ -218,6 +269,30 @@ RUNS = (
         norm=1e-3,
         step_size=0.1,
         length=4000.0,
+        source=_SEEN,
+    ),
+    Run(
+        name="kh-beyond-figure-10",
+        title="KH-beyond Figure 10: three layers, tanh",
+        widths=(20, 20, 30, 1),
+        teacher=(2, 2),
+        activation=Tanh(),
+        norm=0.01,
+        step_size=1.0,
+        length=6000.0,
+        source=_SEEN,
+    ),
+    Run(
+        name="kh-beyond-figure-11",
+        title="KH-beyond Figure 11: four layers, tanh",
+        widths=(20, 20, 30, 30, 1),
+        teacher=(2, 2, 2),
+        activation=Tanh(),
+        norm=0.1,
+        step_size=1.0,
+        length=21_500.0,
+        small=0.2,
+        source=_SEEN,
     ),
     Run(
         name="kh-beyond-figure-12",
@@ -228,6 +303,20 @@ RUNS = (
         norm=1e-3,
         step_size=0.1,
         length=6000.0,
+        source=_SEEN,
+        sparser=True,
+    ),
+    Run(
+        name="kh-beyond-figure-13",
+        title="KH-beyond Figure 13: three layers, GELU",
+        widths=(20, 20, 30, 1),
+        teacher=(2, 2),
+        activation=GELU(),
+        norm=0.05,
+        step_size=0.5,
+        length=12_000.0,
+        source=_SEEN,
+        sparser=True,
     ),
 )
 

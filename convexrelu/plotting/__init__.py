@@ -7,7 +7,7 @@ from convexrelu.plotting.early_alignment import (
     directions_figure,
     early_training_figure,
     planar_run_figure,
-    weights_figure,
+    rank_one_figure,
 )
 from convexrelu.plotting.ellipsoid import ellipsoids_figure, extreme_points_figure
 from convexrelu.plotting.files import save_figures
@@ -22,7 +22,13 @@ from convexrelu.plotting.pursuit import (
     greedy_figure,
     growing_network_figure,
 )
-from convexrelu.plotting.saddles import approach_figure, example_1_figure, ladder_figure, sparsity_figure
+from convexrelu.plotting.saddles import (
+    approach_figure,
+    example_1_figure,
+    ladder_figure,
+    rates_figure,
+    sparsity_figure,
+)
 from convexrelu.plotting.style import NamedFigure
 from convexrelu.plotting.training import (
     alignment_figure,
@@ -30,6 +36,7 @@ from convexrelu.plotting.training import (
     training_figures,
 )
 from convexrelu.plotting.trajectories import circle_figure, ellipsoid_trajectories_figure, seeds_figure
+from convexrelu.plotting.weights import weights_figure
 from convexrelu.plotting.zonotopes import ZonotopePanel, zonotopes_figure
 
 __all__ = [
@@ -65,6 +72,8 @@ __all__ = [
     "phase_map_figure",
     "planar_run_figure",
     "polar_figure",
+    "rank_one_figure",
+    "rates_figure",
     "save_figures",
     "seeds_figure",
     "sparsity_figure",

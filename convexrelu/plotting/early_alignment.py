@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
 from convexrelu.planar import PlanarKKT
 from convexrelu.plotting.style import (
@@ -22,10 +21,10 @@ from convexrelu.plotting.style import (
     POSITIVE,
     REGION,
     entitle,
+    label_within_decades,
     legend_below,
     log_axis,
     new_figure,
-    shades,
 )
 from convexrelu.plotting.times import time_word
 from convexrelu.saddles import ncf_cosines
@@ -36,7 +35,7 @@ __all__ = [
     "directions_figure",
     "early_training_figure",
     "planar_run_figure",
-    "weights_figure",
+    "rank_one_figure",
 ]
 
 
@@ -63,53 +62,6 @@ def early_training_figure(path: DeepTrajectory, *, title: str = "") -> Figure:
     right.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
     _time_axis(right, path)
     entitle(right, r"alignment, $\cos(w, \nabla N(w))$")
-    return figure
-
-
-def weights_figure(networks: Sequence[FeedForward], labels: Sequence[str], *, title: str = "") -> Figure:
-    """Return the absolute values of the weights as pictures, each layer scaled to its largest entry.
-
-    Parameters
-    ----------
-    networks : sequence of FeedForward
-        Of one depth.
-    labels : sequence of str
-        What each network is.
-    title : str
-        Above the panels.
-
-    Returns
-    -------
-    Figure
-        A panel for each layer of each network (K-deep Figures 2, 3 and 5).
-
-    Raises
-    ------
-    InvalidInputError
-        If there is no network, or depths or the number of labels do not agree.
-    """
-    if not networks or len(networks) != len(labels) or len({net.depth for net in networks}) != 1:
-        raise InvalidInputError("weights_figure needs networks of one depth and a label for each")
-    depth = networks[0].depth
-    figure, axes = new_figure(
-        len(networks), depth, size=(2.9 * depth + 0.6, 2.5 * len(networks) + 0.6), title=title
-    )
-    image = None
-    for row, (network, label) in enumerate(zip(networks, labels, strict=True)):
-        for layer, W in enumerate(network.weights):
-            ax = axes[row][layer]
-            # a single row or column is drawn as a bar: what matters is which entries are zero
-            picture = np.abs(W) / (np.abs(W).max() or 1.0)
-            image = ax.imshow(picture, cmap=shades(POSITIVE), vmin=0.0, vmax=1.0, aspect="auto")
-            ax.set_xlabel(f"column ({W.shape[1]})")
-            ax.set_ylabel(f"row ({W.shape[0]})")
-            ax.set_xticks([])
-            ax.set_yticks([])
-            entitle(ax, rf"$|W_{layer + 1}|$, {label}")
-    if image is not None:
-        bar = figure.colorbar(image, ax=[ax for row in axes for ax in row], shrink=0.8, pad=0.02)
-        bar.set_label("share of the largest entry", fontsize=9)
-        bar.ax.tick_params(labelsize=8)
     return figure
 
 
@@ -191,7 +143,9 @@ def directions_figure(
     top.plot(grid, z @ path.problem.network.activation(heights), color=INK)
     entitle(top, r"constrained NCF, $N(\theta) = \sum_n z_n s(x_n^T u(\theta))$")
     for angles in _angles(path, first).T:
-        bottom.plot(angles, path.times, color=POSITIVE, linewidth=0.8, alpha=0.7)
+        # a path that leaves at one side comes back at the other
+        for turn in (-2 * math.pi, 0.0, 2 * math.pi):
+            bottom.plot(angles + turn, path.times, color=POSITIVE, linewidth=0.8, alpha=0.7)
     entitle(bottom, "directions of the neurons")
     bottom.set_ylabel(time_word(path))
     for ax in (top, bottom):
@@ -240,6 +194,38 @@ def branching_figure(flows: Sequence[NCFFlow], *, title: str = "") -> Figure:
     return figure
 
 
+def rank_one_figure(
+    labels: Sequence[str], kappas: Sequence[float], rhos: Sequence[float], *, title: str = ""
+) -> Figure:
+    """Return how far KKT points are from rank one and from non-negative entries (K-deep Tables 1 and 2).
+
+    Parameters
+    ----------
+    labels : sequence of str
+        What each row of the tables is.
+    kappas, rhos : sequence of float
+        Its numbers, in the same order; zeros are drawn at the left end.
+    title : str
+        Above the panel.
+
+    Returns
+    -------
+    Figure
+        One panel.
+    """
+    figure, [[ax]] = new_figure(size=(6.4, 0.34 * len(labels) + 1.5), title=title)
+    places, least = np.arange(len(labels)), 1e-20
+    ax.plot(np.maximum(kappas, least), places, "o", color=POSITIVE, label=r"$\kappa$")
+    ax.plot(np.maximum(rhos, least), places, "s", color=NEGATIVE, label=r"$\rho$", markerfacecolor="none")
+    log_axis(ax.xaxis)
+    ax.set_xlim(0.3 * least, 1.0)
+    ax.set_yticks(places, labels)
+    ax.invert_yaxis()
+    ax.set_xlabel("largest of the instances")
+    legend_below(figure, ax)
+    return figure
+
+
 def _loss_panel(ax: Axes, path: DeepTrajectory) -> None:
     ax.plot(path.times, path.loss / path.loss[0], color=INK)
     ax.set_ylim(0.0, 1.05)
@@ -250,6 +236,7 @@ def _loss_panel(ax: Axes, path: DeepTrajectory) -> None:
 def _norm_panel(ax: Axes, path: DeepTrajectory, norms: Float[np.ndarray, " T"], title: str) -> None:
     ax.plot(path.times, norms, color=REGION)
     log_axis(ax.yaxis)
+    label_within_decades(ax.yaxis)
     _time_axis(ax, path)
     entitle(ax, title)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -18,16 +17,18 @@ from convexrelu.plotting.style import (
     NEGATIVE,
     POSITIVE,
     REGION,
+    blank_figure,
     entitle,
     legend_below,
     log_axis,
     new_figure,
     shades,
 )
-from convexrelu.saddles import EscapeLadder, SaddleApproach
+from convexrelu.plotting.weights import WeightRow, draw_weights, weights_size
+from convexrelu.saddles import EscapeLadder, SaddleApproach, StableSetLadder
 from convexrelu.training import DeepTrajectory
 
-__all__ = ["approach_figure", "example_1_figure", "ladder_figure", "sparsity_figure"]
+__all__ = ["approach_figure", "example_1_figure", "ladder_figure", "rates_figure", "sparsity_figure"]
 
 
 def example_1_figure(runs: Sequence[DeepTrajectory], path: DeepTrajectory, *, title: str = "") -> Figure:
@@ -103,7 +104,45 @@ def ladder_figure(ladders: Sequence[EscapeLadder], labels: Sequence[str], *, tit
     return figure
 
 
-def sparsity_figure(trajectory: DeepTrajectory, marks: Sequence[int], *, title: str = "") -> Figure:
+def rates_figure(ladders: Sequence[StableSetLadder], labels: Sequence[str], *, title: str = "") -> Figure:
+    """Return how runs from generic starts tend to the path from the origin, and their powers of delta.
+
+    Parameters
+    ----------
+    ladders : sequence of StableSetLadder
+        Of several networks.
+    labels : sequence of str
+        Their names.
+    title : str
+        Above the panels.
+
+    Returns
+    -------
+    Figure
+        Distances over delta, and fitted powers over those of the linearised flow.
+    """
+    figure, axes = new_figure(1, 2, size=(8.8, 3.8), title=title)
+    left, right = axes[0]
+    colors = (POSITIVE, NEGATIVE, BOUND, REGION, INK)
+    for ladder, label, color, mark in zip(ladders, labels, colors, "osv^D", strict=False):
+        left.plot(ladder.scales, ladder.distances, mark + "-", color=color, label=label)
+        right.plot(ladder.expected_rate, ladder.rate, mark, color=color)
+        right.plot(ladder.expected_rate, ladder.proven_rate, mark, color=color, markerfacecolor="none")
+    right.plot([0.0, 1.1], [0.0, 1.1], color=MUTED, linewidth=0.8)
+    log_axis(left.xaxis)
+    log_axis(left.yaxis)
+    left.set_xlabel(r"scale of the start, $\delta$")
+    left.set_ylabel(r"distance from $p(t)$, half-way")
+    right.set_xlabel(r"$\Delta / (L N)$")
+    right.set_ylabel(r"power of $\delta$: fitted (full), proven (open)")
+    right.set_ylim(0.0, None)
+    legend_below(figure, left, columns=3)
+    return figure
+
+
+def sparsity_figure(
+    trajectory: DeepTrajectory, marks: Sequence[int], *, labels: Sequence[str] = (), title: str = ""
+) -> Figure:
     """Return the loss of a run and its absolute weights at some points, as in KH-beyond Figures 1 to 17.
 
     Parameters
@@ -112,56 +151,65 @@ def sparsity_figure(trajectory: DeepTrajectory, marks: Sequence[int], *, title: 
         The run.
     marks : sequence of int
         The recorded points at which the weights are drawn.
+    labels : sequence of str
+        What the run is at there, if something is to be said.
     title : str
         Above the panels.
 
     Returns
     -------
     Figure
-        The loss on top, below it a row of layers for each mark, every picture scaled to its largest entry.
+        The loss on top, below it a row of layers for each mark, each network on its own scale.
     """
-    depth = len(trajectory.weights)
-    figure = Figure(figsize=(2.6 * depth + 0.8, 2.0 * len(marks) + 2.4), dpi=150, layout="constrained")
-    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, 2.0 * len(marks)])[:, 0]
-    ax = top.subplots()
-    _loss_panel(ax, trajectory, marks)
-    grid = below.subplots(len(marks), depth, squeeze=False)
-    for number, (row, index) in enumerate(zip(grid, marks, strict=True), start=1):
-        for layer, picture in enumerate(row):
-            W = trajectory.weights[layer][index]
-            _weights_panel(picture, W, float(np.abs(W).max()))
-            entitle(picture, rf"$|W_{layer + 1}|$ at $i_{number}$")
-    figure.suptitle(title, fontsize=11)
+    names = labels or [""] * len(marks)
+    rows = [
+        WeightRow(
+            label=f"$i_{number}$" + (f": {name}" if name else ""),
+            layers=trajectory.network_at(index).weights,
+        )
+        for number, (index, name) in enumerate(zip(marks, names, strict=True), start=1)
+    ]
+    width, height = weights_size(rows)
+    figure = blank_figure(size=(max(width, 5.6), height + 2.6), title=title)
+    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.2, height])[:, 0]
+    _loss_panel(top.subplots(), trajectory, marks)
+    draw_weights(below, rows)
     return figure
 
 
 def _loss_panel(ax: Axes, trajectory: DeepTrajectory, marks: Sequence[int]) -> None:
-    """Draw the loss; for a flow over the points' number, so that plateaus and escapes both get room."""
+    """Draw the loss over time around the marks, whose names stand above the frame."""
     ax.spines[["top", "right"]].set_visible(False)
-    flow = trajectory.kind == "flow"
-    x = np.arange(len(trajectory)) if flow else trajectory.times
-    ax.plot(x, trajectory.loss, color=POSITIVE)
+    first, last = (float(trajectory.times[marks[k]]) for k in (0, -1))
+    # escapes take a few steps; a flow from tiny weights waits for a time in which they could not be seen
+    span = last - first if trajectory.kind == "flow" else max(last - first, 0.02 * last)
+    start, end = max(first - 0.4 * span, 0.0), min(float(trajectory.times[-1]), last + 0.25 * span)
+    # times with more than six digits are counted from the first mark
+    origin = first if last > 1e6 and last > 1e3 * span else 0.0
+    times = trajectory.times - origin
+    ax.plot(times, trajectory.loss, color=POSITIVE)
+    ax.set_xlim(start - origin, end - origin)
+    place, level = ax.transAxes.inverted(), 0
+    before = -1.0
     for number, index in enumerate(marks, start=1):
-        ax.axvline(x[index], color=MUTED, linewidth=0.8, linestyle="--")
+        ax.axvline(times[index], color=MUTED, linewidth=0.8, linestyle="--")
+        at = float(place.transform(ax.transData.transform((times[index], 0.0)))[0])
+        level = level + 1 if at - before < 0.05 else 0
+        before = at
         ax.annotate(
             f"$i_{number}$",
-            (x[index], 1.0),
+            (times[index], 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -9),
+            xytext=(0, 2 + 10 * level),
             textcoords="offset points",
+            ha="center",
             fontsize=9,
         )
-    ax.set_xlabel("recorded point of the flow" if flow else "step", fontsize=9)
+    clock = "time" if trajectory.kind == "flow" else "step"
+    ax.set_xlabel(clock if not origin else rf"{clock} from $i_1$ on, at {origin:.6g}", fontsize=9)
     ax.set_ylabel("loss", fontsize=9)
     ax.set_ylim(0.0, None)
     ax.tick_params(labelsize=8, color=MUTED)
-
-
-def _weights_panel(ax: Axes, W: Float[np.ndarray, "k j"], largest: float) -> None:
-    """Draw absolute entries, white for 0 and darkest for the largest."""
-    ax.imshow(np.abs(W), cmap="Blues", vmin=0.0, vmax=largest or 1.0, aspect="auto")
-    ax.set_xticks([])
-    ax.set_yticks([])
 
 
 def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> Figure:
@@ -179,39 +227,46 @@ def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> 
     Returns
     -------
     Figure
-        Three curves, then the weights at the start, at the mark and at the end.
+        Three curves, then all weights at the start, at the mark and at the end, and the small weights alone,
+        the large ones crossed out.
     """
-    trajectory, depth = approach.trajectory, len(approach.trajectory.weights)
-    figure = Figure(figsize=(9.6, 9.0), dpi=150, layout="constrained")
-    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.6, 6.4])[:, 0]
+    trajectory = approach.trajectory
+    masks = approach.split_at(0).mask
+    times, clock = trajectory.times, "t" if trajectory.kind == "flow" else "step"
+    rows = []
+    for only_small in (False, True):
+        for index, name in ((0, "start"), (mark, "leaving"), (len(times) - 1, "end")):
+            rows.append(
+                WeightRow(
+                    label=("$w_z$, " if only_small else "")
+                    + f"{name}\n"
+                    + (f"{clock} = {times[index]:.4g}" if index else ""),
+                    layers=trajectory.network_at(index).weights,
+                    crossed=[~mask for mask in masks] if only_small else None,
+                )
+            )
+    width, height = weights_size(rows)
+    figure = blank_figure(size=(max(width, 9.6), height + 3.0), title=title)
+    top, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2.6, height])[:, 0]
     loss, sizes, cosine = top.subplots(1, 3)
-    x = trajectory.times
-    loss.plot(x, approach.relative_loss, color=POSITIVE)
+    loss.plot(times, approach.relative_loss, color=POSITIVE)
     entitle(loss, "loss / loss at the saddle")
-    sizes.plot(x, approach.size, color=NEGATIVE, label=r"$\|w_z\|$")
-    sizes.plot(x, approach.displacement, color=POSITIVE, linestyle="--", label=r"$\|w_n - \bar w_n\|$")
+    sizes.plot(times, approach.size, color=NEGATIVE, label=r"$\|w_z\|$")
+    sizes.plot(times, approach.displacement, color=POSITIVE, linestyle="--", label=r"$\|w_n - \bar w_n\|$")
     sizes.legend(fontsize=8, frameon=False)
     log_axis(sizes.yaxis)
     entitle(sizes, "sizes / norm of the saddle")
-    cosine.plot(x, approach.alignment, color=BOUND, label=r"with $\nabla N(w_z)$")
+    cosine.plot(times, approach.alignment, color=BOUND, label=r"with $\nabla N(w_z)$")
     if approach.tie_tol > TIE_TOL:
-        cosine.plot(x, approach.cosine, color=REGION, linestyle="--", label=r"with $\partial N(w_z)$")
+        cosine.plot(times, approach.cosine, color=REGION, linestyle="--", label=r"with $\partial N(w_z)$")
     cosine.legend(fontsize=8, frameon=False)
     cosine.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--")
     entitle(cosine, r"cosine of $w_z$")
     for ax in (loss, sizes, cosine):
         ax.spines[["top", "right"]].set_visible(False)
-        ax.axvline(x[mark], color=MUTED, linewidth=0.8, linestyle=":")
+        ax.axvline(times[mark], color=MUTED, linewidth=0.8, linestyle=":")
         ax.set_xlabel("time" if trajectory.kind == "flow" else "step", fontsize=9)
         ax.locator_params(axis="x", nbins=5)
         ax.tick_params(labelsize=8, color=MUTED)
-    small = [np.where(W == 0.0, 1.0, 0.0) for W in approach.saddle.weights]
-    grid = below.subplots(3, depth, squeeze=False)
-    for row, (index, name) in zip(grid, ((0, "start"), (mark, "leaving"), (-1, "end")), strict=True):
-        pictures = [mask * W[index] for mask, W in zip(small, trajectory.weights, strict=True)]
-        largest = max(float(np.abs(picture).max()) for picture in pictures)
-        for layer, ax in enumerate(row):
-            _weights_panel(ax, pictures[layer], largest)
-            entitle(ax, rf"$|W_{layer + 1}|$ of $w_z$, {name}")
-    figure.suptitle(title, fontsize=11)
+    draw_weights(below, rows)
     return figure

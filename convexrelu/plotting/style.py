@@ -26,6 +26,7 @@ __all__ = [
     "REGION",
     "NamedFigure",
     "arrow",
+    "blank_figure",
     "direction_marker",
     "entitle",
     "label_within_decades",
@@ -75,17 +76,23 @@ def new_figure(
 
     With `one_scale` the y axes are shared, and labelled on the left only.
     """
-    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
-    FigureCanvasAgg(figure)
+    figure = blank_figure(size=size, title=title)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=one_scale)
     for ax in axes.flat:
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8, color=MUTED)
         ax.xaxis.label.set_size(9)
         ax.yaxis.label.set_size(9)
+    return figure, [list(row) for row in axes]
+
+
+def blank_figure(*, size: tuple[float, float], title: str = "") -> Figure:
+    """Return a figure that pyplot does not know of, without axes."""
+    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
+    FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11)
-    return figure, [list(row) for row in axes]
+    return figure
 
 
 def square(ax: Axes, points: Float[np.ndarray, "k 2"], *, pad: float = 0.08) -> None:

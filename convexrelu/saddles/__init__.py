@@ -18,6 +18,7 @@ from convexrelu.saddles.origin import (
     non_branching_set,
 )
 from convexrelu.saddles.plateaus import Plateau, SaddleTrack, relative_size, track_saddles
+from convexrelu.saddles.stable_set import StableSetLadder, stable_set_ladder
 
 __all__ = [
     "EarlyAlignment",
@@ -29,6 +30,7 @@ __all__ = [
     "SaddleApproach",
     "SaddleSplit",
     "SaddleTrack",
+    "StableSetLadder",
     "approach_of",
     "compare_with_ncf_flow",
     "escape_ladder",
@@ -39,5 +41,6 @@ __all__ = [
     "predicted_escape_time",
     "relative_size",
     "split_near_saddle",
+    "stable_set_ladder",
     "track_saddles",
 ]

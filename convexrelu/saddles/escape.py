@@ -27,7 +27,13 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_vector, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
-from convexrelu.saddles.plateaus import Plateau, neuron_sizes, relative_size, track_saddles
+from convexrelu.saddles.plateaus import (
+    PROMINENCE,
+    Plateau,
+    neuron_sizes,
+    relative_size,
+    track_saddles,
+)
 from convexrelu.training.flow.gradient_flow import gradient_flow
 from convexrelu.training.problem import check_deep_problem
 from convexrelu.training.trajectory import DeepTrajectory
@@ -36,6 +42,7 @@ __all__ = [
     "Escape",
     "EscapeLadder",
     "LimitingPath",
+    "crossing_time",
     "escape_ladder",
     "first_escape",
     "limiting_path",
@@ -123,7 +130,7 @@ class LimitingPath:
     @cached_property
     def half_way(self) -> float:
         """The time t at which the loss of p(t) is half-way between the origin's and the saddle's."""
-        return _crossing(self.trajectory, self.half_loss) - self.escape_time
+        return crossing_time(self.trajectory, self.half_loss) - self.escape_time
 
     @property
     def half_loss(self) -> float:
@@ -331,7 +338,7 @@ def escape_ladder(
     ]
     limit = _at_escape(path, rtol)
     predicted = np.array([run.escape_time for run in runs])
-    crossings = np.array([_crossing(run.trajectory, path.half_loss) for run in runs])
+    crossings = np.array([crossing_time(run.trajectory, path.half_loss) for run in runs])
     return EscapeLadder(
         path=path,
         scales=deltas,
@@ -383,7 +390,7 @@ class Escape:
         )
 
 
-def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
+def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1, prominence: float = PROMINENCE) -> Escape:
     """Return how a run from small weights escapes from the origin, and which neurons stay behind.
 
     Parameters
@@ -392,6 +399,8 @@ def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
         A run of descent or flow that reaches its first saddle.
     small : float
         A neuron is small up to this part of its layer's largest one.
+    prominence : float
+        As for :func:`track_saddles`.
 
     Returns
     -------
@@ -414,7 +423,7 @@ def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
     0.5 (array([1]),) True
     """
     bar = check_positive(small, "small")
-    saddle = track_saddles(trajectory).first_saddle
+    saddle = track_saddles(trajectory, prominence=prominence).first_saddle
     loss = trajectory.loss
     way = float(loss[0] - loss[saddle.index])
     # Just before the escape the loss has come this part of the way: the direction is as settled as it gets,
@@ -424,7 +433,7 @@ def first_escape(trajectory: DeepTrajectory, *, small: float = 0.1) -> Escape:
     sizes = neuron_sizes(network.weights, network.trainable)
     return Escape(
         trajectory=trajectory,
-        time=_crossing(trajectory, float(loss[0]) - _HALF_WAY * way),
+        time=crossing_time(trajectory, float(loss[0]) - _HALF_WAY * way),
         before=max(before, 0),
         saddle=saddle,
         small=tuple(np.flatnonzero(size <= bar * size.max()) for size in sizes),
@@ -461,11 +470,28 @@ def _at_escape(path: LimitingPath, rtol: float) -> Float[np.ndarray, " w"]:
     return np.asarray(run.vectors[-1])
 
 
-def _crossing(trajectory: DeepTrajectory, level: float) -> float:
+def crossing_time(trajectory: DeepTrajectory, level: float) -> float:
     """Return the time at which the loss first falls to a level.
 
     Along a flow the loss falls at the rate ``||grad||^2``: the time is a cubic Hermite interpolant in the
     loss. Steps of descent are interpolated linearly.
+
+    Parameters
+    ----------
+    trajectory : DeepTrajectory
+        The run.
+    level : float
+        Below its first loss, and not below its least one.
+
+    Returns
+    -------
+    float
+        The time.
+
+    Raises
+    ------
+    InvalidInputError
+        If the loss does not fall to the level within the run.
     """
     loss, times = trajectory.loss, trajectory.times
     index = int(np.argmax(loss <= level))

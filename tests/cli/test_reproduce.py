@@ -28,7 +28,9 @@ def paper(request, tmp_path, monkeypatch):
 
     def reproduced(name, value):
         claim = Claim.at_most("number", value, 1.0, "not above 1")
-        return ReproducedFigure(name=name, figure=new_figure(size=(1.0, 1.0))[0], claims=(claim,))
+        return ReproducedFigure(
+            name=name, figure=new_figure(size=(1.0, 1.0))[0], claims=(claim,), setting="a seed"
+        )
 
     def invoke(value, *options):
         modules = MODULES[request.param]
@@ -47,7 +49,7 @@ def test_all_figures_are_drawn_and_their_numbers_written(paper, tmp_path):
     assert done.exit_code == 0, done.output
     assert f"{len(names)} of {len(names)} claims hold" in done.stdout
     written = {path.name for path in (tmp_path / "r").iterdir()}
-    assert written == {f"{name}.json", *(f"{each}.png" for each in names)}
+    assert written == {"index.html", f"{name}.json", *(f"{each}.png" for each in names)}
     document = json.loads((tmp_path / "r" / f"{name}.json").read_text())
     assert (document["paper"], document["holds"]) == (name, True)
     assert [figure["name"] for figure in document["figures"]] == names
@@ -63,3 +65,25 @@ def test_a_number_that_does_not_hold_is_an_exit_code(paper):
     assert document["holds"] is False
     assert document["figures"][-1]["holds"] is False
     assert "FAILS" in invoke(1.5).stdout
+
+
+def test_all_papers_stand_on_one_page(tmp_path, monkeypatch):
+    for module in {each for modules in MODULES.values() for each in modules}:
+        name = module.__name__.rsplit(".", 1)[-1]
+        claim = Claim.equals(f"number of {name} <&>", 1.0, 1.5, 0.6, "a theorem")
+        figure = ReproducedFigure(
+            name=name, figure=new_figure(size=(1.0, 1.0))[0], claims=(claim,), setting=f"run of {name}"
+        )
+        monkeypatch.setattr(module, "figures", lambda figure=figure: iter([figure]))
+    done = CliRunner().invoke(app, ["reproduce", "all", "--out", str(tmp_path / "r")])
+    assert done.exit_code == 0, done.output
+    assert "4 of 4 claims hold" in done.stdout
+    written = {path.name for path in (tmp_path / "r").iterdir()}
+    assert {"wang-pilanci.json", "kumar-haupt.json", "neuron-pursuit.json", "index.html"} < written
+    page = (tmp_path / "r" / "index.html").read_text()
+    for name in ("wang_pilanci", "early_convergence", "saddles", "neuron_pursuit"):
+        assert f'<img src="{name}.png"' in page
+        assert (
+            f"number of {name} &lt;&amp;&gt;</td><td>1</td><td>equal to</td><td>1.5</td><td>0.6</td>" in page
+        )
+        assert f"run of {name}" in page

@@ -39,13 +39,19 @@ def test_a_figure_holds_if_all_its_claims_do():
     good, bad = Claim.at_most("good", 1.0, 2.0), Claim.at_most("bad", 3.0, 2.0)
     canvas = new_figure(size=(1.0, 1.0))[0]
     figures = [
-        ReproducedFigure(name=str(k), figure=canvas, claims=c) for k, c in enumerate([(), (good, bad)])
+        ReproducedFigure(name=str(k), figure=canvas, claims=c, setting="one run")
+        for k, c in enumerate([(), (good, bad)])
     ]
     assert [figure.holds for figure in figures] == [True, False]
     assert figures[1].named.name == "1"
     assert str(figures[1]).count("\n") == 2
     document = paper_document("paper", figures)
     assert document["holds"] is False
-    assert document["figures"][0] == {"name": "0", "holds": True, "claims": []}
+    assert document["figures"][0] == {
+        "name": "0",
+        "holds": True,
+        "setting": "one run",
+        "claims": [],
+    }
     assert [claim["holds"] for claim in document["figures"][1]["claims"]] == [True, False]
     assert document["figures"][1]["claims"][0]["computed"] == (1.0,)

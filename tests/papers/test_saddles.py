@@ -17,13 +17,23 @@ def test_example_1_is_reproduced():
     assert np.allclose(ends[3], [2.0, 0.0], atol=1e-5)  # p ends at the saddle
 
 
-def test_digits_are_reproduced():
-    """KH-beyond Figure 8 with the digits of scikit-learn: a run of seconds."""
-    (run,) = [run for run in RUNS if not run.teacher]
+@pytest.mark.parametrize("name", ["5", "10", "12"])
+def test_runs_of_seconds_are_reproduced(name):
+    (run,) = [run for run in RUNS if run.name == f"kh-beyond-figure-{name}"]
     figure = saddles._run(run)
-    assert figure.holds
-    assert figure.named.name == "kh-beyond-figures-8-16"
-    assert len(figure.figure.subfigs[1].axes) % 3 == 0
+    assert figure.holds, str(figure)
+    assert run.setting == figure.setting
+
+
+def test_figures_say_saddle_only_where_the_run_goes_on():
+    """GELU's runs end without one (KH-beyond Figures 12 and 13): the last mark is called the end."""
+    labels = {}
+    for name in ("5", "12"):
+        (run,) = [run for run in RUNS if run.name == f"kh-beyond-figure-{name}"]
+        panels = saddles._run(run).figure.subfigs[1].axes
+        labels[name] = [ax.get_ylabel() for ax in panels if ax.images and ax.get_ylabel()]
+    assert labels["5"][-1].endswith("first saddle")
+    assert labels["12"][-1].endswith("end")
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, PowerLeakyReLU
 from convexrelu.planar import planar_kkt_points
 from convexrelu.plotting import (
@@ -10,7 +8,7 @@ from convexrelu.plotting import (
     directions_figure,
     early_training_figure,
     planar_run_figure,
-    weights_figure,
+    rank_one_figure,
 )
 from convexrelu.training import gradient_descent, ncf_flow
 
@@ -52,20 +50,16 @@ def test_angles_are_those_of_the_neurons(planar_run):
     assert curve.get_ydata().max() == pytest.approx(kkt.values.max(), rel=1e-4)
 
 
-def test_weights_are_scaled_to_their_largest():
-    network = FeedForward([[[1.0, -4.0], [0.0, 2.0]], [[3.0, 0.0]]], SQUARED)
-    figure = weights_figure([network], ["one"])
-    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), [[0.25, 1.0], [0.0, 0.5]])
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), [[1.0, 0.0]])
-    assert isinstance(weights_figure([network.scaled_weights(0.0)], ["zero"]), Figure)
-    for networks, labels in (([], []), ([network], []), ([network, FeedForward([[[1.0]]])], ["a", "b"])):
-        with pytest.raises(InvalidInputError, match="one depth"):
-            weights_figure(networks, labels)
-
-
 def test_flows_in_the_field():
     flow = ncf_flow(FeedForward([[[0.1]], [[1.0]]], PowerLeakyReLU(-1.0)), [[1.0]], [1.0])
     line = branching_figure([flow]).axes[0].lines[2]
     x, y = line.get_data()
     assert (x[0], y[0]) == pytest.approx((1.0, 0.1))
     assert y[-1] / x[-1] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_rank_one_figure_draws_every_row():
+    ax = rank_one_figure(["a", "b"], [1e-9, 0.0], [1e-12, 1e-3]).axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1e-9, 1e-20])
+    np.testing.assert_array_equal(ax.lines[1].get_xdata(), [1e-12, 1e-3])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]

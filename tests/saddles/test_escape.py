@@ -16,6 +16,7 @@ from convexrelu.saddles import (
     limiting_path,
     predicted_escape_time,
     relative_size,
+    stable_set_ladder,
 )
 from convexrelu.training import gradient_descent, gradient_flow
 
@@ -225,6 +226,42 @@ def test_logistic_flow_escapes_too():
     assert path.value == pytest.approx(0.25, rel=1e-12)  # (1/2) y^T X w1 w2 / n, w1 = w2 = 1/sqrt 2
     assert path.trajectory.loss[-1] < 0.05 * path.trajectory.loss[0]
     assert np.array_equal(path.saddle.zero_preserving_set(0.0)[0], [1])
+
+
+def test_logistic_flow_of_three_layers_goes_to_a_saddle_at_infinity():
+    """KH-beyond Corollary 12: L = 3; what is zero at the KKT point stays zero while the norm grows."""
+    linear, root = PowerLeakyReLU(1.0), 3**-0.5
+    zero = [np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((1, 2))]
+    for W in zero:
+        W[0, 0] = root
+    X, y = np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, -1.0])
+    path = limiting_path(FeedForward(zero, linear), X, y, loss="logistic", scale=1e-2, time_limit=5.0)
+    assert path.value == pytest.approx(0.5 * root**3, rel=1e-12)
+    loss, norm = path.trajectory.loss, path.trajectory.norm
+    assert loss[-1] < 0.05 * loss[0]
+    assert norm[-1] > 2.0  # and growing: the loss has no minimum
+    assert (np.diff(norm) > 0).all()
+    assert [list(neurons) for neurons in path.saddle.zero_preserving_set(0.0)] == [[1], [1]]
+
+
+@pytest.mark.parametrize("gap", [0.4, 0.8])
+def test_generic_starts_tend_to_the_path_like_the_second_order_constant_says(gap):
+    """KH-beyond Theorem 4: N = w^T diag(z) w, so that Delta = 2 (z_1 - z_2) and the power is 1 - z_2/z_1."""
+    squares = PowerLeakyReLU(1.0, 2)
+    start = FeedForward([[[0.5, 0.6, 0.4]], [[1.0]]], squares, trainable=[True, False])
+    ladder = stable_set_ladder(start, np.eye(3), [1.0, 1.0 - gap, 0.1], scales=(1e-3, 1e-4))
+    assert ladder.second_order == pytest.approx(2.0 * gap / 3.0, rel=1e-6)
+    assert ladder.expected_rate == pytest.approx(gap, rel=1e-6)
+    assert ladder.proven_rate == pytest.approx(gap / (gap + 4.0), rel=1e-6)
+    assert ladder.rate == pytest.approx(gap, abs=0.02)
+
+
+def test_starts_whose_flow_dies_have_no_path():
+    dead = FeedForward([[[-1.0, -1.0]], [[1.0]]], PowerLeakyReLU(0.0, 2))
+    with pytest.raises(cr.InvalidInputError, match="NCF flow"):
+        stable_set_ladder(dead, np.eye(2), [1.0, 1.0])
+    with pytest.raises(cr.InvalidInputError, match="two numbers"):
+        stable_set_ladder(FeedForward([[[1.0]], [[1.0]]]), [[1.0]], [1.0], scales=[0.1])
 
 
 def test_recorded_steps_are_thinned_and_end_where_told():
