@@ -312,7 +312,8 @@ def _upper_bound(X: Array, y: Array, W1: Array, w2: Array, C: float, exact: bool
     """The objective ``a ||theta||^2/2 + C sum_n (1 - a q_n)_+`` of the network at its best scale a."""
     half = sum(Fraction((m**2).sum(), 4**b) for m, b in map(_integers, (W1, w2))) / 2
     f, slack, unit = _outputs(X, W1, w2, exact)
-    margins = sorted((Fraction(q) * unit for q in (y * f - slack).tolist()), reverse=True)
+    signs = y.astype(int).astype(object)  # whole numbers beyond the floats stay whole
+    margins = sorted((Fraction(q) * unit for q in (signs * f - slack).tolist()), reverse=True)
     if math.isinf(C):
         return half / margins[-1] if margins[-1] > 0 else math.inf
     scale, price = Fraction(0), Fraction(C)

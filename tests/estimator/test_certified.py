@@ -21,7 +21,13 @@ CLASSIFIERS = [cr.MaxMarginReLUClassifier, cr.ReLUClassifier]
 
 
 @pytest.mark.filterwarnings("ignore")  # scikit-learn warns of checks it skips
-@parametrize_with_checks([cr.MaxMarginReLUClassifier(), cr.ReLUClassifier(), cr.ReLURegressor()])
+@parametrize_with_checks(
+    [
+        cr.MaxMarginReLUClassifier(time_limit=2),
+        cr.ReLUClassifier(time_limit=2),
+        cr.ReLURegressor(time_limit=2),
+    ]
+)
 def test_scikit_learn_takes_them_for_estimators(estimator, check):
     check(estimator)
 
