@@ -172,7 +172,11 @@ def test_reproduce_draws_every_figure(run, tmp_path, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **__: path.write_bytes(b""))
     assert run("reproduce", "wang-pilanci", "--out", "r").exit_code == 0
     numbered = {f"wp-figure-{k}.png" for k in (1, 2, 3, 4, 6, 7, 8, 9, 10)}
-    assert {p.name for p in (tmp_path / "r").iterdir()} == numbered | {"zonotopes.png", "wang-pilanci.json"}
+    assert {p.name for p in (tmp_path / "r").iterdir()} == numbered | {
+        "zonotopes.png",
+        "wang-pilanci.json",
+        "index.html",
+    }
 
 
 @pytest.mark.parametrize("command", ["solve", "verify", "patterns"])
@@ -318,6 +322,6 @@ def test_check_reads_certificates_of_weight_decay(run, tmp_path):
         cr.solve(X, targets, loss=loss, beta=0.5).certificate.save(file)
         done = run("check", file, data, "--label", "y")
         assert done.exit_code == 0, done.output
-        assert f"(loss = {loss.removesuffix('d')}" in done.output or f"(loss = {loss}" in done.output
+        assert f"(loss = {cr.losses.get_loss(loss).name}, beta = 0.5; no preprocessing)" in done.output
     done = run("check", str(tmp_path / "real.json"), str(tmp_path / "labels.npz"), "--label", "y")
     assert done.exit_code == 2
