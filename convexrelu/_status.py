@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
-__all__ = ["Status"]
+__all__ = ["Status", "worst"]
 
 
 class Status(StrEnum):
@@ -76,3 +77,11 @@ class Status(StrEnum):
         "no_descent",
         "A neuron correlates with the residual, but lowers the loss at no scale.",
     )
+
+
+_SOLVING = (Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED)  # from good to bad
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """Return the worst outcome of several problems that were solved."""
+    return max(statuses, key=_SOLVING.index)

@@ -16,7 +16,7 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from convexrelu._status import Status
+from convexrelu._status import worst
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.weight_decay import Decayed
 from convexrelu.errors import InvalidInputError
@@ -27,7 +27,6 @@ from convexrelu.solvers import MaxMarginSolution, Solution
 __all__ = ["CertifiedEstimator", "PathScores", "Posed"]
 
 E = TypeVar("E", bound="CertifiedEstimator")
-_ORDER = (Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +125,7 @@ class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.lower_bound_ = float(sum(part.lower_bound for part in parts))
         self.gap_ = max(relative_gap(self.objective_, self.lower_bound_), 0.0)
         self.n_neurons_ = int(sum(part.network.n_neurons for part in parts))
-        self.status_ = max((part.status for part in parts), key=_ORDER.index)
+        self.status_ = worst(part.status for part in parts)
 
     def _outputs(self, X: Any) -> Float[np.ndarray, "n ..."]:
         """The network's values on unchecked data; of several networks one a column."""

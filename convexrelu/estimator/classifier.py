@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.validation import validate_data
 
@@ -15,14 +14,14 @@ from convexrelu._clock import Clock
 from convexrelu._validation import check_seconds, one_vs_rest
 from convexrelu.certificates.weight_decay import Decayed
 from convexrelu.estimator.certified import CertifiedEstimator
-from convexrelu.estimator.conventions import classes_of, features_of
+from convexrelu.estimator.conventions import LabelsByValue, classes_of, features_of
 from convexrelu.estimator.rows import WeightedRows
 from convexrelu.solvers import Solution, solve
 
 __all__ = ["CertifiedClassifier", "problems_of", "solve_each"]
 
 
-class CertifiedClassifier(ClassifierMixin, CertifiedEstimator):  # type: ignore[misc]
+class CertifiedClassifier(LabelsByValue, CertifiedEstimator):
     """A certified classifier; networks know the numbers of the classes, callers the labels."""
 
     def _labelled(self, X: Any, y: Any, sample_weight: Any) -> WeightedRows:
@@ -45,38 +44,6 @@ class CertifiedClassifier(ClassifierMixin, CertifiedEstimator):  # type: ignore[
             factors = weights.sum() / (len(totals) * totals)
             return np.where(live, factors[np.minimum(codes, len(totals) - 1)], 0.0)
         return np.asarray(compute_sample_weight(self.class_weight, labels))
-
-    def decision_function(self, X: Any) -> Float[np.ndarray, "n ..."]:
-        """Return the network's values: for two classes, positive where the larger label is predicted.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-
-        Returns
-        -------
-        (n,) or (n, K) float array
-            Values.
-        """
-        return self._outputs(X)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the labels.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-
-        Returns
-        -------
-        (n,) array
-            Labels, of the kind given.
-        """
-        values = self._outputs(X)
-        codes = (values > 0).astype(np.int64) if values.ndim == 1 else values.argmax(axis=1)
-        return np.asarray(self.classes_[codes])
 
 
 def problems_of(codes: Float[np.ndarray, " m"]) -> tuple[Float[np.ndarray, " m"], ...]:

@@ -1,18 +1,19 @@
-"""What every estimator here does by scikit-learn's conventions: biases, classes, seeds."""
+"""What every estimator here does by scikit-learn's conventions: biases, classes, labels, seeds."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 
 from convexrelu.datasets import with_bias
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["classes_of", "features_of", "seed_of"]
+__all__ = ["LabelsByValue", "classes_of", "features_of", "seed_of"]
 
 
 def features_of(X: Float[np.ndarray, "n d"], fit_intercept: bool) -> Float[np.ndarray, "n k"]:
@@ -32,3 +33,46 @@ def classes_of(labels: np.ndarray) -> np.ndarray:
     if len(classes) < 2:
         raise InvalidInputError(f"a classifier needs at least two classes, got one class: {classes[0]}")
     return classes
+
+
+class LabelsByValue(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
+    """A classifier whose network has a value for each class; for two classes one, positive for the larger."""
+
+    classes_: np.ndarray
+
+    if TYPE_CHECKING:  # the estimator's own
+
+        def _outputs(self, X: Any) -> Float[np.ndarray, "n ..."]:
+            """The network's values on unchecked data."""
+
+    def decision_function(self, X: Any) -> Float[np.ndarray, "n ..."]:
+        """Return the network's values: for two classes, positive where the larger label is predicted.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) or (n, K) float array
+            Values.
+        """
+        return self._outputs(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the labels.
+
+        Parameters
+        ----------
+        X : (n, d) array_like
+            Samples.
+
+        Returns
+        -------
+        (n,) array
+            Labels, of the kind given.
+        """
+        values = self._outputs(X)
+        codes = (values > 0).astype(np.int64) if values.ndim == 1 else values.argmax(axis=1)
+        return np.asarray(self.classes_[codes])

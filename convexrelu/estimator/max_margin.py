@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from convexrelu._validation import as_penalty
 from convexrelu.errors import InvalidInputError
@@ -177,7 +177,7 @@ class MaxMarginReLUClassifier(CertifiedClassifier):
             solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
         )
         lams = [np.bincount(copies, weights=part.lam, minlength=len(rows.X)) for part in parts]
-        self._keep(parts, _stacked(rows, lams))
+        self._keep(parts, rows.spread(lams))
 
     def _fit_weighted(self, rows: WeightedRows, penalty: float) -> None:
         """Solve with a weight for each row: the hinge loss at the price 1 of the weights."""
@@ -191,7 +191,7 @@ class MaxMarginReLUClassifier(CertifiedClassifier):
             sample_weight=penalty * rows.weights,
             **self._settings,
         )
-        self._keep(parts, _stacked(rows, [part.lam for part in parts]))
+        self._keep(parts, rows.spread([part.lam for part in parts]))
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
         rows = self._labelled(X, y, sample_weight)
@@ -203,9 +203,3 @@ class MaxMarginReLUClassifier(CertifiedClassifier):
 def _copies(rows: WeightedRows, penalty: float) -> Int[np.ndarray, " c"] | None:
     """The rows to give to the solver, each once for a hard margin, which has no use for weights."""
     return np.arange(len(rows.X)) if np.isinf(penalty) else rows.copies()
-
-
-def _stacked(rows: WeightedRows, lams: list[np.ndarray]) -> Float[np.ndarray, ...]:
-    """Multipliers of the samples given, one row a problem if there are several."""
-    spread = [rows.spread(lam) for lam in lams]
-    return spread[0] if len(spread) == 1 else np.stack(spread)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from convexrelu._validation import one_vs_rest
-from convexrelu.estimator.conventions import classes_of, features_of, seed_of
+from convexrelu.estimator.conventions import LabelsByValue, classes_of, features_of, seed_of
 from convexrelu.networks import PowerLeakyReLU
 from convexrelu.pursuit import neuron_pursuit
 
@@ -160,7 +160,7 @@ class NeuronPursuitRegressor(RegressorMixin, MultiOutputMixin, _NeuronPursuit): 
         return self._outputs(X)
 
 
-class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[misc]
+class NeuronPursuitClassifier(LabelsByValue, _NeuronPursuit):
     """Return a classifier that grows its network neuron by neuron on the labels +1 and -1 (NP Algorithm 1).
 
     K > 2 classes make K outputs, one against the rest (NP Remark 3). The loss is the squared one of the
@@ -210,35 +210,3 @@ class NeuronPursuitClassifier(ClassifierMixin, _NeuronPursuit):  # type: ignore[
         targets = one_vs_rest(np.searchsorted(self.classes_, labels).astype(np.float64)).Y
         self._pursue(matrix, targets[0] if len(targets) == 1 else targets.T)
         return self
-
-    def decision_function(self, X: Any) -> Float[np.ndarray, n * k]:
-        """Return the network's values: for two classes, positive where the larger label is predicted.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-
-        Returns
-        -------
-        (n,) or (n, K) float array
-            Values.
-        """
-        return self._outputs(X)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the labels.
-
-        Parameters
-        ----------
-        X : (n, d) array_like
-            Samples.
-
-        Returns
-        -------
-        (n,) array
-            Labels, of the kind given.
-        """
-        values = self._outputs(X)
-        codes = (values > 0).astype(np.int64) if values.ndim == 1 else values.argmax(axis=1)
-        return np.asarray(self.classes_[codes])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,11 +67,12 @@ class WeightedRows:
             return None
         return np.repeat(np.arange(len(counts)), counts.astype(np.int64))
 
-    def spread(self, lam: Float[np.ndarray, "m ..."]) -> Float[np.ndarray, "n ..."]:
-        """Multipliers of the samples given: each has its share of its row's."""
+    def spread(self, lams: Sequence[Float[np.ndarray, "m ..."]]) -> Float[np.ndarray, ...]:
+        """Multipliers of the samples given: each has its share of its row's. One problem a row if several."""
         live = self.index >= 0
-        spread = np.zeros((len(self.index), *lam.shape[1:]))
         rows = self.index[live]
         shares = self.given[live] / self.weights[rows]
-        spread[live] = (lam[rows].T * shares).T
-        return spread
+        spread = np.zeros((len(lams), len(self.index), *lams[0].shape[1:]))
+        for own, lam in zip(spread, lams, strict=True):
+            own[live] = (lam[rows].T * shares).T
+        return spread[0] if len(lams) == 1 else spread

@@ -55,8 +55,7 @@ class _WeightDecay(CertifiedEstimator):
                 **problem,
                 **self._settings,
             )
-        lams = [rows.spread(part.lam) for part in parts]
-        self._keep(parts, lams[0] if len(lams) == 1 else np.stack(lams))
+        self._keep(parts, rows.spread([part.lam for part in parts]))
 
 
 class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ignore[misc]

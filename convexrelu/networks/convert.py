@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,11 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks.parts import Parts, parts_of, to_numpy
 
 __all__ = [
+    "GivenOut",
     "feed_forward_module",
     "feed_forward_weights",
-    "module_of",
     "parts_from_file",
     "torch_parts",
-    "write_onnx",
 ]
 
 _TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, K)), or its state_dict()"
@@ -174,7 +174,7 @@ def _torch_state(source: Path) -> Mapping[str, Any]:
     return state
 
 
-def module_of(parts: Parts) -> Any:
+def _module_of(parts: Parts) -> Any:
     """``nn.Sequential(Linear, ReLU, Linear)`` in double precision."""
     return _sequential([(parts.W1, parts.b1), (parts.W2, parts.b2)], 0.0)
 
@@ -204,7 +204,7 @@ def _sequential(layers: Sequence[tuple[np.ndarray, np.ndarray | None]], alpha: f
     return torch.nn.Sequential(*parts)
 
 
-def write_onnx(path: str | os.PathLike[str], parts: Parts) -> None:
+def _write_onnx(path: str | os.PathLike[str], parts: Parts) -> None:
     """Write ``Gemm, Relu, Gemm`` in double precision, input ``X`` of shape (n, d), output ``f``, (n, K)."""
     try:
         from onnx import TensorProto, checker, helper, numpy_helper
@@ -233,6 +233,58 @@ def write_onnx(path: str | os.PathLike[str], parts: Parts) -> None:
     model.ir_version = 8  # of that opset's time
     checker.check_model(model)
     write_bytes(path, model.SerializeToString())
+
+
+class GivenOut(ABC):
+    """A network of one hidden layer that PyTorch and ONNX take."""
+
+    @abstractmethod
+    def _parts(self, wanted: str, *, biases: bool) -> Parts:
+        """Return the layers, for what is wanted."""
+
+    def to_torch(self, *, biases: bool = False) -> Any:
+        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, K))`` in double precision.
+
+        A linear part becomes two neurons for each input that has one: ``t = (t)_+ - (-t)_+``.
+
+        Parameters
+        ----------
+        biases : bool, default False
+            Whether to take the weights of the last column, the ones, as biases: the module then acts on X
+            without it.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            The same function of shape (n, K); its weights are copies and can be trained on.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed (``pip install 'convexrelu[torch]'``).
+        InvalidInputError
+            If there is no neuron, or no column but the ones.
+        """
+        return _module_of(self._parts("to_torch", biases=biases))
+
+    def to_onnx(self, path: str | os.PathLike[str], *, biases: bool = False) -> None:
+        """Write the network as an ONNX model: input ``X`` of shape (n, d), output ``f`` of shape (n, K).
+
+        Parameters
+        ----------
+        path : str or path
+            The file; an older one is replaced in one step.
+        biases : bool, default False
+            As in :meth:`to_torch`.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed (``pip install 'convexrelu[onnx]'``).
+        InvalidInputError
+            If there is no neuron, no column but the ones, or the file cannot be written.
+        """
+        _write_onnx(path, self._parts("to_onnx", biases=biases))
 
 
 def feed_forward_weights(module: Any) -> tuple[list[Float[np.ndarray, "_ _"]], float]:

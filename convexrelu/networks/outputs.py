@@ -7,7 +7,6 @@ training is about, and is returned wherever it is enough.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
-from convexrelu.networks.convert import module_of, write_onnx
+from convexrelu.networks.convert import GivenOut
 from convexrelu.networks.layers import evaluate
 from convexrelu.networks.neurons import row_norms
 from convexrelu.networks.parts import Parts
@@ -43,7 +42,7 @@ def _as_inputs(X: ArrayLike, columns: int) -> Float[np.ndarray, "n d"]:
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class ReLUNetwork(Stored):
+class ReLUNetwork(Stored, GivenOut):
     """Return the network ``f(x) = W2 (W1 x)_+ + skip x + output_bias``, of one output or of K.
 
     Parameters
@@ -186,50 +185,6 @@ class ReLUNetwork(Stored):
         return ReLUNetwork(
             W1, W2 if self.W2.ndim == 2 else W2[0], output_bias=self.output_bias, skip=self.skip
         )
-
-    def to_torch(self, *, biases: bool = False) -> Any:
-        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, K))`` in double precision.
-
-        A linear part becomes two neurons for each input that has one: ``t = (t)_+ - (-t)_+``.
-
-        Parameters
-        ----------
-        biases : bool, default False
-            Whether to take the weights of the last column, the ones, as biases: the module then acts on X
-            without it.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            The same function of shape (n, K); its weights are copies and can be trained on.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed (``pip install 'convexrelu[torch]'``).
-        InvalidInputError
-            If there is no neuron, or no column but the ones.
-        """
-        return module_of(self._parts("to_torch", biases=biases))
-
-    def to_onnx(self, path: str | os.PathLike[str], *, biases: bool = False) -> None:
-        """Write the network as an ONNX model: input ``X`` of shape (n, d), output ``f`` of shape (n, K).
-
-        Parameters
-        ----------
-        path : str or path
-            The file; an older one is replaced in one step.
-        biases : bool, default False
-            As in :meth:`to_torch`.
-
-        Raises
-        ------
-        ImportError
-            If onnx is not installed (``pip install 'convexrelu[onnx]'``).
-        InvalidInputError
-            If there is no neuron, no column but the ones, or the file cannot be written.
-        """
-        write_onnx(path, self._parts("to_onnx", biases=biases))
 
     def _parts(self, wanted: str, *, biases: bool) -> Parts:
         skip = np.atleast_2d(self.skip)

@@ -18,7 +18,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegative, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
-from convexrelu.networks.convert import module_of, parts_from_file, torch_parts, write_onnx
+from convexrelu.networks.convert import GivenOut, parts_from_file, torch_parts
 from convexrelu.networks.layers import evaluate
 from convexrelu.networks.neurons import balance, describe, merge, row_norms
 from convexrelu.networks.outputs import ReLUNetwork
@@ -38,7 +38,7 @@ for each, which is harmless for the reason given with DIRECTION_TOL."""
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class TwoLayerReLU(Stored):
+class TwoLayerReLU(Stored, GivenOut):
     """Return a two-layer ReLU network without bias, ``f(x) = sum_i w2_i (x^T w1_i)_+``.
 
     Parameters
@@ -561,48 +561,6 @@ class TwoLayerReLU(Stored):
         if len(parts.W2) == 1:
             return cls(*parts.absorbed())
         return ReLUNetwork(parts.first, parts.W2, output_bias=parts.constant)
-
-    def to_torch(self, *, biases: bool = False) -> Any:
-        """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, 1))`` in double precision.
-
-        Parameters
-        ----------
-        biases : bool, default False
-            Whether to take the weights of the last column, the ones, as biases: the module then acts on X
-            without it.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            The same function of shape (n, 1); its weights are copies and can be trained on.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed (``pip install 'convexrelu[torch]'``).
-        InvalidInputError
-            If there is no neuron, or no column but the ones.
-        """
-        return module_of(self._parts("to_torch", biases=biases))
-
-    def to_onnx(self, path: str | os.PathLike[str], *, biases: bool = False) -> None:
-        """Write the network as an ONNX model: input ``X`` of shape (n, d), output ``f`` of shape (n, 1).
-
-        Parameters
-        ----------
-        path : str or path
-            The file; an older one is replaced in one step.
-        biases : bool, default False
-            As in :meth:`to_torch`.
-
-        Raises
-        ------
-        ImportError
-            If onnx is not installed (``pip install 'convexrelu[onnx]'``).
-        InvalidInputError
-            If there is no neuron, no column but the ones, or the file cannot be written.
-        """
-        write_onnx(path, self._parts("to_onnx", biases=biases))
 
     def _parts(self, wanted: str, *, biases: bool) -> Parts:
         return Parts(self.W1, None, self.w2[None, :], None).given_out(wanted, biases=biases)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float
 
-from convexrelu._status import Status
+from convexrelu._status import Status, worst
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_class_labels
 from convexrelu.certificates import Certificate, MultiClassCertificate
@@ -155,8 +155,7 @@ class MultiClassSolution(_Classifying):
     @property
     def status(self) -> Status:
         """The worst status among the classes."""
-        order = [Status.OPTIMAL, Status.BOUNDED, Status.TIME_LIMIT, Status.INTERRUPTED]
-        return max((s.status for s in self.solutions), key=order.index)
+        return worst(solution.status for solution in self.solutions)
 
     @property
     def network(self) -> ReLUNetwork:

@@ -23,9 +23,9 @@ CLASSIFIERS = [cr.MaxMarginReLUClassifier, cr.ReLUClassifier]
 @pytest.mark.filterwarnings("ignore")  # scikit-learn warns of checks it skips
 @parametrize_with_checks(
     [
-        cr.MaxMarginReLUClassifier(time_limit=2),
-        cr.ReLUClassifier(time_limit=2),
-        cr.ReLURegressor(time_limit=2),
+        cr.MaxMarginReLUClassifier(time_limit=2.0),
+        cr.ReLUClassifier(time_limit=2.0),
+        cr.ReLURegressor(time_limit=2.0),
     ]
 )
 def test_scikit_learn_takes_them_for_estimators(estimator, check):
@@ -308,6 +308,6 @@ def test_weighted_rows_are_the_same_however_they_are_given():
     np.testing.assert_array_equal(rows.X, [[0.0], [1.0]])
     np.testing.assert_array_equal(rows.weights, [0.5, 3.0])
     np.testing.assert_array_equal(rows.copies(), [0, 1, 1, 1, 1, 1, 1])
-    np.testing.assert_allclose(rows.spread(np.array([1.0, 3.0])), [1.0, 1.0, 2.0, 0.0])
+    np.testing.assert_allclose(rows.spread([np.array([1.0, 3.0])]), [1.0, 1.0, 2.0, 0.0])
     uneven = WeightedRows.of(np.eye(2), np.zeros(2), np.array([1.0, 1.5]))
     assert uneven.copies() is None
