@@ -4,6 +4,7 @@ import os
 
 import pytest
 import scipy.linalg  # noqa: F401  loads SciPy's own linear algebra library, for the limit to reach it
+import typechecks
 from hypothesis import HealthCheck, settings
 from jaxtyping import config
 from threadpoolctl import threadpool_limits
@@ -12,6 +13,8 @@ from threadpoolctl import threadpool_limits
 # test up to thirty times slower. The variable is for the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 threadpool_limits(limits=1, user_api="blas")
+
+typechecks.install()
 
 # Derandomised: a red run is red for everybody. No deadline: numba compiles inside the first example.
 settings.register_profile(
@@ -22,6 +25,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("convexrelu")
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(typechecks)  # for the doctests, too, which lie elsewhere
 
 
 @pytest.fixture
