@@ -153,30 +153,27 @@ def test_patterns(run):
     assert "at least 100.00% of all" in rays.stdout
 
 
-def test_reproduce(run, tmp_path):
-    done = run("reproduce", "wang-pilanci", "--out", "r", "--no-plots", "--json")
+def test_reproduce_prints_the_numbers_and_draws_every_figure(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **__: path.write_bytes(b""))
+    done = run("reproduce", "wang-pilanci", "--out", "r", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document == json.loads((tmp_path / "r" / "wang-pilanci.json").read_text())
     values = {c["about"]: c["computed"] for figure in document["figures"] for c in figure["claims"]}
     assert values["F.1: P*"] == pytest.approx([1.282432], abs=1e-6)
     assert values["F.2: P*"] == pytest.approx([0.733582], abs=1e-6)
-
-
-def test_reproduce_fails_if_a_number_does(run, monkeypatch):
-    monkeypatch.setattr("convexrelu.papers.wang_pilanci.TOL", -1.0)
-    assert run("reproduce", "wang-pilanci", "--no-plots").exit_code == 1
-
-
-def test_reproduce_draws_every_figure(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **__: path.write_bytes(b""))
-    assert run("reproduce", "wang-pilanci", "--out", "r").exit_code == 0
     numbered = {f"wp-figure-{k}.png" for k in (1, 2, 3, 4, 6, 7, 8, 9, 10)}
     assert {p.name for p in (tmp_path / "r").iterdir()} == numbered | {
         "zonotopes.png",
         "wang-pilanci.json",
         "index.html",
     }
+
+
+def test_reproduce_fails_if_a_number_does_and_draws_nothing_unasked(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("convexrelu.papers.wang_pilanci.TOL", -1.0)
+    assert run("reproduce", "wang-pilanci", "--out", "r", "--no-plots").exit_code == 1
+    assert not list((tmp_path / "r").glob("*.png"))
 
 
 @pytest.mark.parametrize("command", ["solve", "verify", "patterns"])
