@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu.certificates import load_certificate
 from convexrelu.check import RefusedError, check_document, main, seal
-from convexrelu.check_losses import _conjugate, _domain, _value
+from convexrelu.check_losses import _conjugate, _domain, _feasible, _value
 
 LOSSES = [
     *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
@@ -42,6 +42,19 @@ def test_values_and_conjugates_are_those_of_the_losses_rounded_upwards(loss, f, 
     conjugate = _conjugate(rule.name, given_, target, a)
     assert float(conjugate) == pytest.approx(float(rule.conjugate([-float(a)], [y])[0]), rel=1e-11, abs=1e-11)
     assert value + conjugate >= -a * Fraction(f)  # Fenchel and Young: -a f <= l(f) + l*(-a)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(-9, 9)), min_size=1, max_size=6))
+def test_multipliers_are_balanced_within_their_ends_and_stay_where_they_are_already(rows):
+    ends = [(Fraction(-low), Fraction(high)) for low, high, _ in rows]
+    given_ = [Fraction(value, 3) for *_, value in rows]
+    clipped = [min(max(value, low), high) for value, (low, high) in zip(given_, ends, strict=True)]
+    assert _feasible(given_, ends, balanced=False) == clipped
+    found = _feasible(given_, ends, balanced=True)
+    assert sum(found) == 0
+    assert all(low <= value <= high for value, (low, high) in zip(found, ends, strict=True))
+    if sum(clipped) == 0:
+        assert found == clipped
 
 
 @pytest.mark.parametrize("bias", [False, True, "penalised"])

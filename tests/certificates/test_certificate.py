@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerR
 from convexrelu.certificates import MultiClassCertificate, certify, load_certificate
 from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
+from convexrelu.certificates.stored import _float
 from convexrelu.oracle import Cover, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.history import SolverClock
@@ -557,3 +559,41 @@ def test_a_proof_that_is_no_object_is_refused():
     document = solve_max_margin(X, Y).certificate.to_document()
     with pytest.raises(CertificateError, match="proof must be an object"):
         Certificate.from_document({**document, "proof": [1]})
+
+
+def test_only_a_certificate_that_has_its_data_judges_another_network(tmp_path):
+    certificate = made("optimal")[0]
+    nobody = TwoLayerReLU(np.zeros((0, 2)), [])
+    again = certificate.rejudged(POOR, nobody)
+    assert again.lower_bound == pytest.approx(certificate.lower_bound, rel=1e-12)
+    assert again.objective > certificate.objective
+    assert again.check(X, Y)
+    certificate.save(tmp_path / "c.json")
+    with pytest.raises(CertificateError, match="knows its data"):
+        Certificate.load(tmp_path / "c.json").rejudged(POOR, nobody)
+
+
+def test_multipliers_that_least_squares_does_not_find_are_others(monkeypatch):
+    """At its limit of iterations there is nothing from there; the network's own multipliers still bound."""
+
+    def exhausted(*_, **__):
+        raise RuntimeError("Maximum number of iterations reached.")
+
+    monkeypatch.setattr("convexrelu.certificates.multipliers.nnls", exhausted)
+    certificate = certify(X, Y, POOR)
+    assert 0 < certificate.lower_bound <= solve_max_margin(X, Y).objective <= certificate.objective
+    assert certificate.check(X, Y)
+
+
+def test_bounds_beyond_the_largest_float_are_infinite():
+    assert _float(Fraction(10) ** 400) == np.inf
+    assert _float(Fraction(1, 3)) == 1 / 3
+
+
+def test_sums_of_parts_that_no_network_fits_say_so():
+    from convexrelu.certificates import certify_infeasible
+
+    part = certify_infeasible([[1.0], [2.0]], [1, -1], [2.0, -1.0]).proven()  # exactly, not to rounding
+    both = MultiClassCertificate(classes=np.array([0, 1]), certificates=(part, part))
+    assert both.lower_bound == np.inf
+    assert both.verdict == "no network without biases fits the data: proven"

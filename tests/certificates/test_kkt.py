@@ -230,6 +230,36 @@ def test_what_cannot_be_judged_is_refused():
         check_kkt(F1, Y1, TwoLayerReLU([[1.0]], [1.0]), [0.5, -0.5])
 
 
+def test_many_ties_have_a_mask_that_is_rounded():
+    """Beyond twelve tied rows not every mask is tried: what is printed is one's residual, and no smaller."""
+    ties = np.arange(1.0, 15.0)
+    X = np.vstack(
+        [np.column_stack([np.zeros(14), ties, np.eye(14)]), [1.0] + 15 * [0.0], [0.0, -1.0] + 14 * [0.0]]
+    )
+    y = np.r_[np.ones(15), -1.0]
+    network = TwoLayerReLU(
+        np.vstack([np.r_[1.0, np.zeros(15)], np.r_[0.0, 1.0, np.zeros(14)], np.r_[0.0, -1.0, np.zeros(14)]]),
+        [1.0, 1.0, -1.0],
+    )
+    lam = np.r_[np.full(14, 0.01), 1.0, -1.0]
+    report = check_kkt(X, y, network, lam)
+    few = check_kkt(X[2:], y[2:], network, lam[2:])  # twelve: all of them
+    assert report.stationarity <= report.stationarity_b * (1 + 1e-12)
+    assert report.stationarity_b < 2.0
+    assert few.stationarity <= few.stationarity_b * (1 + 1e-12)
+
+
+def test_the_structure_of_very_many_rows_is_not_examined():
+    X = np.tile(np.eye(2), (10_001, 1))
+    y = np.tile([1.0, -1.0], 10_001)
+    network = TwoLayerReLU([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0])
+    lam = np.zeros(len(X))
+    lam[:2] = [1.0, -1.0]
+    report = check_kkt(X, y, network, lam)
+    assert report.structure == "not examined"
+    assert report.stationarity <= 1e-9
+
+
 def test_a_report_prints_what_it_found():
     solution = solve_max_margin(F1, Y1)
     text = str(check_kkt(F1, Y1, solution.network, solution.lam))

@@ -160,6 +160,131 @@ def test_what_has_no_proof_keeps_what_repeats_its_search(kind, tmp_path):
         assert again.check(X, y, arithmetic="exact").exact
 
 
+def test_rows_of_zeros_prove_what_a_network_of_value_zero_costs():
+    """h(lam) = 0: only the conjugates bound the multipliers, and their best scale is found all the same."""
+    X, y = np.zeros((3, 2)), np.array([1.0, -2.0, 0.5])
+    nobody = cr.TwoLayerReLU(np.zeros((0, 2)), [])
+    constant = 0.5 * float(y @ y)
+    certificate = cr.certify(X, y, nobody, y / 100, loss="squared", beta=1.0)
+    assert certificate.lower_bound == pytest.approx(constant, rel=1e-9)
+    assert certificate.objective == pytest.approx(constant, rel=1e-9)
+    assert certificate.globally_optimal
+    assert certificate.check(X, y)
+    assert cr.certify(X, y, nobody, 0.0 * y, loss="squared", beta=1.0).lower_bound == 0.0
+
+
+def test_neurons_of_value_zero_are_left_out():
+    """Their best common scale is zero where they cost and fit nothing, or are zero already."""
+    X, y, _ = data("squared", 3)
+    problem = weight_decay(X, y, loss="squared", beta=0.7)
+    for W1, w2 in (([[0.0, 0.0]], [1.0]), ([[1.0, 0.0]], [0.0])):
+        scaled = problem.rescaled(cr.TwoLayerReLU(W1, w2))
+        assert scaled.group_norm() == 0.0
+        assert problem.objective(scaled) == pytest.approx(0.5 * y @ y, rel=1e-12)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 30])
+@pytest.mark.parametrize("parts", [{"output_bias": True}, {"output_bias": True, "skip": True}], ids=repr)
+def test_multipliers_are_feasible_however_early_their_projections_stop(rounds, parts, monkeypatch):
+    monkeypatch.setattr("convexrelu.certificates.weight_decay._MOST_STOPPED", rounds)
+    X, y, rng = data("hinge", 7, n=40)
+    problem = weight_decay(X, y, loss="hinge", beta=0.1, **parts)
+    low, high = problem.interval()
+    moved = 0
+    for _ in range(20):
+        lam = problem.feasible(y * rng.exponential(2.0, size=40))  # most of them at their ends
+        assert ((lam >= low) & (lam <= high)).all()
+        assert problem.satisfied(lam)
+        moved += bool(lam.any())
+    if rounds == 30:
+        assert moved == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "correlation"}, "bounded from below"),
+        ({"loss": "squared", "output_bias": "free"}, "output_bias"),
+        ({"loss": "squared", "reduction": "median"}, "reduction"),
+        ({"loss": "squared", "sample_weight": [1.0, 0.0]}, "sample_weight"),
+        ({"loss": "multi_squared", "gates": np.eye(2)}, "one output"),
+        ({"loss": "squared", "beta": 0.0}, "beta"),
+    ],
+)
+def test_problems_that_are_none_are_refused(options, message, unchecked):
+    with pytest.raises(InvalidInputError, match=message):
+        weight_decay(np.eye(2), [1.0, -1.0], **{"beta": 1.0, **options})
+
+
+def certificate_with_a_constant():
+    X, y, _ = data("squared", 1)
+    return X, y, cr.solve(X, y, loss="squared", beta=0.5, output_bias=True).certificate
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lam: lam[1:], "lam must have shape"),
+        (lambda lam: lam + 0.1, "add up to zero"),
+    ],
+)
+def test_multipliers_that_do_not_belong_are_refused(change, message, unchecked):
+    X, y, certificate = certificate_with_a_constant()
+    document = certificate.to_document()
+    forged = {**document, "lam": change(np.array(document["lam"])).tolist()}
+    with pytest.raises(CertificateError, match=message):
+        cr.RegularizedCertificate.from_document(forged).check(X, y)
+
+
+@pytest.mark.parametrize("name", ["objective", "lower_bound", "dual_feasibility"])
+def test_numbers_that_a_search_repeats_must_agree(name):
+    X, y, certificate = certificate_with_a_constant()
+    document = certificate.to_document()
+    forged = cr.RegularizedCertificate.from_document({**document, name: document[name] * (1 + 1e-6)})
+    with pytest.raises(CertificateError, match=f"{name} is .* but the data gives"):
+        forged.check(X, y)
+
+
+def test_only_a_certificate_that_has_its_data_judges_another_network():
+    X, y, certificate = certificate_with_a_constant()
+    poor = cr.ReLUNetwork([[1.0, 0.0]], [1.0])
+    again = certificate.rejudged(poor, certificate.network)
+    assert again.lower_bound == certificate.lower_bound
+    assert again.better_objective == pytest.approx(certificate.objective, rel=1e-12)
+    assert again.not_optimal
+    assert again.check(X, y)
+    loaded = cr.RegularizedCertificate.from_document(certificate.to_document())
+    with pytest.raises(CertificateError, match="knows its data"):
+        loaded.rejudged(poor, None)
+
+
+def test_a_relaxation_without_leaves_bounds_by_the_structure_alone():
+    X, y, _ = data("squared", 1, n=40, d=4)
+    nobody = cr.TwoLayerReLU(np.zeros((0, 4)), [])
+    document = cr.certify(X, y, nobody, loss="squared", beta=0.5, improve=False).to_document()
+    bare = {**document, "relaxation": [], "cover": None}
+    with pytest.raises(CertificateError, match=r"lower_bound is .* but the data gives"):  # less than a search
+        cr.RegularizedCertificate.from_document(bare).check(X, y)
+
+
+def test_multipliers_of_another_shape_are_refused():
+    X, y, _ = data("squared", 4)
+    for lam in (y[1:], np.full(len(y), np.nan)):
+        with pytest.raises(InvalidInputError, match="lam must be finite"):
+            cr.certify(X, y, cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), lam, loss="squared", beta=1.0)
+
+
+def test_gates_of_a_network_are_among_those_of_the_problem():
+    X, y, _ = data("squared", 4)
+    for gate, fine in ((np.array([[1.0, 0.0]]), True), (np.array([[1.0, 1.0]]), False)):
+        network = cr.GatedReLU(gate, [[1.0, 0.0]])
+        if fine:
+            assert cr.certify(X, y, network, loss="squared", beta=1.0, gates=np.eye(2), improve=False)
+        else:
+            with pytest.raises(InvalidInputError, match="gates among those"):
+                cr.certify(X, y, network, loss="squared", beta=1.0, gates=np.eye(2))
+
+
 def test_networks_that_do_not_belong_are_refused():
     X, y, _ = data("squared", 4)
     for network, options, message in (
