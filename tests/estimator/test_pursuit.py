@@ -18,7 +18,7 @@ CHEAP = {"time_limit": None, "depth": 2, "max_iterations": 2, "n_starts": 2, "to
         cr.NeuronPursuitClassifier(**CHEAP | {"max_iterations": 3}),  # three classes need three neurons
     ]
 )
-def test_scikit_learn_takes_them_for_estimators(estimator, check):
+def test_scikit_learn_takes_them_for_estimators(estimator, check, unchecked):  # as scikit-learn does
     check(estimator)
 
 

