@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-__all__ = ["Clock", "Interruption"]
+__all__ = ["STANDSTILL", "Clock", "Interruption", "Standstill"]
 
 C = TypeVar("C", bound="Clock")  # typing.Self is refused by the checks of shapes that run under the tests
 
@@ -79,9 +79,46 @@ def _handling(handle: Callable[[int, FrameType | None, Any], None]) -> Iterator[
         signal.signal(signal.SIGINT, before)
 
 
+class Standstill:
+    """The seconds for which the clocks of this process stood still: while loops were compiled.
+
+    A machine compiles once; a limit is meant for the work that is done each time. Otherwise the first answer
+    on a machine would be worse than all later ones.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0  # compiling one loop compiles those that it calls, and threads may compile at once
+        self._since = 0.0
+        self._past = 0.0
+
+    def begin(self) -> None:
+        """Stop the clocks, until as many calls of :meth:`end`."""
+        with self._lock:
+            if self._depth == 0:
+                self._since = time.monotonic()
+            self._depth += 1
+
+    def end(self) -> None:
+        """Let them go on."""
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._past += time.monotonic() - self._since
+
+    @property
+    def seconds(self) -> float:
+        """How long they have stood still since the process began."""
+        with self._lock:
+            return self._past + (time.monotonic() - self._since if self._depth else 0.0)
+
+
+STANDSTILL = Standstill()
+
+
 @dataclass(kw_only=True, eq=False)
 class Clock:
-    """Seconds allowed and seconds left.
+    """Seconds allowed and seconds left, those not counted in which loops were compiled.
 
     A clock that is pickled, on its way to another process or host, takes along the seconds that are left and
     not when it was started: no two hosts agree on what the time is. The way there is not counted.
@@ -92,12 +129,15 @@ class Clock:
         Seconds allowed, inf for no limit.
     started : float
         Start of the run on the monotonic clock of this process.
+    stood : float
+        How long the clocks of this process had stood still by then.
     interruption : Interruption
         Whether Ctrl-C was pressed.
     """
 
     limit: float = math.inf
     started: float = field(default_factory=time.monotonic)
+    stood: float = field(default_factory=lambda: STANDSTILL.seconds)
     interruption: Interruption = field(default_factory=Interruption)
 
     def until(self: C, elapsed: float) -> C:
@@ -115,8 +155,8 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
+        """Seconds since the start, without those of compiling."""
+        return time.monotonic() - self.started - (STANDSTILL.seconds - self.stood)
 
     @property
     def left(self) -> float:
@@ -128,7 +168,7 @@ class Clock:
         return self.interrupted or self.elapsed >= self.limit
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "limit": self.left, "started": None}
+        return {**self.__dict__, "limit": self.left, "started": None, "stood": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, started=time.monotonic())
+        self.__dict__.update(state, started=time.monotonic(), stood=STANDSTILL.seconds)

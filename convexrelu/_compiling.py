@@ -1,35 +1,39 @@
-"""A word to whoever waits at a terminal while loops are compiled."""
+"""While loops are compiled, clocks stand still, and whoever waits at a terminal is told so."""
 
 from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["announce_compiling"]
+from convexrelu._clock import STANDSTILL
+
+__all__ = ["watch_compiling"]
 
 _NOTICE = "convexrelu: compiling loops for this machine, which is done once; the next run starts at once"
 
 
 @cache
-def announce_compiling() -> None:
-    """Say so once, on the error stream and only if that is a terminal, when numba begins to compile.
+def watch_compiling() -> None:
+    """Stop the clocks whenever numba compiles, and say so, the first time, if the error stream is a terminal.
 
-    What is found in the cache is not compiled, and nothing is said.
+    What is found in the cache is not compiled: the clocks go on, and nothing is said.
     """
     from numba.core import event
 
     class Listener(event.Listener):  # type: ignore[misc]
-        """Waits for the first loop that is compiled."""
+        """Hears when a loop is compiled and when that is done."""
 
         told = False
 
         def on_start(self, event: object) -> None:  # noqa: ARG002
-            """Give notice, the first time."""
+            """Stop the clocks; give notice, the first time."""
+            STANDSTILL.begin()
             if not self.told:
                 self.told = True
                 _tell()
 
-        def on_end(self, event: object) -> None:
-            """Do nothing when a loop is done."""
+        def on_end(self, event: object) -> None:  # noqa: ARG002
+            """Let the clocks go on."""
+            STANDSTILL.end()
 
     event.register("numba:compile", Listener())
 

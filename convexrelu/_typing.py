@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexrelu._compiling import announce_compiling
+from convexrelu._compiling import watch_compiling
 
 __all__ = ["ArrayLike", "RNGLike", "compiled", "kernel"]
 
@@ -34,7 +34,7 @@ def compiled(function: F, **options: object) -> F:
     """Compile as :func:`kernel` does, with further options of numba's."""
     from numba import njit
 
-    announce_compiling()
+    watch_compiling()
     loop: F = njit(error_model="numpy", nogil=True, **options)(function)
     with suppress(RuntimeError):  # no folder for the cache
         loop.enable_caching()  # type: ignore[attr-defined]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pickle
 import signal
 import threading
+import time
 
 import pytest
 
-from convexrelu._clock import Clock, Interruption
+from convexrelu._clock import STANDSTILL, Clock, Interruption, Standstill
 
 
 def press_ctrl_c():
@@ -81,3 +82,27 @@ def test_a_clock_takes_along_what_is_left_of_it():
     assert not there.expired()
     assert Clock(limit=0.0).expired()
     assert clock.within(10.0).left <= 10.0
+
+
+def test_clocks_stand_still_between_the_first_begin_and_the_last_end(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    clock, before = Clock(limit=10.0, started=now[0]), STANDSTILL.seconds
+    now[0] += 2.0
+    STANDSTILL.begin()
+    now[0] += 3.0
+    STANDSTILL.begin()  # inside
+    now[0] += 4.0
+    assert STANDSTILL.seconds - before == pytest.approx(7.0)
+    assert clock.elapsed == pytest.approx(2.0)
+    STANDSTILL.end()
+    now[0] += 5.0
+    assert clock.left == pytest.approx(8.0)
+    STANDSTILL.end()
+    now[0] += 1.0
+    assert clock.elapsed == pytest.approx(3.0)
+    later = Clock(limit=10.0, started=now[0])  # what was before it is not its own
+    now[0] += 1.0
+    assert later.elapsed == pytest.approx(1.0)
+    assert clock.__getstate__()["limit"] == pytest.approx(6.0)
+    assert Standstill().seconds == 0.0

@@ -33,3 +33,24 @@ def test_on_a_terminal_compiling_is_announced_once():
 def test_a_pipe_gets_no_word(stream):
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     assert WORDS not in getattr(done, stream)
+
+
+SLOW = """
+import time
+from convexrelu._clock import Clock
+from convexrelu._typing import kernel
+f = kernel(lambda x: x + 1)
+clock, before = Clock(limit=100.0), time.perf_counter()
+f(1)
+compiling, counted = time.perf_counter() - before, clock.elapsed
+f(1)
+time.sleep(0.2)
+print(compiling, counted, clock.elapsed)
+"""
+
+
+def test_clocks_do_not_count_the_time_of_compiling():
+    done = subprocess.run([sys.executable, "-c", SLOW], capture_output=True, text=True, check=True)
+    compiling, counted, later = map(float, done.stdout.split())
+    assert counted < 0.5 * compiling
+    assert later - counted >= 0.2
