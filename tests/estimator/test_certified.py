@@ -28,7 +28,7 @@ CLASSIFIERS = [cr.MaxMarginReLUClassifier, cr.ReLUClassifier]
         cr.ReLURegressor(time_limit=2.0),
     ]
 )
-def test_scikit_learn_takes_them_for_estimators(estimator, check, unchecked):  # as scikit-learn does
+def test_scikit_learn_takes_them_for_estimators(estimator, check):
     check(estimator)
 
 
