@@ -23,6 +23,7 @@ _MOST_STEPS = 60
 _LEAST_CURVATURE = 1e-3
 _SHORTEST = 1e-8  # of a Newton step
 _SETTLED = 1e-13  # relative decrease of the objective below which steps have ended
+_UNSEEN = 1e-16  # of the largest square of a direction's outputs: what is less is rounding
 _JITTER = 1e-11  # added to a matrix of unit diagonal until it has a Cholesky factor
 
 
@@ -91,7 +92,9 @@ def _newton(
         gram = gram - mixed @ cross
         gradient = gradient + mixed @ offset
     if len(gram):
-        diagonal = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+        squares = np.diag(gram)
+        # a direction that no row sees, or the affine part makes up for, would be divided by next to nothing
+        diagonal = np.sqrt(np.maximum(squares, max(_UNSEEN * float(squares.max()), np.finfo(float).tiny)))
         factor, scaled = _factor(gram / diagonal / diagonal[:, None])
         right = scaled @ (diagonal * now.sizes) - gradient / diagonal
         point = np.linalg.solve(factor, right)

@@ -174,3 +174,15 @@ def test_a_time_limit_ends_with_honest_bounds():
 def test_bad_arguments_are_refused(options, message):
     with pytest.raises(InvalidInputError, match=message):
         cr.solve(np.eye(2), [1.0, -1.0], **{"loss": "squared", "beta": 1.0, **options})
+
+
+@pytest.mark.parametrize("output_bias", [False, True])
+def test_a_start_may_hold_neurons_that_no_row_sees(output_bias):
+    x = np.linspace(-1.0, 1.0, 30)
+    X = np.column_stack([x, np.ones(30)])
+    y = np.abs(x) + x**2
+    rows = [[1.0, 0.0], [-1.0, 0.1], [0.0, -1.0], [0.0, 1.0]]  # the third sees none, the last one is constant
+    weights = [1.0, 0.5, 0.3, 0.2]
+    start = cr.ReLUNetwork(rows, weights) if output_bias else cr.TwoLayerReLU(rows, weights)
+    options = {"loss": "squared", "beta": 0.05, "output_bias": output_bias, "tol": 1e-6}
+    assert cr.solve(X, y, start=start, **options).status == "optimal"
