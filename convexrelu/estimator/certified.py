@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -16,15 +16,25 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from convexrelu._clock import Clock
 from convexrelu._status import worst
+from convexrelu._validation import check_seconds
+from convexrelu.certificates import Certificate, RegularizedCertificate
 from convexrelu.certificates.bounds import relative_gap
-from convexrelu.certificates.weight_decay import Decayed
+from convexrelu.certificates.regularized import check_network
+from convexrelu.certificates.weight_decay import Decayed, WeightDecay
 from convexrelu.errors import InvalidInputError
 from convexrelu.estimator.conventions import features_of, seed_of
+from convexrelu.estimator.descent import SHARE as DESCENT_SHARE
+from convexrelu.estimator.descent import descended
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.solvers import MaxMarginSolution, Solution
 
-__all__ = ["CertifiedEstimator", "PathScores", "Posed"]
+__all__ = ["Begun", "CertifiedEstimator", "PathScores", "Posed", "two_layer"]
+
+AnyCertificate = Certificate | RegularizedCertificate
+
+_LEAST_SECONDS = 1e-3  # for a solver, which wants a positive number, where descent took all
 
 E = TypeVar("E", bound="CertifiedEstimator")
 
@@ -81,17 +91,47 @@ class PathScores:
         return "\n".join([f"PathScores({self.scores.shape[1]} folds", *lines]) + ")"
 
 
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A network that a fit begins with.
+
+    Attributes
+    ----------
+    problem : WeightDecay
+        What is solved.
+    network : TwoLayerReLU or ReLUNetwork
+        Any; a good one saves time.
+    """
+
+    problem: WeightDecay
+    network: Decayed
+
+    def best(self, found: AnyCertificate) -> AnyCertificate:
+        """Return the certificate, or that of this network by the same multipliers if it is better."""
+        if not self.problem.objective(self.network) < found.objective:
+            return found
+        if isinstance(found, RegularizedCertificate):
+            return found.rejudged(self.network, None)
+        if not isinstance(self.network, TwoLayerReLU):
+            return found
+        return found.rejudged(self.network, TwoLayerReLU(np.zeros((0, self.network.n_features)), np.zeros(0)))
+
+
 class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An estimator whose network comes with a certificate of how near the optimum it is."""
 
     _price: ClassVar[str]  # the parameter that a path goes along
 
     @property
-    def _settings(self) -> dict[str, Any]:
+    def _clock(self) -> Clock:
+        """A clock of the seconds of a fit."""
+        return Clock(limit=float(check_seconds(self.time_limit)))
+
+    def _settings(self, clock: Clock) -> dict[str, Any]:
         """What every solver is told."""
         return {
             "tol": self.tol,
-            "time_limit": self.time_limit,
+            "time_limit": None if np.isinf(clock.limit) else max(clock.left, _LEAST_SECONDS),
             "rng": None if self.random_state is None else seed_of(self.random_state),
             "progress": bool(self.verbose),
         }
@@ -107,7 +147,7 @@ class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             raise InvalidInputError("sample_weight must not be zero for all samples")
         return np.array(weights)
 
-    def _starts(self, n_problems: int, n_features: int) -> list[Decayed] | None:
+    def _before(self, n_problems: int, n_features: int) -> list[Decayed] | None:
         """The networks of the fit before, where they are to be begun with and fit the problems."""
         if not (self.warm_start and hasattr(self, "network_")):
             return None
@@ -115,16 +155,42 @@ class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         fits = len(networks) == n_problems and all(part.n_features == n_features for part in networks)
         return networks if fits else None
 
-    def _keep(self, parts: Sequence[MaxMarginSolution | Solution], lam: np.ndarray) -> None:
-        """Set the attributes that say what was found; `lam` is that of the samples given."""
+    def _begun(self, problems: Sequence[WeightDecay], clock: Clock) -> list[Begun]:
+        """A network for each problem to begin with: that of the fit before, or what descent comes to."""
+        before = self._before(len(problems), problems[0].X.shape[1])
+        if before is not None:
+            with suppress(InvalidInputError):  # it has other outputs
+                for problem, network in zip(problems, before, strict=True):
+                    check_network(problem, network)
+                return [Begun(problem, network) for problem, network in zip(problems, before, strict=True)]
+        whole, K = clock.within(DESCENT_SHARE * clock.left), len(problems)
+        return [
+            Begun(problem, descended(problem, clock=whole.within(whole.left / (K - k))))
+            for k, problem in enumerate(problems)
+        ]
+
+    def _keep(
+        self,
+        parts: Sequence[MaxMarginSolution | Solution],
+        lam: np.ndarray,
+        begun: Sequence[Begun] | None = None,
+    ) -> None:
+        """Set the attributes that say what was found; `lam` is that of the samples given.
+
+        Where a search was cut off before it came to a network as good as it began with, that one is taken.
+        """
+        certificates = [part.certificate for part in parts]
+        if begun is not None:
+            certificates = [own.best(found) for own, found in zip(begun, certificates, strict=True)]
+        networks = [found.network for found in certificates]
         single = len(parts) == 1
-        self.network_ = parts[0].network if single else tuple(part.network for part in parts)
-        self.certificate_ = parts[0].certificate if single else tuple(part.certificate for part in parts)
+        self.network_ = networks[0] if single else tuple(networks)
+        self.certificate_ = certificates[0] if single else tuple(certificates)
         self.lam_ = lam
-        self.objective_ = float(sum(part.objective for part in parts))
-        self.lower_bound_ = float(sum(part.lower_bound for part in parts))
+        self.objective_ = float(sum(found.objective for found in certificates))
+        self.lower_bound_ = float(sum(found.lower_bound for found in certificates))
         self.gap_ = max(relative_gap(self.objective_, self.lower_bound_), 0.0)
-        self.n_neurons_ = int(sum(part.network.n_neurons for part in parts))
+        self.n_neurons_ = int(sum(network.n_neurons for network in networks))
         self.status_ = worst(part.status for part in parts)
 
     def _outputs(self, X: Any) -> Float[np.ndarray, "n ..."]:

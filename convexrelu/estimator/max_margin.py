@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from convexrelu._validation import as_penalty
+from convexrelu.certificates.weight_decay import WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.estimator.certified import Posed, two_layer
 from convexrelu.estimator.classifier import CertifiedClassifier, problems_of, solve_each
@@ -165,39 +166,51 @@ class MaxMarginReLUClassifier(CertifiedClassifier):
 
     def _fit_copies(self, rows: WeightedRows, copies: Int[np.ndarray, " c"], penalty: float) -> None:
         """Solve with rows of one weight, some of them given several times."""
-        starts = two_layer(self._starts(len(problems_of(rows.y)), rows.X.shape[1]))
+        clock = self._clock
+        hard = np.isinf(penalty)
+        begun = None if hard else self._begun(_hinges(rows, penalty), clock)
+        before = self._before(len(problems_of(rows.y)), rows.X.shape[1])
         solution = solve_max_margin(
             rows.X[copies],
             rows.y[copies],
             C=penalty * float(rows.weights.min()),
-            start=starts,
-            **self._settings,
+            start=two_layer(before if begun is None else [own.network for own in begun]),
+            **self._settings(clock),
         )
         parts: tuple[MaxMarginSolution, ...] = (
             solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
         )
         lams = [np.bincount(copies, weights=part.lam, minlength=len(rows.X)) for part in parts]
-        self._keep(parts, rows.spread(lams))
+        self._keep(parts, rows.spread(lams), begun)
 
     def _fit_weighted(self, rows: WeightedRows, penalty: float) -> None:
         """Solve with a weight for each row: the hinge loss at the price 1 of the weights."""
-        targets = problems_of(rows.y)
+        clock = self._clock
+        begun = self._begun(_hinges(rows, penalty), clock)
         parts: list[Solution] = solve_each(
             rows.X,
-            targets,
-            self._starts(len(targets), rows.X.shape[1]),
+            problems_of(rows.y),
+            [own.network for own in begun],
             loss="hinge",
             beta=1.0,
             sample_weight=penalty * rows.weights,
-            **self._settings,
+            **self._settings(clock),
         )
-        self._keep(parts, rows.spread([part.lam for part in parts]))
+        self._keep(parts, rows.spread([part.lam for part in parts]), begun)
 
     def _pose(self, X: Any, y: Any, sample_weight: Any) -> Posed:
         rows = self._labelled(X, y, sample_weight)
         copies = _copies(rows, self._penalty(rows))
         chosen = np.arange(len(rows.X)) if copies is None else copies
         return Posed(X=rows.X[chosen], targets=problems_of(rows.y[chosen]))
+
+
+def _hinges(rows: WeightedRows, penalty: float) -> list[WeightDecay]:
+    """The problems with a finite price of slack, as training with weight decay."""
+    return [
+        weight_decay(rows.X, labels, loss="hinge", beta=1.0, sample_weight=penalty * rows.weights)
+        for labels in problems_of(rows.y)
+    ]
 
 
 def _copies(rows: WeightedRows, penalty: float) -> Int[np.ndarray, " c"] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,22 +41,23 @@ class _WeightDecay(CertifiedEstimator):
             "output_bias": bool(self.fit_intercept),
             "reduction": "mean",
         }
-        alpha = check_positive(self.alpha, "alpha")
+        alpha, clock = check_positive(self.alpha, "alpha"), self._clock
+        problems = [weight_decay(rows.X, part, beta=1.0, **problem) for part in targets]
         if self.beta is None:
-            unpriced = [weight_decay(rows.X, part, beta=1.0, **problem) for part in targets]
-            self.beta_ = alpha * largest_price(unpriced)
+            self.beta_ = alpha * largest_price(problems)
         else:
             self.beta_ = check_positive(self.beta, "beta")
         with self._workers:
+            begun = self._begun([replace(part, beta=self.beta_) for part in problems], clock)
             parts = solve_each(
                 rows.X,
                 targets,
-                self._starts(len(targets), rows.X.shape[1]),
+                [own.network for own in begun],
                 beta=self.beta_,
                 **problem,
-                **self._settings,
+                **self._settings(clock),
             )
-        self._keep(parts, rows.spread([part.lam for part in parts]))
+        self._keep(parts, rows.spread([part.lam for part in parts]), begun)
 
 
 class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ignore[misc]

@@ -23,7 +23,7 @@ CLASSIFIERS = [cr.MaxMarginReLUClassifier, cr.ReLUClassifier]
 @pytest.mark.filterwarnings("ignore")  # scikit-learn warns of checks it skips
 @parametrize_with_checks(
     [
-        cr.MaxMarginReLUClassifier(time_limit=2.0),
+        cr.MaxMarginReLUClassifier(time_limit=10.0),  # it ends of its own accord, on a busy machine too
         cr.ReLUClassifier(time_limit=2.0),
         cr.ReLURegressor(time_limit=2.0),
     ]
@@ -254,6 +254,8 @@ def test_warm_starts_where_they_fit():
     before = model.objective_
     assert model.fit(X, y).objective_ <= before * 1.01
     assert model.fit(X[:, :1], y).n_features_in_ == 1  # begun afresh
+    several = cr.ReLUClassifier(warm_start=True).fit(X, y)
+    assert len(several.fit(X, np.arange(len(y)) % 3).classes_) == 3
 
 
 @pytest.mark.parametrize(
