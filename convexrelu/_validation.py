@@ -38,6 +38,7 @@ __all__ = [
 
 # Up to so many classes anything goes (fractions up to fewer); no data of classes has more than the last.
 _FEW_FRACTIONS, _FEW_CLASSES, _MOST_CLASSES = 10, 20, 100
+_EACH_NUMBER, _EACH_NAME = 10, 2  # samples of a class, on average, where there are more than a few classes
 _RANGE = 1e100  # squares, and products of three, stay within float64
 SOLVABLE = 1e150  # where rows are scaled to length one before anything is squared: inverses, and squares
 
@@ -144,15 +145,17 @@ def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
 def check_classes(labels: np.ndarray) -> np.ndarray:
     """Return the different labels, sorted; InvalidInputError if they look like a continuous target or names.
 
-    That is: more than 100, more than 10 that are not all whole numbers, or more than 20 of which most samples
-    have their own. Every class is a problem of its own, and these would be hundreds.
+    That is: more than 100, more than 10 that are not all whole numbers, or more than 20 of which each has
+    fewer than two samples on average, of whole numbers fewer than ten. Every class is a problem of its own,
+    and these would be hundreds.
     """
     values = np.unique(labels)
     K, n = len(values), len(labels)
     numbers_given = values.dtype.kind == "f"
     continuous = numbers_given and bool((values != np.round(values)).any())
     few = _FEW_FRACTIONS if continuous else _FEW_CLASSES
-    if few >= K or (K <= _MOST_CLASSES and not continuous and n / 2 >= K):
+    each = _EACH_NUMBER if numbers_given else _EACH_NAME
+    if few >= K or (K <= _MOST_CLASSES and not continuous and n >= each * K):
         return values
     if numbers_given:
         raise InvalidInputError(

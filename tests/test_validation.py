@@ -264,7 +264,8 @@ def test_continuous_targets_and_hundreds_of_classes_are_refused(labels, said):
     [
         np.arange(10) + 0.5,
         np.arange(20),
-        np.repeat(np.arange(100), 2),
+        np.repeat(np.arange(100), 10),
+        [f"c{k}" for k in range(100)] * 2,
         np.array([0.25, 0.75] * 50),
         list("abc"),
     ],

@@ -146,14 +146,16 @@ class Certificate(StoredCertificate):
         )
 
     def __str__(self) -> str:
+        hard = np.isinf(self.C)  # what KKT points correspond to is about hard margins
         kind = "exact" if self.exact else "only bounded from above, so the lower bound may be loose"
         return "\n".join(
             [
                 f"Certificate: {self.verdict}",
                 f"  {self.lower_bound:.9g} <= P* <= {min(self.objective, self.better_objective):.9g}",
-                f"  objective {self.objective:.9g} at margin 1 (margin as given {self.margin:.6g})",
+                f"  objective {self.objective:.9g} {'at margin 1' if hard else 'with its slack'} "
+                f"(margin as given {self.margin:.6g})",
                 f"  h(lam) = {self.dual_feasibility:.9g}, {kind}",
-                f"  {self.correspondence}",
+                *([f"  {self.correspondence}"] if hard else []),
             ]
         )
 

@@ -26,6 +26,8 @@ from convexrelu.certificates.weight_decay import Decayed, OutputBias, weight_dec
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks.convert import CONVERTED
+from convexrelu.networks.layers import bias_hint
 from convexrelu.oracle import DualNorm, dual_norm
 
 __all__ = ["certify"]
@@ -163,7 +165,7 @@ def certify(
     if K == 1:
         if not isinstance(network, TwoLayerReLU):
             raise InvalidInputError(
-                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}"
+                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}{CONVERTED}"
             )
         return _certify_binary(matrix, encoded.Y[0], network, lam, penalty, better, time_limit)
     if better is not None:
@@ -198,6 +200,7 @@ def _certify_binary(
         if part.n_features != X.shape[1]:
             raise InvalidInputError(
                 f"network must have {X.shape[1]} inputs, as X has columns, got {part.n_features}"
+                f"{bias_hint(X.shape[1], part.n_features)}"
             )
     if lam is None:
         candidates = [loss_weights(X, y, network), least_squares_multipliers(X, y, network)]

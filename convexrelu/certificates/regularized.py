@@ -35,6 +35,8 @@ from convexrelu.certificates.words import in_words
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
+from convexrelu.networks.convert import CONVERTED
+from convexrelu.networks.layers import bias_hint
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
 from convexrelu.oracle.outputs import covered_output_norm, output_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
@@ -439,10 +441,11 @@ def check_network(problem: WeightDecay, network: Decayed) -> None:
     wanted = GatedReLU if problem.gates is not None else (TwoLayerReLU, ReLUNetwork)
     if not isinstance(network, wanted):
         needed = "a GatedReLU" if problem.gates is not None else "a TwoLayerReLU or a ReLUNetwork"
-        raise InvalidInputError(f"network must be {needed}, got {type(network).__name__}")
+        raise InvalidInputError(f"network must be {needed}, got {type(network).__name__}{CONVERTED}")
     if network.n_features != problem.X.shape[1]:
         raise InvalidInputError(
             f"network must have {problem.X.shape[1]} inputs, as X has columns, got {network.n_features}"
+            f"{bias_hint(problem.X.shape[1], network.n_features)}"
         )
     outputs = network.W2.shape[:-1] if isinstance(network, ReLUNetwork) else ()
     if outputs != problem.y.shape[1:]:

@@ -21,6 +21,7 @@ from convexrelu.cli.output import (
     LossName,
     Report,
     Sep,
+    SkipMissing,
     Standardize,
     emit_json,
     examples,
@@ -58,6 +59,7 @@ def certify(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     C: Annotated[
@@ -95,7 +97,14 @@ def certify(
     for target in (out, report):
         if target is not None:
             check_target(target)
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     model, loaded = _loaded(networks)
     decay = check_loss(loss, beta, C) or (None if model is None else _decay_of(model))
     price = C if C is not None else _price_of(model)
@@ -158,7 +167,7 @@ def given_for(model: Model | None, data: str, columns: Columns, *, real: bool = 
             "the model has its own preprocessing: leave --standardize and --bias out, with or without no-"
         )
     label = columns.label if columns.label is not None else model.label
-    known = Columns(label=label, drop=columns.drop, sep=columns.sep)
+    known = Columns(label=label, drop=columns.drop, sep=columns.sep, skip_missing=columns.skip_missing)
     return read(data, known, real=real, preprocessing=model.preprocessing)
 
 

@@ -18,6 +18,7 @@ from convexrelu.cli.output import (
     Json,
     Label,
     Sep,
+    SkipMissing,
     Standardize,
     emit_json,
     examples,
@@ -44,6 +45,7 @@ def check(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     exact: Annotated[
@@ -62,7 +64,14 @@ def check(
 
     model = load_model(certificate)
     claimed = model.certificate
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     given = given_for(model, data, columns, real=_real(claimed))
     holds = True
     reason = f"{claimed.lower_bound!r} <= P* <= {claimed.objective!r}; {_verdict(claimed, given.classes)}"

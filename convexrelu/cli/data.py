@@ -34,6 +34,8 @@ class Columns:
         Columns to leave out.
     sep : str or None
         Separator.
+    skip_missing : bool
+        Leave out rows in which a value is missing.
     standardize, bias : bool or None
         None: as by default.
     """
@@ -41,6 +43,7 @@ class Columns:
     label: str | None = None
     drop: tuple[str, ...] = ()
     sep: str | None = None
+    skip_missing: bool = False
     standardize: bool | None = None
     bias: bool | None = None
 
@@ -48,7 +51,8 @@ class Columns:
         """The options as they are written on a command line, without those that a model remembers."""
         label = [] if self.label is None else ["--label", self.label]
         drop = [word for name in self.drop for word in ("--drop", name)]
-        return [*label, *drop, *([] if self.sep is None else ["--sep", self.sep])]
+        skip = ["--skip-missing"] if self.skip_missing else []
+        return [*label, *drop, *([] if self.sep is None else ["--sep", self.sep]), *skip]
 
     def command(self, verb: str, *arguments: object) -> str:
         """Return a command on the same data."""
@@ -99,7 +103,7 @@ class Given:
         return np.asarray(np.array(names)[self.y.astype(int)])
 
     def __str__(self) -> str:
-        names = self.preprocessing.features
+        names = self.preprocessing.inputs
         if self.label is None:  # data with a name: its columns have none
             return str(self.data)
         head, (n, d) = str(self.data), self.X.shape
@@ -135,7 +139,12 @@ def _named(name: str, columns: Columns, preprocessing: Preprocessing | None) -> 
     from convexrelu.datasets import Dataset, Preprocessing, load
     from convexrelu.datasets.named import is_printed
 
-    for option, value in (("label", columns.label), ("drop", columns.drop), ("sep", columns.sep)):
+    for option, value in (
+        ("label", columns.label),
+        ("drop", columns.drop),
+        ("sep", columns.sep),
+        ("skip-missing", columns.skip_missing),
+    ):
         if value:
             raise InvalidInputError(f"--{option} is for files; {name} is a data set's name, got {value!r}")
     if is_printed(name) and (columns.standardize or columns.bias):
@@ -178,8 +187,8 @@ def _from_file(
             standardize=_wanted(columns.standardize, not plain),
             bias=_wanted(columns.bias, not plain),
         )
-    X, kind = preprocessing(raw.X), "targets" if real else "labels"
-    about = f"file {path}, {kind} from {raw.label!r}; {preprocessing}"
+    X = preprocessing(raw.X)
+    about = f"{raw.about(path, 'targets' if real else 'labels')}; {preprocessing}"
     try:
         data = Task(X, raw.y, path.name, about) if real else Dataset(X, raw.y, path.name, about)
     except InvalidInputError as error:
@@ -209,7 +218,14 @@ def _raw(path: Path, columns: Columns, features: Sequence[str] | None) -> RawDat
         raise InvalidInputError(
             f"{path}: there is no such file, and no data set of this name ({', '.join(names())})"
         )
-    return read_raw(path, columns.label, drop=columns.drop, sep=columns.sep, features=features)
+    return read_raw(
+        path,
+        columns.label,
+        drop=columns.drop,
+        sep=columns.sep,
+        features=features,
+        skip_missing=columns.skip_missing,
+    )
 
 
 def _wanted(option: bool | None, default: bool) -> bool:

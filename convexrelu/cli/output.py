@@ -31,6 +31,7 @@ __all__ = [
     "LossName",
     "Report",
     "Sep",
+    "SkipMissing",
     "Standardize",
     "complain",
     "emit_json",
@@ -60,6 +61,9 @@ Sep = Annotated[
         help="What separates the entries of a CSV file; default: what its header shows. If it is no comma, "
         "numbers may have decimal commas.",
     ),
+]
+SkipMissing = Annotated[
+    bool, typer.Option("--skip-missing", help="Leave out rows of a file in which a value is missing.")
 ]
 Standardize = Annotated[
     bool | None,

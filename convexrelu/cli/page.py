@@ -38,7 +38,7 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem .3rem 0; text-align: left; vertical-align: top; font-weight: normal;
   border-bottom: 1px solid var(--line); }
-th { color: var(--soft); }
+th { color: var(--soft); overflow-wrap: normal; }
 .wide th, .wide td { white-space: nowrap; overflow-wrap: normal; }
 .number { text-align: right; }
 figure { margin: 1rem 0; }

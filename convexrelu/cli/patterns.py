@@ -15,6 +15,7 @@ from convexrelu.cli.output import (
     Json,
     Label,
     Sep,
+    SkipMissing,
     Standardize,
     emit_json,
     examples,
@@ -43,6 +44,7 @@ def patterns(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     count: Annotated[
@@ -67,7 +69,14 @@ def patterns(
     from convexrelu.arrangements import count_patterns, enumerate_patterns, pattern_bound, sample_patterns
 
     _check_options(count, out, sample)
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     dataset = read(data, columns)
     n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
     bound = pattern_bound(n, rank)

@@ -13,7 +13,7 @@ import typer
 
 from convexrelu.cli.data import Columns, read_features
 from convexrelu.cli.models import Model, load_model
-from convexrelu.cli.output import Data, Drop, Json, Label, Sep, emit_json, examples, say
+from convexrelu.cli.output import Data, Drop, Json, Label, Sep, SkipMissing, emit_json, examples, say
 from convexrelu.errors import InvalidInputError
 
 __all__ = ["EXAMPLES", "predict"]
@@ -33,6 +33,7 @@ def predict(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write the place, the outputs and the prediction of each row."),
@@ -57,7 +58,8 @@ def predict(
             f"{model} does not tell what was done to the columns of its data: `solve --out` writes a model"
         )
     wanted = label if label is not None or data in names() else loaded.label
-    raw = read_features(data, Columns(label=wanted, drop=tuple(drop or ()), sep=sep), loaded.preprocessing)
+    columns = Columns(label=wanted, drop=tuple(drop or ()), sep=sep, skip_missing=skip_missing)
+    raw = read_features(data, columns, loaded.preprocessing)
     outputs = loaded.outputs(loaded.preprocessing(raw.X))
     found = loaded.predict(outputs)
     fit = {} if raw.y is None else _fit(found, raw.y, loaded)
@@ -66,7 +68,8 @@ def predict(
     if json:
         emit_json({"predictions": found, "outputs": outputs, **fit})
         return
-    say(f"{data}: {len(found)} samples; {loaded.preprocessing}")
+    left_out = f"; {len(raw.skipped)} with a missing value left out" if raw.skipped else ""
+    say(f"{data}: {len(found)} samples{left_out}; {loaded.preprocessing}")
     if loaded.classes:
         say(", ".join(f"{count} {name}" for name, count in sorted(Counter(found.tolist()).items())))
     if fit:

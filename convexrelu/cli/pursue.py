@@ -19,6 +19,7 @@ from convexrelu.cli.output import (
     Json,
     Label,
     Sep,
+    SkipMissing,
     Standardize,
     complain,
     emit_json,
@@ -56,6 +57,7 @@ def pursue(
     ] = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     size: Annotated[int, typer.Option(help="Samples of a sparse function (f1, ..., h2, fig5).")] = 800,
@@ -90,7 +92,14 @@ def pursue(
 
     if out is not None:
         check_target(out)
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     problem = _problem(data, columns, target, size=size, test_size=test_size, seed=seed)
     result = neuron_pursuit(
         problem.train.X,

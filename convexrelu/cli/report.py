@@ -223,8 +223,7 @@ def _runs(report: LimitReport) -> Iterator[str]:
 
 def _networks(certificate: AnyCertificate, given: Given) -> Iterator[str]:
     """The largest neurons, as weights of the features."""
-    kept = [given.preprocessing.features[k] for k in given.preprocessing.kept]
-    heads = ["size", "output", *kept, *(["bias"] if given.preprocessing.bias else [])]
+    heads = ["size", "output", *given.preprocessing.inputs]
     for name, network in _named_networks(certificate, given):
         W2 = np.atleast_2d(network.W2 if hasattr(network, "W2") else network.w2)
         lengths = np.linalg.norm(network.W1, axis=1)

@@ -23,6 +23,7 @@ from convexrelu.cli.output import (
     LossName,
     Report,
     Sep,
+    SkipMissing,
     Standardize,
     complain,
     emit_json,
@@ -56,6 +57,7 @@ def solve(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     C: Annotated[
@@ -94,7 +96,14 @@ def solve(
         if target is not None:
             check_target(target)
     decay = check_loss(loss, beta, C)
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     given = read(data, columns, real=decay is not None and not decay.labels)
     recheck = None if out is None else columns.command("check", out, data)
     if not json:
@@ -200,10 +209,19 @@ def _text(solution: AnySolution, given: Given, fit: dict[str, Any]) -> str:
 
 def _lines_of(part: MaxMarginSolution, given: Given) -> list[str]:
     support, h = int((part.lam != 0).sum()), part.certificate.dual_feasibility
+    certificate = part.certificate
+    lines = [str(part.network)]
+    if np.isfinite(certificate.C):  # the structure of the data is about hard margins
+        norm = part.network.objective()
+        slack = (part.objective - norm) / certificate.C
+        lines.append(f"norm {norm:.6g} + {certificate.C:g} x slack {slack:.6g} = {part.objective:.9g}")
+        structure = ""
+    else:
+        structure = f"; data: {certificate.structure}"
     return [
-        str(part.network),
+        *lines,
         f"{support} support rows of {len(given.X)}, h(lam) = {h:.9g}",
-        f"{part.certificate.verdict}; data: {part.certificate.structure}; method: {part.method}",
+        f"{certificate.verdict}{structure}; method: {part.method}",
     ]
 
 

@@ -18,6 +18,7 @@ from convexrelu.cli.output import (
     Label,
     Report,
     Sep,
+    SkipMissing,
     Standardize,
     complain,
     emit_json,
@@ -56,6 +57,7 @@ def verify(
     label: Label = None,
     drop: Drop = None,
     sep: Sep = None,
+    skip_missing: SkipMissing = False,
     standardize: Standardize = None,
     bias: Bias = None,
     width: Annotated[
@@ -90,7 +92,14 @@ def verify(
 
     if report_file is not None:
         check_target(report_file)
-    columns = Columns(label=label, drop=tuple(drop or ()), sep=sep, standardize=standardize, bias=bias)
+    columns = Columns(
+        label=label,
+        drop=tuple(drop or ()),
+        sep=sep,
+        skip_missing=skip_missing,
+        standardize=standardize,
+        bias=bias,
+    )
     dataset = read(data, columns)
     folder = make_folder(out)
     report = verify_gradient_descent(

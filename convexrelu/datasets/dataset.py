@@ -14,6 +14,8 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = ["Dataset", "with_bias"]
 
+_SHOWN = 12  # classes in a line
+
 
 def with_bias(X: ArrayLike) -> Float[np.ndarray, "n d_plus_1"]:
     """Return the data with a last column of ones.
@@ -127,8 +129,9 @@ class Dataset:
         n, d = self.X.shape
         counts = ", ".join(
             f"{int((self.y == value).sum())} {_tag(value, name, binary=self.n_classes <= 2)}"
-            for value, name in zip(np.unique(self.y), self.classes, strict=True)
+            for value, name in list(zip(np.unique(self.y), self.classes, strict=True))[:_SHOWN]
         )
+        counts += f", ... ({self.n_classes} classes)" if self.n_classes > _SHOWN else ""
         text = f"{self.name}: {n} samples, {d} features; {counts}"
         return f"{text}\n{self.description}" if self.description else text
 

@@ -19,8 +19,9 @@ def from_file(
     path: str | os.PathLike[str],
     *,
     label: str | None = None,
-    drop: Sequence[str] = (),
+    drop: str | Sequence[str] = (),
     sep: str | None = None,
+    skip_missing: bool = False,
 ) -> Dataset:
     """Return the data of a CSV, TSV, NPZ or Parquet file.
 
@@ -40,11 +41,13 @@ def from_file(
     label : str or None
         The label column (in an NPZ file, the array). If None: the column ``label`` if there is one, else the
         last one (in an NPZ file ``y``, else ``label``).
-    drop : sequence of str
+    drop : str or sequence of str
         Columns to leave out.
     sep : str or None
         What separates the entries of a CSV file; by default what its header line shows: a comma, a semicolon,
         a tab or a bar.
+    skip_missing : bool, default False
+        Leave out rows in which a value is missing, rather than refuse them; the description counts them.
 
     Returns
     -------
@@ -59,15 +62,20 @@ def from_file(
         column. The message names the file and the place.
     """
     source = Path(path)
-    raw = read_raw(source, label, drop=drop, sep=sep)
+    raw = read_raw(source, label, drop=drop, sep=sep, skip_missing=skip_missing)
     try:
-        return Dataset(raw.X, raw.labels, source.name, f"file {source}, labels from {raw.label!r}")
+        return Dataset(raw.X, raw.labels, source.name, raw.about(source, "labels"))
     except InvalidInputError as error:
         raise InvalidInputError(f"{source}: {error}") from error
 
 
 def task_from_file(
-    path: str | os.PathLike[str], *, target: str, drop: Sequence[str] = (), sep: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    target: str,
+    drop: str | Sequence[str] = (),
+    sep: str | None = None,
+    skip_missing: bool = False,
 ) -> Task:
     """Return the data of a file with real targets; for the formats see :func:`from_file`.
 
@@ -77,9 +85,11 @@ def task_from_file(
         The file; its ending tells the format.
     target : str
         The column of the targets (in an NPZ file, the array, which may have several columns).
-    drop : sequence of str
+    drop : str or sequence of str
         Columns to leave out.
     sep : str or None
+        As in :func:`from_file`.
+    skip_missing : bool, default False
         As in :func:`from_file`.
 
     Returns
@@ -94,9 +104,9 @@ def task_from_file(
         column. The message names the file and the place.
     """
     source = Path(path)
-    raw = read_raw(source, target, drop=drop, sep=sep)
+    raw = read_raw(source, target, drop=drop, sep=sep, skip_missing=skip_missing)
     try:
-        return Task(raw.X, raw.labels, source.name, f"file {source}, targets from {raw.label!r}")
+        return Task(raw.X, raw.labels, source.name, raw.about(source, "targets"))
     except InvalidInputError as error:
         raise InvalidInputError(f"{source}: {error}") from error
 

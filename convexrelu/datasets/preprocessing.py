@@ -13,6 +13,8 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = ["Preprocessing"]
 
+_SHOWN = 5  # names of columns in a line
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Preprocessing:
@@ -112,12 +114,18 @@ class Preprocessing:
             return np.array(rows)
         return np.column_stack([rows, np.ones(len(rows))]) if not len(self.kept) else with_bias(rows)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of a network's inputs: the columns that are kept, and the bias."""
+        return (*(self.features[k] for k in self.kept), *(["bias"] if self.bias else []))
+
     def __repr__(self) -> str:
         return f"<Preprocessing of {len(self.features)} columns: {self}>"
 
     def __str__(self) -> str:
-        dropped = len(self.features) - len(self.kept)
-        constant = f", {dropped} constant columns dropped" if dropped else ""
+        gone = [name for k, name in enumerate(self.features) if k not in set(self.kept.tolist())]
+        more = ", ..." if len(gone) > _SHOWN else ""
+        constant = f", constant columns left out ({', '.join(gone[:_SHOWN])}{more})" if gone else ""
         steps = [f"standardized{constant}"] if self.standardized else []
         return ", ".join([*steps, *(["bias column"] if self.bias else [])]) or "no preprocessing"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +20,21 @@ from convexrelu.errors import InvalidInputError
 
 __all__ = ["RawData", "read_raw"]
 
+_SHOWN = 5  # places of rows in a line
 ENDINGS = (".csv", ".tsv", ".npz", ".parquet")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index that it writes to Parquet
 _UNNAMED = ("", "Unnamed: 0")  # what programs call an index in the first column of a CSV file
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_EXCEL = re.compile(r"sep=(.)\s*")  # a first line in which Excel is told the separator
+_ADVICE = {
+    ".xlsx": ": save it as CSV",
+    ".xls": ": save it as CSV",
+    ".ods": ": save it as CSV",
+    ".txt": ": call it .csv if columns are separated by commas, semicolons, tabs or bars",
+    ".gz": ": unpack it first",
+    ".zip": ": unpack it first",
+}
 _MISSING = {"", "na", "nan", "n/a", "#n/a", "null", "none", "nil", "?", "-", "."}
 
 
@@ -42,6 +53,8 @@ class RawData(NamedTuple):
         Their column.
     places : list of str
         Where each row stands in the file: "line 2".
+    skipped : tuple of str
+        Where the rows stand that were left out, since a value is missing.
     """
 
     X: Float[np.ndarray, "n d"]
@@ -49,6 +62,7 @@ class RawData(NamedTuple):
     y: np.ndarray | None
     label: str | None
     places: list[str]
+    skipped: tuple[str, ...] = ()
 
     @property
     def labels(self) -> np.ndarray:
@@ -56,6 +70,15 @@ class RawData(NamedTuple):
         if self.y is None:
             raise InvalidInputError("there are no labels")
         return self.y
+
+    def about(self, source: Path, kind: str) -> str:
+        """Where the data is from, and what of it was left out."""
+        text = f"file {source}, {kind} from {self.label!r}"
+        if not self.skipped:
+            return text
+        n, shown = len(self.skipped), ", ".join(self.skipped[:_SHOWN])
+        more = ", ..." if n > _SHOWN else ""
+        return f"{text}; {n} row{'s' * (n > 1)} with a missing value left out ({shown}{more})"
 
 
 class _Table(NamedTuple):
@@ -70,34 +93,46 @@ def read_raw(
     source: Path,
     label: str | None = None,
     *,
-    drop: Sequence[str] = (),
+    drop: str | Sequence[str] = (),
     sep: str | None = None,
     features: Sequence[str] | None = None,
+    skip_missing: bool = False,
 ) -> RawData:
     """Return a file's features and labels.
 
     `features`: the columns that are wanted, in this order; others are not looked at, and there need be no
-    labels.
+    labels. `skip_missing`: rows in which a value is missing are left out.
     """
+    dropped = [drop] if isinstance(drop, str) else list(drop)
     if not source.is_file():
         raise InvalidInputError(f"{source}: there is no such file")
     suffix = source.suffix.lower()
     if suffix not in ENDINGS:
         named = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
-        raise InvalidInputError(f"{source}: the name must end in {named}, got {suffix or 'no ending'}")
+        raise InvalidInputError(
+            f"{source}: the name must end in {named}, got {suffix or 'no ending'}{_ADVICE.get(suffix, '')}"
+        )
     if suffix == ".npz":
         table, label = _read_npz(source, label, needed=features is None)
     elif suffix == ".parquet":
         table = _read_parquet(source)
     else:
         table = _read_csv(source, sep if sep is not None else "\t" if suffix == ".tsv" else None)
-    for name in drop:
+    for name in dropped:
         if name not in table.columns:
             raise InvalidInputError(
-                f"{source}: there is no column {name!r} to drop; the columns are {', '.join(table.columns)}"
+                f"{source}: there is no column {name!r} to drop{_instead(name, table.columns)}"
             )
-    columns = {name: column for name, column in table.columns.items() if name not in set(drop)}
-    return _split(source, table._replace(columns=columns), label, features)
+    columns = {name: column for name, column in table.columns.items() if name not in dropped}
+    return _split(source, table._replace(columns=columns), label, features, skip_missing=skip_missing)
+
+
+def _instead(name: str, columns: Iterable[str]) -> str:
+    """Return the columns that there are, and which of them may be meant."""
+    folded = {column.casefold(): column for column in columns}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    meant = f": is {folded[near[0]]!r} meant?" if near else ""
+    return f"{meant or ';'} {'T' if meant else 't'}he columns are {', '.join(columns)}"
 
 
 def _read_csv(source: Path, sep: str | None) -> _Table:
@@ -105,12 +140,17 @@ def _read_csv(source: Path, sep: str | None) -> _Table:
         raise InvalidInputError(f"{source}: the separator must be one character, got {sep!r}")
     try:
         with source.open(encoding="utf-8-sig", newline="") as stream:
-            separator = _separator(stream.readline()) if sep is None else sep
-            stream.seek(0)
-            reader = csv.reader(stream, strict=True, delimiter=separator)
-            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+            first = stream.readline()
+            told = _EXCEL.fullmatch(first)
+            if told is None:
+                stream.seek(0)
+            separator = sep or (told[1] if told else _separator(first))
+            reader, before = csv.reader(stream, strict=True, delimiter=separator), int(told is not None)
+            lines = [(before + reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        hint = ": save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        hint = (
+            ": save it as UTF-8 (Excel calls that CSV UTF-8)" if isinstance(error, UnicodeDecodeError) else ""
+        )
         raise InvalidInputError(f"{source}: not a readable CSV file: {error}{hint}") from error
     lines = [(line, row) for line, row in lines if row and row != [""]]
     if not lines:
@@ -206,15 +246,15 @@ def _read_npz(source: Path, label: str | None, *, needed: bool) -> tuple[_Table,
     return _Table(columns, [f"row {i + 1}" for i in range(len(X))]), chosen
 
 
-def _split(source: Path, table: _Table, label: str | None, features: Sequence[str] | None) -> RawData:
+def _split(
+    source: Path, table: _Table, label: str | None, features: Sequence[str] | None, *, skip_missing: bool
+) -> RawData:
     header = list(table.columns)
     if not header:
         raise InvalidInputError(f"{source}: no column is left")
     chosen = label if label is not None else "label" if "label" in header else header[-1]
     if features is None and chosen not in header:
-        raise InvalidInputError(
-            f"{source}: there is no column {chosen!r}; the columns are {', '.join(header)}"
-        )
+        raise InvalidInputError(f"{source}: there is no column {chosen!r}{_instead(chosen, header)}")
     if not table.places:
         raise InvalidInputError(f"{source}: the file holds no samples, only the header {', '.join(header)}")
     used = [name for name in header if name != chosen] if features is None else list(features)
@@ -228,10 +268,36 @@ def _split(source: Path, table: _Table, label: str | None, features: Sequence[st
         raise InvalidInputError(
             f"{source}: there must be a feature next to the label column {chosen!r}, got none"
         )
-    X = np.column_stack([_numbers(source, name, table) for name in used])
     labelled = chosen in header and (features is None or label is not None)
+    skipped: tuple[str, ...] = ()
+    if skip_missing:
+        table, skipped = _complete(table, used, chosen if labelled else None)
+        if not table.places:
+            raise InvalidInputError(f"{source}: a value is missing in every row; drop the column it is in")
+    X = np.column_stack([_numbers(source, name, table) for name in used])
     y = _labels(source, chosen, table) if labelled else None
-    return RawData(X, tuple(used), y, chosen if labelled else None, table.places)
+    return RawData(X, tuple(used), y, chosen if labelled else None, table.places, skipped)
+
+
+def _complete(table: _Table, features: Sequence[str], label: str | None) -> tuple[_Table, tuple[str, ...]]:
+    """Return the rows in which no feature and no label is missing, and where the others stand."""
+    missing = np.zeros(len(table.places), dtype=bool)
+    for name in features:
+        missing |= [_is_missing(entry) for entry in table.columns[name]]
+    if label is not None:  # a class may be called "none"
+        missing |= [entry is None or entry == "" or entry != entry for entry in table.columns[label]]
+    kept = np.flatnonzero(~missing)
+    columns = {name: np.asarray(column)[kept] for name, column in table.columns.items()}
+    places = [table.places[i] for i in kept]
+    skipped = tuple(table.places[i] for i in np.flatnonzero(missing))
+    return table._replace(columns=columns, places=places), skipped
+
+
+def _is_missing(entry: Any) -> bool:
+    """Whether an entry of a column of numbers stands for none."""
+    if entry is None or isinstance(entry, str):
+        return entry is None or entry.lower() in _MISSING
+    return bool(entry != entry)  # NaN
 
 
 def _numbers(source: Path, name: str, table: _Table) -> Float[np.ndarray, " n"]:
@@ -263,7 +329,10 @@ def _advice(name: str, entry: str) -> str:
     """Return what to do about an entry that is no number."""
     dropped = f"leave the column out (drop, on the command line --drop {shlex.quote(name)})"
     if entry.lower() in _MISSING or entry == "None":
-        return f"a value is missing. Fill it in, delete the {'line' if entry else 'row'}, or {dropped}"
+        return (
+            "a value is missing. Fill it in, leave such rows out (skip_missing=True, on the command line "
+            f"--skip-missing), or {dropped}"
+        )
     if re.fullmatch(r"[+-]?[\d.,' ]*\d", entry):
         return "write it as a plain number, without separators of thousands"
     return f"{dropped}, or put numbers in the place of its words"
@@ -276,7 +345,8 @@ def _labels(source: Path, name: str, table: _Table) -> np.ndarray:
     if any(empty):
         place = table.places[empty.index(True)]
         raise InvalidInputError(
-            f"{source}: column {name!r} must hold labels, got none at {place}: delete it or fill in its label"
+            f"{source}: column {name!r} must hold labels, got none at {place}: fill it in, or leave such "
+            "rows out (skip_missing=True, on the command line --skip-missing)"
         )
     try:
         return np.asarray(column, dtype=np.float64)

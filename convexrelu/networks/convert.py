@@ -17,12 +17,16 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks.parts import Parts, parts_of, to_numpy
 
 __all__ = [
+    "CONVERTED",
     "GivenOut",
     "feed_forward_module",
     "feed_forward_weights",
     "parts_from_file",
     "torch_parts",
 ]
+
+CONVERTED = ": TwoLayerReLU.from_torch, from_sklearn or from_weights makes one"
+"""What to do about anything else that was given as a network."""
 
 _TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, K)), or its state_dict()"
 _DEEP_NEED = (

@@ -18,15 +18,36 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._typing import ArrayLike
+from convexrelu._validation import as_matrix
+from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import Activation
 
-__all__ = ["Layers", "Pass", "evaluate", "forward", "pack", "unpack"]
+__all__ = ["Layers", "Pass", "as_inputs", "bias_hint", "evaluate", "forward", "pack", "unpack"]
 
 _BLOCK = 2**15
 """Activities evaluated at once where only the outputs are wanted: a quarter of a megabyte, for the caches."""
 
 Layers = Sequence[Float[np.ndarray, "... _ _"]]
 """Weights, or anything of their shape (gradients, directions): one array a layer, the first layer first."""
+
+
+def as_inputs(X: ArrayLike, n_features: int) -> Float[np.ndarray, "n d"]:
+    """Return rows that a network of so many inputs acts on, or InvalidInputError."""
+    matrix = as_matrix(X)
+    if matrix.shape[1] != n_features:
+        raise InvalidInputError(
+            f"X must have {n_features} columns, as the network has, got shape {matrix.shape}"
+            f"{bias_hint(matrix.shape[1], n_features)}"
+        )
+    return matrix
+
+
+def bias_hint(columns: int, n_features: int) -> str:
+    """Return what to do with data of so many columns, if all that a network misses is the column of ones."""
+    if n_features != columns + 1:
+        return ""
+    return ": a network with biases acts on convexrelu.datasets.with_bias(X), which appends a column of ones"
 
 
 def forward(weights: Layers, activation: Activation, X: Float[np.ndarray, "n d"]) -> Pass:

@@ -18,7 +18,7 @@ from convexrelu._validation import as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
 from convexrelu.networks.convert import GivenOut
-from convexrelu.networks.layers import evaluate
+from convexrelu.networks.layers import as_inputs, evaluate
 from convexrelu.networks.neurons import row_norms
 from convexrelu.networks.parts import Parts
 from convexrelu.networks.storage import Stored
@@ -30,15 +30,6 @@ def _fixed(array: float | ArrayLike) -> np.ndarray:
     copy = np.array(array, dtype=np.float64)
     copy.setflags(write=False)
     return copy
-
-
-def _as_inputs(X: ArrayLike, columns: int) -> Float[np.ndarray, "n d"]:
-    matrix = as_matrix(X)
-    if matrix.shape[1] != columns:
-        raise InvalidInputError(
-            f"X must have {columns} columns, as the network has, got shape {matrix.shape}"
-        )
-    return matrix
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -136,7 +127,7 @@ class ReLUNetwork(Stored, GivenOut):
         InvalidInputError
             If X is not a finite matrix of d columns.
         """
-        matrix = _as_inputs(X, self.n_features)
+        matrix = as_inputs(X, self.n_features)
         hidden = evaluate([self.W1, np.atleast_2d(self.W2)], RELU, matrix)
         hidden = hidden[:, 0] if self.W2.ndim == 1 else hidden
         return np.asarray(hidden + matrix @ self.skip.T + self.output_bias)
@@ -292,7 +283,7 @@ class GatedReLU(Stored):
         (n,) float array
             The outputs.
         """
-        matrix = _as_inputs(X, self.n_features)
+        matrix = as_inputs(X, self.n_features)
         gated = (matrix @ self.gates.T > 0) * (matrix @ self.U.T)
         return np.asarray(gated.sum(axis=1) + matrix @ self.skip + self.output_bias)
 

@@ -19,7 +19,7 @@ from convexrelu._validation import as_data, as_matrix, as_vector, check_nonnegat
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks.activations import RELU
 from convexrelu.networks.convert import GivenOut, parts_from_file, torch_parts
-from convexrelu.networks.layers import evaluate
+from convexrelu.networks.layers import as_inputs, evaluate
 from convexrelu.networks.neurons import balance, describe, merge, row_norms
 from convexrelu.networks.outputs import ReLUNetwork
 from convexrelu.networks.parts import Parts, absorb, parts_of
@@ -115,13 +115,7 @@ class TwoLayerReLU(Stored, GivenOut):
         InvalidInputError
             If X is not a finite matrix of d columns.
         """
-        matrix = as_matrix(X)
-        if matrix.shape[1] != self.n_features:
-            hint = ": apply convexrelu.datasets.with_bias" if matrix.shape[1] == self.n_features - 1 else ""
-            raise InvalidInputError(
-                f"X must have {self.n_features} columns, as the network has, got shape {matrix.shape}{hint}"
-            )
-        return evaluate([self.W1, self.w2[None, :]], RELU, matrix)[:, 0]
+        return evaluate([self.W1, self.w2[None, :]], RELU, as_inputs(X, self.n_features))[:, 0]
 
     def predict_margin(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the network's values on the rows of X; the same as calling it.

@@ -43,7 +43,7 @@ def model(run, tmp_path):
     assert "bad (labelled -1)" in done.stdout
     assert "good (labelled +1)" in done.stdout
     assert "standardized, bias column" in done.stdout
-    assert "features: width, height" in done.stdout
+    assert "features: width, height, bias" in done.stdout
     return "model.json"
 
 
@@ -222,3 +222,34 @@ def test_lines_fit_eighty_columns(run, model, capsys):
     report = cr.verify_gradient_descent([[1.0, 0.0], [0.0, 1.0]], [1, -1], n_runs=1, rng=0)
     say(report)
     assert all(len(line) <= 80 for line in capsys.readouterr().out.splitlines())
+
+
+def test_rows_with_a_missing_value_are_left_out_on_request_and_the_commands_say_so(run, tmp_path):
+    write(tmp_path / "data.csv", KIND)
+    lines = (tmp_path / "data.csv").read_text().splitlines()
+    lines[3] = "no. 2;;990,0;good"
+    (tmp_path / "data.csv").write_text("\n".join(lines))
+    options = ("data.csv", "--drop", "nr", "--C", 1, "--tol", "1e-2")
+    refused = run("solve", *options)
+    assert refused.exit_code == 2
+    assert "--skip-missing" in refused.stderr
+    done = run("solve", *options, "--skip-missing", "--out", "model.json")
+    assert done.exit_code == 0, done.output
+    assert "1 row with a missing value left out" in " ".join(done.stdout.split())
+    assert "convexrelu check model.json data.csv --drop nr --skip-missing" in done.stdout
+    assert run("check", "model.json", "data.csv", "--skip-missing").exit_code == 0
+    said = run("predict", "model.json", "data.csv", "--skip-missing").stdout
+    assert "29 samples; 1 with a missing value left out" in " ".join(said.split())
+    assert "line 4:" not in said
+    assert run("solve", "moons", "--skip-missing").exit_code == 2
+
+
+def test_a_soft_margin_says_what_its_objective_is_made_of(run, tmp_path):
+    write(tmp_path / "data.csv", KIND)
+    said = run("solve", "data.csv", "--drop", "nr", "--C", 2, "--tol", "1e-2").stdout
+    line = next(line for line in said.splitlines() if line.startswith("norm "))
+    norm, slack, total = (float(line.split()[k]) for k in (1, 6, 8))
+    assert line.split()[3] == "2"
+    assert norm + 2 * slack == pytest.approx(total, rel=1e-5)
+    assert f"<= P* <= {total:.9g}" in said
+    assert "KKT" not in said

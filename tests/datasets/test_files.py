@@ -329,3 +329,66 @@ def test_columns_to_drop_must_be_there(tmp_path):
         datasets.from_file(tmp_path / "data.csv", sep=";;")
     np.savez(tmp_path / "data.npz", X=X, y=LABELS)
     np.testing.assert_array_equal(datasets.from_file(tmp_path / "data.npz", drop=["x1"]).X, X[:, 1:])
+
+
+MISSING = "nr;a;b;kind\n1;1,5;2;no\n2;;3;yes\n3;4;NA;no\n4;5;6;\n5;7;8;none\n"
+
+
+def test_rows_with_a_missing_value_are_refused_or_left_out(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text(MISSING)
+    with pytest.raises(InvalidInputError, match=r"line 3: a value is missing.*skip_missing"):
+        datasets.from_file(path, drop="nr")
+    data = datasets.from_file(path, drop="nr", skip_missing=True)
+    assert data.X.tolist() == [[1.5, 2.0], [7.0, 8.0]]
+    assert data.classes == ("no", "none")  # a class may be called so
+    assert "3 rows with a missing value left out (line 3, line 4, line 5)" in data.description
+    # what is missing in a column that is not used does not matter
+    assert len(datasets.from_file(path, drop=["nr", "b"], skip_missing=True).X) == 3
+    task = datasets.task_from_file(path, target="a", drop=("b", "kind"), skip_missing=True)
+    assert task.y.tolist() == [1.5, 4.0, 5.0, 7.0]
+    path.write_text("a;b\n;yes\nNA;no\n")
+    with pytest.raises(InvalidInputError, match="missing in every row"):
+        datasets.from_file(path, skip_missing=True)
+
+
+def test_missing_numbers_of_parquet_and_npz_are_left_out(tmp_path):
+    np.savez(tmp_path / "data.npz", X=[[1.0, 2.0], [np.nan, 3.0], [4.0, 5.0]], y=[0, 1, 1])
+    assert datasets.from_file(tmp_path / "data.npz", skip_missing=True).X.tolist() == [[1, 2], [4, 5]]
+    write_parquet(tmp_path / "data.parquet", a=[1.0, None, 3.0], label=["x", "y", "y"])
+    assert datasets.from_file(tmp_path / "data.parquet", skip_missing=True).X.tolist() == [[1], [3]]
+
+
+def test_a_column_to_drop_may_be_given_alone(tmp_path):
+    write_csv(tmp_path / "data.csv", header="a,b b,label")
+    assert datasets.from_file(tmp_path / "data.csv", drop="b b").X.shape == (3, 1)
+
+
+def test_the_line_that_tells_excel_the_separator_is_read_as_that(tmp_path):
+    path = tmp_path / "data.csv"
+    path.write_text("sep=|\na,x|b|label\n1|2|no\n3|4|yes\n5|oops|no\n")
+    with pytest.raises(InvalidInputError, match="'b' must hold finite numbers, got 'oops' at line 5"):
+        datasets.from_file(path)
+    path.write_text("sep=|\r\na,x|b|label\r\n1|2|no\r\n3|4|yes\r\n")
+    assert datasets.from_file(path).X.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"drop": ["A"]}, "is 'a' meant"),
+        ({"label": "lable"}, "is 'label' meant"),
+        ({"drop": "xyz"}, "; the col"),
+    ],
+)
+def test_a_column_that_is_not_there_may_be_another(tmp_path, arguments, said):
+    write_csv(tmp_path / "data.csv")
+    with pytest.raises(InvalidInputError, match=said):
+        datasets.from_file(tmp_path / "data.csv", **arguments)
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.xlsx", "save it as CSV"), ("a.csv.gz", "unpack it first")])
+def test_other_endings_say_what_to_do(tmp_path, name, said):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InvalidInputError, match=said):
+        datasets.from_file(tmp_path / name)

@@ -20,7 +20,7 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
     np.testing.assert_allclose(rows[:, :2].mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(rows[:, :2].std(axis=0), 1)
     np.testing.assert_array_equal(rows[:, 2], 1)
-    assert str(done) == "standardized, 1 constant columns dropped, bias column"
+    assert str(done) == "standardized, constant columns left out (constant), bias column"
 
 
 def test_other_rows_get_the_statistics_of_the_first():
