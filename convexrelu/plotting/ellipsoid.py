@@ -87,11 +87,13 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
     """
     ellipsoid = ellipsoid_of(X)
     matrix, weights = as_matrix(X), as_vector(lam, "lam", length=2)
-    figure, [[ax]] = new_figure(size=(5.6, 6.4), title=title)
+    figure, [[ax]] = new_figure(size=(5.6, 5.9))
+    # a title of the figure would be far from axes of equal scales, which seldom fill their room
+    entitle(ax, title)
     draw_rectified(ax, ellipsoid)
     for extreme in pattern_extremes(matrix, weights):
         if extreme.value > 0:
-            _draw_extreme(ax, matrix, extreme)
+            _draw_extreme(ax, matrix, extreme, float(ellipsoid.body[:, 1].max()) * (1 - 1e-9))
     images = np.maximum(matrix @ unit_neurons(network).T, 0).T
     stars(ax, images, "optimal neurons at unit length")
     tip = _draw_direction(ax, weights, 0.45 * float(ellipsoid.spikes.max()))
@@ -100,11 +102,18 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
     return figure
 
 
-def _draw_extreme(ax: Axes, X: Float[np.ndarray, "2 d"], extreme: PatternExtreme) -> None:
-    """Mark the image of one extreme point, and name its pattern next to it."""
+def _draw_extreme(ax: Axes, X: Float[np.ndarray, "2 d"], extreme: PatternExtreme, top: float) -> None:
+    """Mark the image of one extreme point, and name its pattern next to it, off a body that ends at `top`."""
     image = np.maximum(X @ extreme.direction, 0)
     word = "maximiser" if extreme.sign > 0 else "minimiser"
     color = sign_color(extreme.sign)
+    on_first, on_second = image[::-1] <= 1e-9 * float(image.max())
+    if on_first and extreme.pattern.all():
+        offset = (-14, -18)  # beside the end of a spike there is another label
+    elif on_second and top > float(image[1]):
+        offset = (9, -16)  # below the boundary, which rises from here
+    else:
+        offset = (9, 7)
     ax.plot(
         *image,
         marker=direction_marker(extreme.sign),
@@ -118,7 +127,7 @@ def _draw_extreme(ax: Axes, X: Float[np.ndarray, "2 d"], extreme: PatternExtreme
     ax.annotate(
         "diag(" + ", ".join(str(int(bit)) for bit in extreme.pattern) + ")",
         (float(image[0]), float(image[1])),
-        xytext=(-14, -18) if extreme.pattern.all() and not image[1] else (9, 7),
+        xytext=offset,
         textcoords="offset points",
         fontsize=8,
         color=color,

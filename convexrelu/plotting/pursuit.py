@@ -157,7 +157,8 @@ def _architecture(ax: Axes, step: PursuitStep) -> None:
     ax.set_xlim(-0.2, len(widths) - 0.8)
     ax.set_ylim(-1.05, 1.05)
     ax.axis("off")
-    entitle(ax, f"iteration {step.iteration}: {' + '.join(map(str, step.n_neurons))} hidden neurons")
+    counts = " + ".join(map(str, step.n_neurons))
+    entitle(ax, f"iteration {step.iteration}: {counts} hidden neurons\nnew: dashed; weights: blue +, red -")
 
 
 def _is_new(step: PursuitStep, layer: int, neuron: int) -> bool:
@@ -177,8 +178,8 @@ def _direction(ax: Axes, step: PursuitStep) -> None:
     rest = step.start.weights[1:] if step.layer == 0 else [step.start.weights[layer][:, -1]]
     outgoing = np.concatenate([np.ravel(W) for W in rest]) / step.delta
     ax.set_xlabel("input" if layer == 1 else f"neuron of layer {layer - 1}")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    entitle(ax, f"new: NCF {step.ncf_value:.3g}, outgoing {_numbers(outgoing)}")
+    ax.set_xticks(_counted(len(incoming)))
+    entitle(ax, f"new neuron, of norm 1: NCF {step.ncf_value:.3g}\noutgoing {_numbers(outgoing)}")
 
 
 def _weights(ax: Axes, network: FeedForward) -> None:
@@ -187,12 +188,15 @@ def _weights(ax: Axes, network: FeedForward) -> None:
     places, width = np.arange(1, rows.shape[1] + 1), 0.85 / len(rows)
     for k, row in enumerate(rows):
         shift = (k - (len(rows) - 1) / 2) * width
-        ax.bar(places + shift, row, width, color=_COLORS[k % len(_COLORS)])
+        ax.bar(places + shift, row, width, color=_COLORS[k % len(_COLORS)], label=f"neuron {k + 1}")
     ax.axhline(0.0, color=MUTED, linewidth=0.8)
     ax.set_xlabel("input")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xticks(_counted(rows.shape[1]))
+    # as many as there are colours
+    if len(rows) <= len(_COLORS):
+        ax.legend(fontsize=8, frameon=False)
     above = np.concatenate([np.ravel(W) for W in network.weights[1:]])
-    entitle(ax, f"refitted: layer 1; above {_numbers(above)}")
+    entitle(ax, f"layer 1 after the refit\nlayers above: {_numbers(above)}")
 
 
 def _function(
@@ -204,7 +208,12 @@ def _function(
     ax.plot(places, targets[order], color=POSITIVE, linewidth=1.2, label="target")
     ax.set_xlabel("sample, by its target")
     ax.legend(fontsize=8, frameon=False, loc="upper left")
-    entitle(ax, f"error {step.relative_error:.1e}")
+    entitle(ax, f"training error {step.relative_error:.1e}")
+
+
+def _counted(count: int) -> list[int]:
+    """Return the numbers from 1 that an axis shows: all of a few, every fifth of more."""
+    return list(range(1, count + 1)) if count <= 6 else [1, *range(5, count + 1, 5)]
 
 
 def _numbers(values: Float[np.ndarray, " k"]) -> str:
@@ -252,7 +261,9 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
         for ax in (top, bottom):
             ax.set_xticks(comparison.sizes)
         top.set_ylabel("relative error")
-        entitle(top, f"{comparison.function}, descent: at most {comparison.n_steps} steps")
+        descends = any(comparison.of("descent", n) for n in comparison.sizes)
+        cap = f", descent: at most {comparison.n_steps} steps" if descends else ""
+        entitle(top, f"{comparison.function}{cap}")
         _medians(bottom, comparison, "pursuit", "steps", POSITIVE, "-")
         bottom.set_ylabel("iterations of pursuit")
         bottom.set_xlabel("training samples")
@@ -264,6 +275,8 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
 
 def _medians(ax: Axes, comparison: Comparison, method: str, kind: str, color: str, style: str) -> None:
     sizes = [n for n in comparison.sizes if comparison.of(method, n)]
+    if not sizes:
+        return
     # an error of zero has no place on a logarithmic axis
     values = [[max(getattr(run, kind), 1e-16) for run in comparison.of(method, n)] for n in sizes]
     label = f"{method}, {kind.replace('_', ' ')}"

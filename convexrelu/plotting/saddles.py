@@ -240,7 +240,7 @@ def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> 
                 WeightRow(
                     label=("$w_z$, " if only_small else "")
                     + f"{name}\n"
-                    + (f"{clock} = {times[index]:.4g}" if index else ""),
+                    + (f"{clock} = {times[index]:.6g}" if index else ""),
                     layers=trajectory.network_at(index).weights,
                     crossed=[~mask for mask in masks] if only_small else None,
                 )

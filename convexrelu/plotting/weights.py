@@ -105,7 +105,8 @@ def draw_weights(figure: FigureBase, rows: Sequence[WeightRow]) -> None:
                 entitle(ax, rf"$|W_{layer}|$")
         panels[0].set_ylabel(row.label, fontsize=9)
         if image is not None:
-            bar = figure.colorbar(image, ax=list(panels), pad=0.02, aspect=12)
+            # without panchor the bar would move the panels away from the top
+            bar = figure.colorbar(image, ax=list(panels), pad=0.02, aspect=12, panchor=False)
             bar.ax.tick_params(labelsize=7)
             bar.locator = MaxNLocator(nbins=3)
             bar.update_ticks()

@@ -108,4 +108,6 @@ def _draw_panel(ax: Axes, panel: ZonotopePanel) -> None:
     ax.plot(0, 0, "+", color=INK, markersize=9, zorder=5)
     ax.annotate("0", (0, 0), xytext=(5, -11), textcoords="offset points", fontsize=9, color=INK)
     square(ax, np.vstack(corners), pad=0.07)
+    ax.set_xlabel("first coordinate")
+    ax.set_ylabel("second coordinate")
     entitle(ax, panel.title)

@@ -18,7 +18,7 @@ def test_figures_draw_the_computed_points():
     W1 = solution.network.W1
     expected = np.maximum(W1 / np.linalg.norm(W1, axis=1, keepdims=True) @ F1.X.T, 0)
     assert np.allclose(stars.get_xydata(), expected)
-    assert figure.get_suptitle() == "t"
+    assert figure.axes[0].get_title() == "t"
     left, right = ellipsoids_figure(F1.X, title="t").axes
     assert np.allclose(left.lines[0].get_xydata(), ellipsoid_of(F1.X).outline)
     assert left.get_xlim() == right.get_xlim()
