@@ -12,6 +12,7 @@ same kind descend, and the residual found is an upper bound on the least one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,10 +21,10 @@ from jaxtyping import Bool, Float, Int
 
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.networks.activations import Activation
-from convexrelu.networks.layers import Pass, pack
+from convexrelu.networks.layers import Layers, Pass, pack
 from convexrelu.networks.neurons import row_norms
 
-__all__ = ["Ties", "gated", "least_residual_gates", "ties_of"]
+__all__ = ["Ties", "columns_of", "forward_gated", "gated", "least_residual_gates", "ties_of"]
 
 _ROUNDING = 1e-14
 """A residual below this share of the gradient is rounding."""
@@ -88,6 +89,35 @@ def gated(run: Pass, ties: Ties, gates: Float[np.ndarray, " t"]) -> Pass:
     return replace(run, activation=_Gates(), sums=(*slopes, run.sums[-1]))
 
 
+def forward_gated(
+    weights: Layers, X: Float[np.ndarray, "n d"], slopes: Sequence[Float[np.ndarray, "n _"]]
+) -> Pass:
+    """Return a gated pass of the network in which each sum is multiplied by a slope, whatever its sign."""
+    inputs, sums = [X], []
+    for W, slope in zip(weights[:-1], slopes, strict=True):
+        sums.append(inputs[-1] @ W.T)
+        inputs.append(slope * sums[-1])
+    outputs = inputs[-1] @ weights[-1].T
+    return Pass(weights=weights, activation=_Gates(), inputs=tuple(inputs), sums=(*slopes, outputs))
+
+
+def columns_of(run: Pass, z: Float[np.ndarray, "n k"], ties: Ties) -> Float[np.ndarray, "t w"]:
+    """Return the derivative of the gradient with respect to the gate of each tie of a gated pass."""
+    back, columns = _signals(run, z), [np.zeros((0, sum(W.size for W in run.weights)))]
+    for layer in np.unique(ties.layer):
+        here = ties.layer == layer
+        sample, neuron = ties.sample[here], ties.neuron[here]
+        signal = np.zeros((len(sample), len(run.weights[layer])))
+        signal[np.arange(len(sample)), neuron] = back[layer][sample, neuron]
+        blocks = [np.zeros((len(sample), *W.shape)) for W in run.weights]
+        for below in range(layer, -1, -1):
+            blocks[below] = signal[:, :, None] * run.inputs[below][sample][:, None, :]
+            if below:
+                signal = (signal @ run.weights[below]) * run.sums[below - 1][sample]
+        columns.append(pack(blocks))
+    return np.concatenate(columns)
+
+
 def least_residual_gates(
     run: Pass,
     z: Float[np.ndarray, "n k"],
@@ -141,7 +171,7 @@ class _GateSearch:
 
     def columns(self, gates: Float[np.ndarray, " t"]) -> Float[np.ndarray, "t w"]:
         """Return the derivative of the gradient with respect to each gate."""
-        return np.asarray(self.moves * _columns(gated(self.run, self.ties, gates), self.z, self.ties))
+        return np.asarray(self.moves * columns_of(gated(self.run, self.ties, gates), self.z, self.ties))
 
     def step(
         self, gates: Float[np.ndarray, " t"], damping: float, which: Bool[np.ndarray, " t"]
@@ -175,23 +205,6 @@ class _GateSearch:
             if size <= _ROUNDING * self.largest or damping > self.largest:
                 break
         return gates
-
-
-def _columns(run: Pass, z: Float[np.ndarray, "n k"], ties: Ties) -> Float[np.ndarray, "t w"]:
-    """Return the derivative of the gradient with respect to the gate of each tie of a gated pass."""
-    back, columns = _signals(run, z), [np.zeros((0, sum(W.size for W in run.weights)))]
-    for layer in np.unique(ties.layer):
-        here = ties.layer == layer
-        sample, neuron = ties.sample[here], ties.neuron[here]
-        signal = np.zeros((len(sample), len(run.weights[layer])))
-        signal[np.arange(len(sample)), neuron] = back[layer][sample, neuron]
-        blocks = [np.zeros((len(sample), *W.shape)) for W in run.weights]
-        for below in range(layer, -1, -1):
-            blocks[below] = signal[:, :, None] * run.inputs[below][sample][:, None, :]
-            if below:
-                signal = (signal @ run.weights[below]) * run.sums[below - 1][sample]
-        columns.append(pack(blocks))
-    return np.concatenate(columns)
 
 
 def _signals(run: Pass, z: Float[np.ndarray, "n k"]) -> list[Float[np.ndarray, "n _"]]:

@@ -6,7 +6,7 @@ the convex program (KH2 Lemma H.1): there the oracle finds and proves it.
 
 Where the gradient of N is continuous (power of at least 2, or alpha = 1), the ascent of N on the sphere is
 followed from random starts and ended by Newton's method (:mod:`convexrelu.ncf.sphere`). Else
-maxima lie on kinks: there smoothing comes between, and the oracle's local phase resolves them
+maxima lie on kinks: there smoothing comes between, and Newton's method on the kinks resolves them
 (:mod:`convexrelu.ncf.kinked`).
 """
 
@@ -25,12 +25,12 @@ from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_columns, as_generator, as_matrix, check_count, check_positive
 from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.conditions import check_scale, conditions, rescaled
-from convexrelu.ncf.kinked import kinked_ends
+from convexrelu.ncf.kinked import kinked_ends, land
 from convexrelu.ncf.one_neuron import NeuronProblem, TwoSidedPower, climb, rank_one_network
 from convexrelu.ncf.sphere import SphereProblem, ascend, unit
 from convexrelu.networks.activations import Activation, PowerLeakyReLU, homogeneous
 from convexrelu.networks.feed_forward import FeedForward
-from convexrelu.networks.layers import Layers, unpack
+from convexrelu.networks.layers import Layers, pack, unpack
 
 __all__ = ["Climbed", "NCFPoint", "NCFResult", "check_widths", "climb_from_starts", "maximize_ncf"]
 
@@ -224,14 +224,11 @@ class Climbed:
     ----------
     ends : list of layers
         KKT points.
-    followed : list of layers
-        The same as ascent alone finds them, before kinks are resolved with the help of their structure.
     n_starts : int
         Starts drawn in all.
     """
 
     ends: list[Layers]
-    followed: list[Layers]
     n_starts: int
 
 
@@ -255,14 +252,13 @@ def climb_from_starts(
         starts = unit(rng.normal(size=(count, problem.size)))
         n_drawn += count
         if activation.kinked:
-            found = kinked_ends(X, z, activation, free, starts)
-            ends, followed = [end.resolved for end in found], [end.smoothed for end in found]
+            ends = kinked_ends(X, z, activation, free, starts)
         else:
             points = ascend(problem, starts)
-            ends = followed = [unpack(point, free) for point in points[problem.positive(points)]]
+            ends = [unpack(point, free) for point in points[problem.positive(points)]]
         if ends:
             break
-    return Climbed(ends=ends, followed=followed, n_starts=n_drawn)
+    return Climbed(ends=ends, n_starts=n_drawn)
 
 
 def _rank_one_maxima(
@@ -280,7 +276,12 @@ def _rank_one_maxima(
     starts = unit(rng.normal(size=(count, widths[0]))), unit(rng.normal(size=(count, widths[-1])))
     found = [climb(problem, climb(problem, u, q).u) for u, q in zip(*starts, strict=True)]
     best = max(found, key=lambda maximum: maximum.value)
-    return [rank_one_network(best.u, best.b, widths, activation)] if best.value > 0 else []
+    if best.value <= 0:
+        return []
+    layers = rank_one_network(best.u, best.b, widths, activation).weights
+    sharp = SphereProblem(X=X, z=z, activation=activation, free=tuple(layers))
+    # with several outputs the climb ends within some 1e-8, with one at rounding
+    return [FeedForward(unpack(land(sharp, pack(layers), 1e-7), layers), activation)]
 
 
 def _global_bound(

@@ -18,7 +18,7 @@ from convexrelu._typing import RNGLike
 from convexrelu._validation import as_generator, check_count
 from convexrelu.errors import InvalidInputError, SolverError
 from convexrelu.ncf.maximize import climb_from_starts
-from convexrelu.ncf.rank_one import RankOneReport, check_rank_one, factors, kappa, negative_share
+from convexrelu.ncf.rank_one import RankOneReport, check_rank_one
 from convexrelu.ncf.sphere import unit
 from convexrelu.networks.activations import PowerLeakyReLU
 from convexrelu.networks.feed_forward import FeedForward
@@ -45,9 +45,7 @@ class RankOneRow:
     n_hold : int
         Of these, KKT points that meet all conditions of K-deep Theorems 3 and 4.
     kappa : float
-        Largest ``1 - ||W_l||_2/||W_l||_F`` (Table 1). For p = 1 and alpha < 1, kappa and rho are those of
-        the maximum of N smoothed on the scale 1e-3: resolving the kinks uses the structure, and would make
-        them zero.
+        Largest ``1 - ||W_l||_2/||W_l||_F`` (Table 1).
     rho : float
         Largest share of negative entries (Table 2).
     alignment : float
@@ -159,13 +157,8 @@ def rank_one_tables(
     return RankOneTables(rows=tuple(rows))
 
 
-def _instance(
-    depth: int, activation: PowerLeakyReLU, seed: np.random.SeedSequence
-) -> tuple[RankOneReport, float, float]:
-    """Return the conditions of the KKT point that one start leads to on random data, and its kappa and rho.
-
-    The latter are those of the layers before kinks are resolved.
-    """
+def _instance(depth: int, activation: PowerLeakyReLU, seed: np.random.SeedSequence) -> RankOneReport:
+    """Return the conditions of the KKT point that one start leads to on random data."""
     rng = np.random.default_rng(seed)
     X = unit(rng.normal(size=(_N_SAMPLES, _N_INPUTS)))
     y = rng.normal(size=_N_SAMPLES)
@@ -173,25 +166,19 @@ def _instance(
     climbed = climb_from_starts(X, unit(y)[:, None], widths, activation, 1, rng)
     if not climbed.ends:
         raise SolverError("no start of this instance led to a positive value")
-    report = check_rank_one(FeedForward(climbed.ends[0], activation), X, y)
-    layers = climbed.followed[0]
-    left, right = factors(layers, signed=True)
-    return report, kappa(layers[:-1]), negative_share(left, right)
+    return check_rank_one(FeedForward(climbed.ends[0], activation), X, y)
 
 
-def _row(
-    depth: int, activation: PowerLeakyReLU, found: list[tuple[RankOneReport, float, float]]
-) -> RankOneRow:
-    reports, kappas, rhos = zip(*found, strict=True)
+def _row(depth: int, activation: PowerLeakyReLU, reports: list[RankOneReport]) -> RankOneRow:
     residuals = np.array([report.stationarity for report in reports])
     return RankOneRow(
         depth=depth,
         alpha=activation.alpha,
         power=activation.power,
-        n_instances=len(found),
+        n_instances=len(reports),
         n_hold=sum(report.holds for report in reports),
-        kappa=max(kappas),
-        rho=max(rhos),
+        kappa=max(report.kappa for report in reports),
+        rho=max(report.rho for report in reports),
         # 1 - sqrt(1 - r^2) without the rounding of a cosine near 1
         alignment=float(np.max(residuals**2 / (1.0 + np.sqrt(1.0 - residuals**2)))),
         direction=max(report.direction for report in reports),
