@@ -93,7 +93,7 @@ def test_the_limit_is_shared_by_the_classes():
 
 def test_classes_that_the_limit_does_not_reach_say_so():
     """Each class needs some 50 ms at least: of 100 in half a second most have no turn."""
-    X, y = np.random.default_rng(0).normal(size=(400, 5)), np.arange(400) % 100
+    X, y = np.random.default_rng(0).normal(size=(1000, 5)), np.arange(1000) % 100
     started = time.process_time()
     solution = solve_max_margin(X, y, time_limit=0.5)
     assert time.process_time() - started <= 0.5 + GRACE
