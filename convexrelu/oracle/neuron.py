@@ -587,7 +587,7 @@ def _search(side: _Side, value: float, effort: _Effort) -> ConeSearch:
     if found.finished or not listable or found.value > effort.stop_above:
         return found
     with one_blas_thread():  # tasks run side by side, on small matrices
-        return search_cells(
+        listed = search_cells(
             pair,
             found.value,
             found.direction,
@@ -595,6 +595,8 @@ def _search(side: _Side, value: float, effort: _Effort) -> ConeSearch:
             ceiling=found.bound,
             stop_above=effort.stop_above,
         )
+    # a listing that is cut off leaves the cones' bound, and whoever repeats it needs as many
+    return replace(listed, nodes=found.nodes + listed.nodes)
 
 
 def _structural_bound(pair: Zonotopes) -> float:

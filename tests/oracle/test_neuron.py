@@ -26,7 +26,7 @@ from convexrelu.oracle import (
     zonotopes_of,
 )
 from convexrelu.oracle.ascent import climb, starting_directions
-from convexrelu.oracle.cones import search_cones
+from convexrelu.oracle.cones import ConeSearch, search_cones
 
 WEIGHT = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 
@@ -545,6 +545,24 @@ def test_a_search_however_it_ended_is_repeated_by_its_cover(effort):
     assert again.nodes <= 1.1 * norm.nodes
     with joblib.parallel_config(n_jobs=2):
         assert covered_norm(X, lam, norm.cover).upper_bound == norm.cover.level
+
+
+def test_a_listing_that_was_cut_off_is_repeated_by_its_cones(monkeypatch):
+    """What the cones proved before it is the bound; as many of them repeat it."""
+    rng = np.random.default_rng(0)
+    X, lam = rng.normal(size=(800, 3)), rng.normal(size=800)
+    monkeypatch.setattr(neuron, "MAX_CONES", 20)
+
+    def cut_off(pair, value, direction, *, ceiling, **_):
+        return ConeSearch(value=value, direction=direction, bound=ceiling, slack=0.0, nodes=0, finished=False)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(neuron, "search_cells", cut_off)
+        norm = dual_norm(X, lam)
+    assert norm.cover.nodes >= 20
+    assert norm.upper_bound > dual_norm(X, lam).upper_bound * 1.001
+    monkeypatch.setattr(neuron, "LONGEST_LISTING", 0.0)  # by cones alone
+    assert covered_norm(X, lam, norm.cover).upper_bound == norm.cover.level
 
 
 def test_a_cover_below_the_dual_norm_is_refused():
