@@ -550,7 +550,7 @@ def test_a_search_however_it_ended_is_repeated_by_its_cover(effort):
 def test_a_listing_that_was_cut_off_is_repeated_by_its_cones(monkeypatch):
     """What the cones proved before it is the bound; as many of them repeat it."""
     rng = np.random.default_rng(0)
-    X, lam = rng.normal(size=(800, 3)), np.abs(rng.normal(size=800))  # with the other sign there is nothing
+    X, lam = rng.normal(size=(2000, 3)), np.abs(rng.normal(size=2000))  # with the other sign there is nothing
     monkeypatch.setattr(neuron, "MAX_CONES", 20)
 
     def cut_off(pair, value, direction, *, ceiling, **_):
