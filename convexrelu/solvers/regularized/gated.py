@@ -24,6 +24,8 @@ from convexrelu.solvers.regularized.model import SmoothedLoss
 
 __all__ = ["GatedSearch"]
 
+MIXED = 5  # sweeps between two extrapolations
+_RIDGE = 1e-10  # of the changes' Gram matrix: near the end they are almost parallel
 SWEEPS = 30  # over the working set, between two looks at all gates
 MAX_ROUNDS = 3000
 LEAST_GROWTH = 10  # groups added at once at most; twice as many as there are if that is more
@@ -124,6 +126,7 @@ class GatedSearch:
         index = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         inverse = np.linalg.pinv((self.affine.T * w) @ self.affine + np.diag(self.penalties))
         U, b, pull = self.U[working], self.b.copy(), lam.copy()
+        memory = _Extrapolation(w, self.decay.beta, self.penalties)
         for _ in range(SWEEPS):
             if len(b):
                 step = inverse @ (self.affine.T @ pull - self.penalties * b)
@@ -132,6 +135,7 @@ class GatedSearch:
             change = _sweep(X, index, ends, w, values, vectors, self.decay.beta, U, pull)
             if change <= 1e-14 * float(np.abs(U).max(initial=0.0)) or self.clock.expired():
                 break
+            U, b, pull = memory.extrapolated(U, b, pull)
         self._step(U, b)
 
     def _step(self, U: Float[np.ndarray, "q d"], b: Float[np.ndarray, " a"]) -> None:
@@ -150,6 +154,45 @@ class GatedSearch:
             f = self._outputs()
         if not self.loss.exact:
             self.loss = self.loss.moved(self.loss.multipliers(f))
+
+
+class _Extrapolation:
+    """Anderson's extrapolation of the sweeps: where they crawl, they do so along a line or two.
+
+    Neurons, the affine part and the multipliers are linear in each other, and mixed alike; a mix is taken if
+    the model is smaller there.
+    """
+
+    def __init__(self, w: Float[np.ndarray, " n"], beta: float, penalties: Float[np.ndarray, " a"]) -> None:
+        self.w, self.beta, self.penalties = w, beta, penalties
+        self.past: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def _value(
+        self, U: Float[np.ndarray, "q d"], b: Float[np.ndarray, " a"], pull: Float[np.ndarray, " n"]
+    ) -> float:
+        norms = self.beta * np.linalg.norm(U, axis=1).sum()
+        return float(0.5 * (np.square(pull) / self.w).sum() + norms + 0.5 * self.penalties @ np.square(b))
+
+    def extrapolated(
+        self, U: Float[np.ndarray, "q d"], b: Float[np.ndarray, " a"], pull: Float[np.ndarray, " n"]
+    ) -> tuple[Float[np.ndarray, "q d"], Float[np.ndarray, " a"], Float[np.ndarray, " n"]]:
+        """Return a better mix of the last iterates once there are enough of them, else the last."""
+        self.past.append((U.copy(), b.copy(), pull.copy()))
+        if len(self.past) <= MIXED:
+            return U, b, pull
+        parts = [np.array(part) for part in zip(*self.past, strict=True)]
+        self.past.clear()
+        changes = np.diff(np.hstack([part.reshape(MIXED + 1, -1) for part in parts[:2]]), axis=0)
+        gram = changes @ changes.T
+        gram[np.diag_indices(MIXED)] *= 1 + _RIDGE
+        shares = np.linalg.lstsq(gram, np.ones(MIXED), rcond=None)[0]
+        if not np.isfinite(shares).all() or shares.sum() == 0:
+            return U, b, pull
+        shares /= shares.sum()
+        mixed_U, mixed_b, mixed_pull = (np.tensordot(shares, part[1:], axes=1) for part in parts)
+        if self._value(mixed_U, mixed_b, mixed_pull) < self._value(U, b, pull):
+            return mixed_U, mixed_b, mixed_pull
+        return U, b, pull
 
 
 @kernel
