@@ -97,14 +97,7 @@ def certify(
     for target in (out, report):
         if target is not None:
             check_target(target)
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     model, loaded = _loaded(networks)
     decay = check_loss(loss, beta, C) or (None if model is None else _decay_of(model))
     price = C if C is not None else _price_of(model)

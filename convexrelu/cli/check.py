@@ -64,14 +64,7 @@ def check(
 
     model = load_model(certificate)
     claimed = model.certificate
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     given = given_for(model, data, columns, real=_real(claimed))
     holds = True
     reason = f"{claimed.lower_bound!r} <= P* <= {claimed.objective!r}; {_verdict(claimed, given.classes)}"

@@ -47,6 +47,26 @@ class Columns:
     standardize: bool | None = None
     bias: bool | None = None
 
+    @classmethod
+    def of(
+        cls,
+        label: str | None,
+        drop: list[str] | None,
+        sep: str | None,
+        skip_missing: bool,
+        standardize: bool | None = None,
+        bias: bool | None = None,
+    ) -> Columns:
+        """Return what a command was given: its options in the order in which all commands have them."""
+        return cls(
+            label=label,
+            drop=tuple(drop or ()),
+            sep=sep,
+            skip_missing=skip_missing,
+            standardize=standardize,
+            bias=bias,
+        )
+
     def words(self) -> list[str]:
         """The options as they are written on a command line, without those that a model remembers."""
         label = [] if self.label is None else ["--label", self.label]

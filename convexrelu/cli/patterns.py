@@ -69,14 +69,7 @@ def patterns(
     from convexrelu.arrangements import count_patterns, enumerate_patterns, pattern_bound, sample_patterns
 
     _check_options(count, out, sample)
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     dataset = read(data, columns)
     n, rank = len(dataset.X), int(np.linalg.matrix_rank(dataset.X))
     bound = pattern_bound(n, rank)

@@ -58,7 +58,7 @@ def predict(
             f"{model} does not tell what was done to the columns of its data: `solve --out` writes a model"
         )
     wanted = label if label is not None or data in names() else loaded.label
-    columns = Columns(label=wanted, drop=tuple(drop or ()), sep=sep, skip_missing=skip_missing)
+    columns = Columns.of(wanted, drop, sep, skip_missing)
     raw = read_features(data, columns, loaded.preprocessing)
     outputs = loaded.outputs(loaded.preprocessing(raw.X))
     found = loaded.predict(outputs)

@@ -92,14 +92,7 @@ def pursue(
 
     if out is not None:
         check_target(out)
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     problem = _problem(data, columns, target, size=size, test_size=test_size, seed=seed)
     result = neuron_pursuit(
         problem.train.X,

@@ -96,14 +96,7 @@ def solve(
         if target is not None:
             check_target(target)
     decay = check_loss(loss, beta, C)
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     given = read(data, columns, real=decay is not None and not decay.labels)
     recheck = None if out is None else columns.command("check", out, data)
     if not json:

@@ -92,14 +92,7 @@ def verify(
 
     if report_file is not None:
         check_target(report_file)
-    columns = Columns(
-        label=label,
-        drop=tuple(drop or ()),
-        sep=sep,
-        skip_missing=skip_missing,
-        standardize=standardize,
-        bias=bias,
-    )
+    columns = Columns.of(label, drop, sep, skip_missing, standardize, bias)
     dataset = read(data, columns)
     folder = make_folder(out)
     report = verify_gradient_descent(
