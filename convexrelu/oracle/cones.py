@@ -5,11 +5,12 @@ sum. A p_i of Z_+ that changes its sign is convex there, so the chord through it
 from above; a q_j of Z_- that does enters as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound
 over t and over the cone's own constraints is one call of the box least-norm kernel, and it is exact once no
 p_i changes its sign. Where the parent's t do not close the cone, p_i that nearly cancel against q_j are
-bounded with them (:mod:`.matching`). Cones are split along the edge on which the chords err most in total,
-and in the end exactly where a generator vanishes, so that the search is finite.
+bounded with them, by greed where they are few (:mod:`.matching`), else in play (:mod:`.shares`). Cones are
+split along the edge on which the chords err most in total, and in the end exactly where a generator vanishes,
+so that the search is finite.
 
 A cone keeps a list of the generators that change their sign on it and works on these alone. Its parts inherit
-the sum of the others, and begin with its multipliers t.
+the sum of the others, and begin with its multipliers t and with what its play ended with.
 
 The cones with the largest bounds are split first, in rounds of a fixed number of tasks that share what they
 found only at the end of a round: the answer is the same however many workers there are. Which cones must be
@@ -30,7 +31,16 @@ from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements.vertices import invert_into
-from convexrelu.oracle.matching import match, matching_room
+from convexrelu.oracle.matching import leave_alone, match, room_to_match
+from convexrelu.oracle.shares import (
+    PARTNERS,
+    bequeath,
+    inherit,
+    nearest_partners,
+    play,
+    room_to_play,
+    settle,
+)
 from convexrelu.oracle.zonotopes import Zonotopes
 
 __all__ = [
@@ -64,8 +74,8 @@ _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
 # With more of them, as on large cones, a few sweeps of coordinate descent have to do: any t proves a bound.
 MOST_EXACT, SWEEPS = 256, 4
-# Kinks are matched in time that grows with the number of pairs: with more of them, the cone is large, too.
-_MOST_PAIRS = 40_000
+# With fewer generators of Z_+ than this that change their sign, greed takes less time than play.
+_FEW_PLAYED = 24
 # With no more generators of Z_+ than this that change their sign, an edge is split exactly where one
 # vanishes; with more, in the middle of their kinks, so that at least this share is cut off.
 FEW_CONVEX, LEAST_SHARE = 8, 0.2
@@ -107,6 +117,8 @@ class Frontier:
         are listed for a cone not bounded yet: any may.
     t : (k,) float array
         Multipliers of those of Z_-.
+    plays : (k, p) float array
+        What each brings into the play of the cone's parts (:func:`.shares.inherit`).
     """
 
     cones: Float[np.ndarray, "m r r"]
@@ -118,6 +130,7 @@ class Frontier:
     stops: Int[np.ndarray, " m"]
     members: Int[np.ndarray, " k"]
     t: Float[np.ndarray, " k"]
+    plays: Float[np.ndarray, "k p"]
 
     def __len__(self) -> int:
         return len(self.bounds)
@@ -140,6 +153,7 @@ class Frontier:
             stops=np.empty(m, dtype=np.int64),
             members=np.empty(k, dtype=np.int64),
             t=np.empty(k),
+            plays=np.empty((k, PARTNERS + r), dtype=np.float32),
         )
 
     @classmethod
@@ -154,8 +168,8 @@ class Frontier:
     def first(self, m: int) -> Frontier:
         """Return a copy of the first m cones."""
         k = int(self.stops[m - 1]) if m else 0
-        kept = [array[:m].copy() for array in self.arrays[:-2]] + [
-            array[:k].copy() for array in self.arrays[-2:]
+        kept = [array[:m].copy() for array in self.arrays[:-3]] + [
+            array[:k].copy() for array in self.arrays[-3:]
         ]
         return Frontier(**dict(zip([field.name for field in fields(self)], kept, strict=True)))
 
@@ -174,6 +188,7 @@ class Frontier:
             stops=stops,
             members=self.members[places],
             t=self.t[places],
+            plays=self.plays[places],
         )
 
 
@@ -231,6 +246,7 @@ def orthants(r: int, ceiling: float, turn: int = 0) -> Frontier:
         stops=np.zeros(2**r, dtype=np.int64),
         members=np.zeros(0, dtype=np.int64),
         t=np.zeros(0),
+        plays=np.zeros((0, PARTNERS + r), dtype=np.float32),
     )
 
 
@@ -258,7 +274,8 @@ def search_cones(
     on its way to more, it would leave cones open that it never looked into.
     """
     generators, n_convex = np.vstack([pair.positive, pair.negative]), len(pair.positive)
-    lengths = np.linalg.norm(generators, axis=1)
+    partners = nearest_partners(pair.positive, pair.negative)
+    kinks = generators, np.linalg.norm(generators, axis=1), n_convex, partners
     r = generators.shape[1]
     front, closed, nodes, rounds = orthants(r, ceiling, turn), 0.0, 0, 0
     # a search to a level proves that one or nothing
@@ -266,7 +283,7 @@ def search_cones(
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
         if crowded and not foretold:
-            foretold, job = True, (generators, lengths, n_convex, value, direction, clock)
+            foretold, job = True, (kinks, value, direction, clock)
             speed = nodes / max(clock.elapsed - begun, 1e-6) if np.isfinite(clock.limit) else np.inf
             tol, sampled = _affordable(front, job, tol, max_nodes - nodes, speed)
             nodes += sampled
@@ -285,10 +302,7 @@ def search_cones(
         rounds += 1
         found = run_tasks(
             _work,
-            [
-                (generators, lengths, n_convex, share, value, direction, tol, level, shelf, budget, clock)
-                for share in shares
-            ],
+            [(kinks, share, value, direction, tol, level, shelf, budget, clock) for share in shares],
         )
         for part in found:
             if part.value > value:
@@ -315,7 +329,7 @@ def _affordable(
     What a search takes is estimated from that of a few open cones: how many it splits depends on no order.
     `speed` is that of the search so far, in cones per second.
     """
-    generators, lengths, n_convex, value, direction, clock = job
+    kinks, value, direction, clock = job
     if value <= 0.0:
         return tol, 0
     size = min(max(len(front) // 100, _LEAST_SAMPLED), _MOST_SAMPLED, len(front))
@@ -332,10 +346,7 @@ def _affordable(
         cap = int(min(_UNEVEN * fair * left, _SAMPLED_SHARE * left) / len(hands)) + 1
         found = run_tasks(
             _work,
-            [
-                (generators, lengths, n_convex, hand, value, direction, looser, 0.0, 0.0, cap, clock)
-                for hand in hands
-            ],
+            [(kinks, hand, value, direction, looser, 0.0, 0.0, cap, clock) for hand in hands],
         )
         took = sum(part.nodes for part in found)
         tried += took
@@ -365,9 +376,7 @@ def _dealt(front: Frontier, n_tasks: int, *, smallest_first: bool) -> tuple[list
 
 
 def _work(
-    generators: Float[np.ndarray, "n r"],
-    lengths: Float[np.ndarray, " n"],
-    n_convex: int,
+    kinks: tuple[Float[np.ndarray, "n r"], Float[np.ndarray, " n"], int, Int[np.ndarray, "p k"]],
     given: Frontier,
     value: float,
     direction: Float[np.ndarray, " r"],
@@ -381,7 +390,7 @@ def _work(
 
     Open ones with bounds below `shelf` are set aside.
     """
-    (n, r), size, kept, nodes = generators.shape, len(given), 0, 0
+    (n, r), size, kept, nodes = kinks[0].shape, len(given), 0, 0
     unlisted = int((given.edges[:, 0] < 0).sum())
     room = size + budget + 2, len(given.members) + (unlisted + 64) * n
     stack, aside = Frontier.empty(*room, r), Frontier.empty(*room, r)
@@ -392,9 +401,7 @@ def _work(
     at_once = int(np.clip(_SLICE_WORK / (r * r * (n + r)), 1, budget))
     while size and more and nodes < budget and not clock.expired():
         size, kept, done, more = _search(
-            generators,
-            lengths,
-            n_convex,
+            kinks,
             stack.arrays,
             size,
             aside.arrays,
@@ -411,17 +418,20 @@ def _work(
 
 @kernel
 @no_type_check
-def _search(generators, lengths, n_convex, stack, size, aside, kept, best, state, limits, budget):
+def _search(kinks, stack, size, aside, kept, best, state, limits, budget):
     """Bound up to `budget` cones, depth first; returns how many are open, set aside and were bounded.
 
     And whether there is room for more. `state` is the best value and the largest bound of a closed cone.
     """
+    generators = kinks[0]
     n, r = generators.shape
-    cones, sums, bounds, slacks, edges, shares, stops, _, _ = stack
+    cones, sums, bounds, slacks, edges, shares, stops, _, _, _ = stack
     tol, level, shelf = limits
     V, parent_sum, middle, removed = np.empty((r, r)), np.empty(r), np.empty(r), np.empty(r)
-    # of the members: which they are, their multipliers, coordinates (r, n) and heights at the rays (r, n)
-    members = (np.empty(n, dtype=np.int64), np.empty(n), np.empty((r, n)), np.empty((r, n)))
+    # of the members: which they are, their multipliers, coordinates (r, n) and heights at the rays (r, n),
+    # and what they bring into the play
+    plays = np.empty((n, PARTNERS + r), dtype=np.float32)
+    members = (np.empty(n, dtype=np.int64), np.empty(n), np.empty((r, n)), np.empty((r, n)), plays)
     column, scratch = np.empty(n), _scratch(n, r)
     done = 0
     while size > 0 and done < budget:
@@ -467,8 +477,7 @@ def _search(generators, lengths, n_convex, stack, size, aside, kept, best, state
                 _exchange(members[3], ray, column, count)
             done += 1
             size = _consider(
-                lengths,
-                n_convex,
+                kinks,
                 members,
                 count,
                 V,
@@ -495,14 +504,16 @@ def _scratch(n, r):
 
     The inverse of the rays, work; the sum of generators that keep their sign, values at the rays, the
     kernel's target and its residual; its generators, caps and multipliers; the members that change their
-    sign, and all members' least and largest heights.
+    sign, and all members' least and largest heights; the convex ones' residuals, by row, and what is left of
+    the concave ones; memory to match and to play.
     """
     return (
         (np.empty((r, r)), np.empty((r, r))),
         (np.empty(r), np.empty(r), np.empty(r), np.empty(r)),
         (np.empty((n + r, r)), np.empty(n + r), np.empty(n + r)),
         (np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)),
-        matching_room(n, r),
+        (np.empty((n, r)), np.empty(n)),
+        (room_to_match(n, r), room_to_play(n, r)),
     )
 
 
@@ -519,6 +530,8 @@ def _put_aside(stack, top, start, count, aside, place):
     aside[4][place, 0], aside[4][place, 1] = stack[4][top, 0], stack[4][top, 1]
     for k in range(count):
         aside[7][begin + k], aside[8][begin + k] = stack[7][start + k], stack[8][start + k]
+    for k in range(count):
+        copy_into(aside[9][begin + k], stack[9][start + k])
     aside[6][place] = begin + count
     return True
 
@@ -527,11 +540,14 @@ def _put_aside(stack, top, start, count, aside, place):
 @no_type_check
 def _load(generators, stack, start, count, listed, V, members):
     """Fill in what the bounds of a cone's parts need to know about its members, or about all generators."""
-    which, multipliers, coordinates, heights = members
+    which, multipliers, coordinates, heights, plays = members
     for k in range(count):
         which[k], multipliers[k] = k, 0.5
         if listed:
             which[k], multipliers[k] = stack[7][start + k], stack[8][start + k]
+            copy_into(plays[k], stack[9][start + k])
+        else:
+            plays[k] = 0.0
         for c in range(len(V)):
             coordinates[c, k] = generators[which[k], c]
     for a in range(len(V)):
@@ -553,20 +569,18 @@ def _exchange(heights, ray, column, count):
 
 @kernel
 @no_type_check
-def _consider(
-    lengths, n_convex, members, count, V, parent_sum, bound, slack, stack, size, best, state, limits, scratch
-):
+def _consider(kinks, members, count, V, parent_sum, bound, slack, stack, size, best, state, limits, scratch):
     """Bound a cone, look at the direction that suggests itself, and keep the cone open if need be."""
-    (inverse, _), (total, _, _, rho), (_, _, t), (mixed, _, _), _ = scratch
+    (inverse, _), (total, _, _, rho), (_, _, t), (mixed, _, _), _, rooms = scratch
     tol, level, _ = limits
-    r = len(V)
-    n_mixed, hidden = _split_members(lengths, n_convex, members, count, parent_sum, scratch)
+    r, n_convex = len(V), kinks[2]
+    n_mixed, hidden = _split_members(kinks, members, count, parent_sum, scratch)
     slack += np.sqrt(r) * hidden
     few = 0  # members of Z_+ come first
     while few < n_mixed and members[0][mixed[few]] < n_convex:
         few += 1
     closing = max(level, state[0] * (1 + tol))
-    own, norm, exact = _bound(members, few, n_mixed, V, closing - slack, scratch)
+    own, norm, exact = _bound(kinks, members, few, n_mixed, V, closing - slack, scratch)
     bound = min(bound, own + slack)
     if bound > closing and norm > 0.0:
         reached = _value_inside(members[2], mixed, few, n_mixed, total, inverse, rho, norm)
@@ -586,7 +600,7 @@ def _consider(
     if a < 0:  # no generator changes its sign: the bound is exact up to rounding
         state[1] = max(state[1], bound)
         return size
-    cones, sums, bounds, slacks, edges, shares, stops, which, multipliers = stack
+    cones, sums, bounds, slacks, edges, shares, stops, which, multipliers, plays = stack
     copy_rows(cones[size], V)
     copy_into(sums[size], total)
     bounds[size], slacks[size], shares[size] = bound, slack, share
@@ -595,6 +609,8 @@ def _consider(
     for j in range(n_mixed):
         which[start + j] = members[0][mixed[j]]
         multipliers[start + j] = t[j - few] if j >= few else 0.0
+    if few >= _FEW_PLAYED and n_mixed > few:
+        bequeath(few, n_mixed, rooms[1], plays, start)
     stops[size] = start + n_mixed
     return size + 1
 
@@ -609,13 +625,14 @@ def copy_rows(target, source):
 
 @kernel
 @no_type_check
-def _split_members(lengths, n_convex, members, count, parent_sum, scratch):
+def _split_members(kinks, members, count, parent_sum, scratch):
     """Find the members that change their sign, and add up the others.
 
     Returns how many there are, and by how much the others' sum may fall short at a ray.
     """
-    which, _, coordinates, heights = members
-    _, (total, _, _, _), _, (mixed, low, high), _ = scratch
+    _, lengths, n_convex, _ = kinks
+    which, _, coordinates, heights, _ = members
+    _, (total, _, _, _), _, (mixed, low, high), _, _ = scratch
     r = len(heights)
     for k in range(count):
         low[k] = high[k] = heights[0, k]
@@ -645,41 +662,41 @@ def _split_members(lengths, n_convex, members, count, parent_sum, scratch):
 
 @kernel
 @no_type_check
-def _bound(members, few, n_mixed, V, closing, scratch):
+def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     """Bound the correlation over the cone's unit vectors; rho / ||rho|| is the point that suggests itself.
 
     Returns the bound, ||rho||, and whether t is the best up to an early end at `closing`.
     """
-    _, multipliers, coordinates, heights = members
-    (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _), room = scratch
-    residual, left = room[0], room[3]
-    r, m = len(V), n_mixed - few
-    exact = m <= MOST_EXACT
+    which, multipliers, coordinates, heights, plays = members
+    (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _), bent, rooms = scratch
+    residual, left = bent
+    r, m, linear = len(V), n_mixed - few, work[0]
+    exact, playing = m <= MOST_EXACT, few >= _FEW_PLAYED and m > 0
     copy_rows(work, V)
     invertible = invert_into(work, inverse, r)
     for a in range(r):
-        values[a] = dot(total, V[a])
-        for j in range(few):
-            values[a] += max(heights[a, mixed[j]], 0.0)
+        linear[a] = dot(total, V[a])
     for j in range(m):
-        k = mixed[few + j]
-        t[j], caps[j] = multipliers[k], 1.0
+        t[j] = multipliers[mixed[few + j]]
         for c in range(r):
-            vectors[j, c] = coordinates[c, k]
+            vectors[j, c] = coordinates[c, mixed[few + j]]
+    if playing:
+        inherit(heights, mixed, few, n_mixed, which, kinks[2], kinks[3], plays, rooms[1], residual, left)
+    else:
+        leave_alone(heights, mixed, few, n_mixed, residual, left)
+    _chords(linear, residual, left, few, m, values, caps, t)
     if not invertible:
         copy_into(rho, values)
         return _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V), 0.0, exact
     _fill(inverse, values, vectors, t, m, target, rho)
     norm = np.sqrt(dot(rho, rho))
-    if norm > closing and 0 < few * m <= _MOST_PAIRS:  # what the parent's multipliers do not close
-        match(heights, mixed, few, n_mixed, room)
-        for a in range(r):
-            values[a] = dot(total, V[a])
-            for j in range(few):
-                values[a] += max(residual[j, a], 0.0)
-        for j in range(m):
-            caps[j] = left[j]
-            t[j] = min(t[j], left[j])
+    if norm > closing and few > 0 and m > 0:  # what the parent's multipliers do not close
+        if playing:
+            play(heights, mixed, few, n_mixed, linear, V, inverse, t, closing, rooms[1], residual)
+            settle(heights, mixed, few, n_mixed, rooms[1], residual, left)
+        else:
+            match(heights, mixed, few, n_mixed, rooms[0], residual, left)
+        _chords(linear, residual, left, few, m, values, caps, t)
         _fill(inverse, values, vectors, t, m, target, rho)
     for k in range(r):  # the cone's constraints: rows of the inverse transposed, scaled to length one
         length = 0.0
@@ -707,6 +724,18 @@ def _bound(members, few, n_mixed, V, closing, scratch):
     if bound > closing and np.abs(inverse).max() > _THIN:
         bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
     return bound, norm, exact
+
+
+@kernel
+@no_type_check
+def _chords(linear, residual, left, few, m, values, caps, t):
+    """Fill in the bounding function's values at the rays, and what is left of the concave members for t."""
+    copy_into(values, linear)
+    for i in range(few):
+        for a in range(len(linear)):
+            values[a] += max(residual[i, a], 0.0)
+    for j in range(m):
+        caps[j], t[j] = left[j], min(t[j], left[j])
 
 
 @kernel
@@ -740,7 +769,7 @@ def play_rays(values, heights, mixed, few, m, t, caps, enough):
     """
     r = len(values)
     weights, top = np.ones(r), np.inf
-    for play in range(_PLAYS):
+    for round_ in range(_PLAYS):
         highest, at = 0.0, 0
         for a in range(r):
             value = values[a]
@@ -751,14 +780,14 @@ def play_rays(values, heights, mixed, few, m, t, caps, enough):
         top = min(top, highest)
         if top <= enough:
             break
-        if play > 0:
+        if round_ > 0:
             weights[at] += 1.0
         for j in range(m):  # the tangent at the rays' mean, weighted by how often each was the highest
             mean = 0.0
             for a in range(r):
                 mean += weights[a] * heights[a, mixed[few + j]]
             own = caps[j] if mean > 0.0 else 0.0
-            t[j] = own if play == 0 else t[j] + (own - t[j]) / (play + 1)
+            t[j] = own if round_ == 0 else t[j] + (own - t[j]) / (round_ + 1)
     return top
 
 

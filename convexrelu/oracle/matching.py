@@ -21,7 +21,7 @@ import numpy as np
 
 from convexrelu._typing import kernel
 
-__all__ = ["match", "matching_room"]
+__all__ = ["leave_alone", "match", "room_to_match"]
 
 # A generator whose error is less than the first share of the average one is left alone; a partner must take
 # the second share of a generator's error.
@@ -32,30 +32,32 @@ _BELOW = 1.0 - 2.0 * np.finfo(float).eps  # what is left of a q_j is rounded dow
 
 @kernel
 @no_type_check
-def matching_room(n, r):
+def room_to_match(n, r):
     """Memory for :func:`match`.
 
-    The residuals' heights at the rays, the concave generators' (both by row, and the latter by ray too), what
-    is left of them; errors, costs, sizes and slopes.
+    The concave generators' heights at the rays (by row, and by ray too); errors, costs, sizes and slopes.
     """
-    return (
-        np.empty((n, r)),
-        np.empty((n, r)),
-        np.empty((r, n)),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-        np.empty(n),
-    )
+    return (np.empty((n, r)), np.empty((r, n)), np.empty(n), np.empty(n), np.empty(n), np.empty(n))
 
 
 @kernel
 @no_type_check
-def match(heights, mixed, few, n_mixed, room):
+def leave_alone(heights, mixed, few, n_mixed, residual, left):
+    """Fill in the convex members that change their sign for their residuals, and all of the others."""
+    for i in range(few):
+        for a in range(len(heights)):
+            residual[i, a] = heights[a, mixed[i]]
+    for j in range(n_mixed - few):
+        left[j] = 1.0
+
+
+@kernel
+@no_type_check
+def match(heights, mixed, few, n_mixed, room, residual, left):
     """Fill in the residuals of the convex members that change their sign, and what is left of the others."""
-    residual, partner, across, left, errors, costs, sizes, slopes = room
+    partner, across, errors, costs, sizes, slopes = room
     r, m = len(heights), n_mixed - few
+    leave_alone(heights, mixed, few, n_mixed, residual, left)
     for j in range(m):
         middle, sizes[j] = 0.0, 0.0
         for a in range(r):
@@ -64,15 +66,13 @@ def match(heights, mixed, few, n_mixed, room):
             middle += height
             sizes[j] += abs(height)
         # a share of q_j no longer lowers the bound by its own height in the middle
-        costs[j], left[j] = max(middle, 0.0), 1.0
+        costs[j] = max(middle, 0.0)
     total = 0.0
     for i in range(few):
         above, middle = 0.0, 0.0
         for a in range(r):
-            height = heights[a, mixed[i]]
-            residual[i, a] = height
-            middle += height
-            above += max(height, 0.0)
+            middle += residual[i, a]
+            above += max(residual[i, a], 0.0)
         errors[i] = above - max(middle, 0.0)
         total += errors[i]
     for _ in range(few if m > 0 else 0):
