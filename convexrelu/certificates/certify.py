@@ -28,7 +28,7 @@ from convexrelu.losses import Loss
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.networks.convert import CONVERTED
 from convexrelu.networks.layers import bias_hint
-from convexrelu.oracle import DualNorm, dual_norm
+from convexrelu.oracle import DualNorm, dual_norm, rescaled_norm
 
 __all__ = ["certify"]
 
@@ -229,5 +229,5 @@ def _best(
         shrink = float(1.0 / np.float64(scale))
         scaled = shrink * lam
     if shrink > 0 and np.isfinite(scaled).all():
-        return scaled, norm.scaled(shrink)
+        return scaled, rescaled_norm(X, lam, norm, shrink)
     return lam, norm

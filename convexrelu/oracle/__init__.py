@@ -9,6 +9,7 @@ from convexrelu.oracle.neuron import (
     dual_norm,
     listing_seconds,
     maximize_correlation,
+    rescaled_norm,
     search_seconds,
 )
 from convexrelu.oracle.zonotopes import Zonotopes, zonotopes_of
@@ -25,6 +26,7 @@ __all__ = [
     "dual_norm",
     "listing_seconds",
     "maximize_correlation",
+    "rescaled_norm",
     "search_seconds",
     "starting_directions",
     "zonotopes_of",

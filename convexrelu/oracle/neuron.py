@@ -24,6 +24,7 @@ from convexrelu.arrangements import hyperplanes_of, pattern_bound
 from convexrelu.arrangements.hyperplanes import unit_rows
 from convexrelu.arrangements.structure import spike_bound
 from convexrelu.errors import InvalidInputError
+from convexrelu.networks.neurons import row_norms
 from convexrelu.oracle.ascent import climb, starting_directions
 from convexrelu.oracle.cells import search_cells
 from convexrelu.oracle.cones import ConeSearch, search_cones
@@ -38,6 +39,7 @@ __all__ = [
     "dual_norm",
     "listing_seconds",
     "maximize_correlation",
+    "rescaled_norm",
     "search_seconds",
 ]
 
@@ -67,6 +69,9 @@ _EXACT_TOL = 1e-9  # the default tolerance: what needs no cover
 # A cover's level is higher than the bound by so much, relative: sums round differently elsewhere, and lam may
 # have been scaled. To find it again may take twice as many cones, and some.
 _COVER_TOL, _COVER_CONES = 1e-10, 10_000
+# A multiple of lam is rounded, twice on its way to the user. Where weights cancel, that shows in the norm;
+# less than a tenth of what a cover allows does not count.
+_PRODUCTS, _SHOWN = 4 * float(np.finfo(float).eps), 0.1 * _COVER_TOL
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -371,6 +376,22 @@ def covered_norm(X: ArrayLike, lam: ArrayLike, cover: Cover) -> DualNorm:
             f"got a bound of {norm.upper_bound!r}"
         )
     return replace(norm, upper_bound=level, exact=False, repeatable=True, cover=cover)
+
+
+def rescaled_norm(
+    X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], norm: DualNorm, c: float
+) -> DualNorm:
+    """Return the dual norm of the floats ``c lam``, given that of lam.
+
+    It is c times as large; but where weights cancel so far that the rounding of these products shows, it is
+    searched anew, as far as that of lam was.
+    """
+    with np.errstate(over="ignore"):
+        rounding = _PRODUCTS * float(np.abs(lam) @ row_norms(X))
+    if rounding <= _SHOWN * norm.upper_bound:
+        return norm.scaled(c)
+    most = None if norm.cover is None else 2 * norm.nodes + _COVER_CONES
+    return dual_norm(X, c * lam, max_nodes=most)
 
 
 def _larger(found: list[Correlation]) -> DualNorm:

@@ -19,7 +19,7 @@ from convexrelu.certificates.bounds import at_margin, best_rescaling, dual_scale
 from convexrelu.certificates.certificate import assess
 from convexrelu.errors import SolverError
 from convexrelu.networks import TwoLayerReLU
-from convexrelu.oracle import DualNorm, dual_norm, search_seconds
+from convexrelu.oracle import DualNorm, dual_norm, rescaled_norm, search_seconds
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.solvers.column_generation import Candidate, unpriced
 from convexrelu.solvers.history import SolverClock
@@ -109,7 +109,7 @@ class Proof:
         """Scale lam to feasibility by what the oracle's search has proven."""
         shrink = _shrink(task, lam, norm)
         if norm.exact or norm.cover is not None:
-            return cls(lam=shrink * lam, norm=norm.scaled(shrink), relaxation=None)
+            return cls(lam=shrink * lam, norm=rescaled_norm(task.X, lam, norm, shrink), relaxation=None)
         # where rounding is part of the bound, it must be that of the very numbers that are handed out
         return cls(lam=shrink * lam, norm=dual_norm(task.X, shrink * lam), relaxation=None)
 

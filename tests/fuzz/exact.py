@@ -1,4 +1,8 @@
-"""What floats say, in rational arithmetic: slow, short, and with nothing of the package in it."""
+"""What floats say, in whole numbers: slow, short, and with nothing of the package in it.
+
+Floats are whole numbers over a power of two, and directions of any length serve: correlations are compared
+without a quotient.
+"""
 
 from __future__ import annotations
 
@@ -7,64 +11,59 @@ from fractions import Fraction
 import numpy as np
 
 
-def rational(array: np.ndarray) -> list:
-    if array.ndim == 1:
-        return [Fraction(float(v)) for v in array]
-    return [[Fraction(float(v)) for v in row] for row in array]
+def whole(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Whole numbers and b: the floats are these over 2^b."""
+    ratios = [float(v).as_integer_ratio() for v in np.ravel(array)]
+    bits = max((below.bit_length() - 1 for _, below in ratios), default=0)
+    numbers = np.array([(n << bits) // below for n, below in ratios], dtype=object)
+    return numbers.reshape(np.shape(array)), bits
 
 
-def dot(a: list, b: list) -> Fraction:
-    return sum((x * z for x, z in zip(a, b, strict=True)), Fraction(0))
+class Correlation:
+    """``u -> lam^T (X u)_+`` at whole directions, in units of 2^-bits."""
 
+    def __init__(self, X: np.ndarray, lam: np.ndarray) -> None:
+        (self.rows, row_bits), (self.lam, lam_bits) = whole(X), whole(lam)
+        self.bits = row_bits + lam_bits
 
-def correlation(X: np.ndarray, lam: np.ndarray, u: list) -> Fraction:
-    """``lam^T (X u)_+``."""
-    return sum(
-        (w * max(dot(row, u), 0) for w, row in zip(rational(lam), rational(X), strict=True)), Fraction(0)
-    )
+    def at(self, u: np.ndarray) -> int:
+        return int(self.lam @ np.maximum(self.rows @ u, 0))
 
+    def exceeds(self, bound: float, u: np.ndarray) -> bool:
+        """Whether ``|lam^T (X u)_+| > bound ||u||``."""
+        if np.isinf(bound):
+            return False
+        top, below = float(bound).as_integer_ratio()
+        return (self.at(u) * below) ** 2 > (top << self.bits) ** 2 * int(u @ u)
 
-def exceeds(X: np.ndarray, lam: np.ndarray, u: list, bound: float) -> bool:
-    """Whether ``|lam^T (X u)_+| > bound ||u||``."""
-    if np.isinf(bound):
-        return False
-    return correlation(X, lam, u) ** 2 > Fraction(bound) ** 2 * dot(u, u)
-
-
-def directions(X: np.ndarray, lam: np.ndarray, rng: np.random.Generator) -> list[list]:
-    """Directions in which a correlation is large: axes, rows, sums of weighted rows, steps beside kinks."""
-    d = X.shape[1]
-    axes = np.vstack([np.eye(d), -np.eye(d)])
-    sizes = np.abs(X).max(axis=1, initial=0.0)
-    rows = X[sizes > 0] / sizes[sizes > 0, None]
-    found = [rational(u) for u in (*axes, *rows, *-rows, *rng.normal(size=(6, d)))]
-    generators = [[w * a for a in row] for w, row in zip(rational(lam), rational(X), strict=True)]
-    for _ in range(12):
-        subset = [g for g in generators if rng.random() < 0.5]
-        total = [sum((g[c] for g in subset), Fraction(0)) for c in range(d)]
-        for sign in (1, -1):
-            found.append([sign * c for c in total])
-    for u in list(found[:8]):  # climb: the sum of the active generators is the gradient
-        for sign in (1, -1):
-            step = u
-            for _ in range(3):
-                active = [g for g, row in zip(generators, rational(X), strict=True) if dot(row, step) > 0]
-                step = [sign * sum((g[c] for g in active), Fraction(0)) for c in range(d)]
-                found.append(step)
-    return [u for u in found if any(u)]
+    def directions(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Where a correlation is large: axes, rows, sums of weighted rows, steps beside kinks."""
+        d = self.rows.shape[1]
+        axes = np.vstack([np.eye(d, dtype=int), -np.eye(d, dtype=int)]).astype(object)
+        rows = self.rows[(self.rows != 0).any(axis=1)]
+        found = [*axes, *rows, *-rows, *whole(rng.normal(size=(6, d)))[0]]
+        generators = self.lam[:, None] * self.rows
+        for _ in range(12):
+            total = generators[rng.random(len(generators)) < 0.5].sum(axis=0)
+            found += [total, -total]
+        for start in found[:8]:  # climb: the sum of the active generators is the gradient
+            for sign in (1, -1):
+                step = start
+                for _ in range(3):
+                    step = sign * generators[(self.rows @ step) > 0].sum(axis=0)
+                    found.append(step)
+        return [u for u in found if np.shape(u) == (d,) and u.any()]
 
 
 def margins(X: np.ndarray, y: np.ndarray, W1: np.ndarray, w2: np.ndarray) -> list[Fraction]:
-    neurons = list(zip(rational(W1), rational(w2), strict=True))
-    return [
-        int(label) * sum((w * max(dot(row, w1), 0) for w1, w in neurons), Fraction(0))
-        for row, label in zip(rational(X), y, strict=True)
-    ]
+    (rows, a), (first, b), (second, c) = whole(X), whole(W1), whole(w2)
+    outputs = np.maximum(rows @ first.T, 0) @ second if len(w2) else np.zeros(len(X), int).astype(object)
+    return [Fraction(int(label) * int(f), 1 << a + b + c) for label, f in zip(y, outputs, strict=True)]
 
 
 def objective(X: np.ndarray, y: np.ndarray, W1: np.ndarray, w2: np.ndarray, C: float) -> Fraction | None:
     """The objective of a network's best rescaling, an upper bound on P*; None where it is infinite."""
-    half = sum((v**2 for v in (*(a for row in rational(W1) for a in row), *rational(w2))), Fraction(0)) / 2
+    half = sum((Fraction(int((v**2).sum()), 4**b) for v, b in (whole(W1), whole(w2))), Fraction(0)) / 2
     values = margins(X, y, W1, w2)
     if np.isinf(C):
         return half / min(values) if min(values) > 0 else None

@@ -79,14 +79,14 @@ def judge_oracle(problem: Problem) -> None:
         assert "beyond the range" in str(error)
         return
     assert norm.value <= norm.upper_bound
-    for u in exact.directions(X, lam, np.random.default_rng(0)):
-        assert not exact.exceeds(X, lam, u, norm.upper_bound)
+    correlation = exact.Correlation(X, lam)
+    for u in correlation.directions(np.random.default_rng(0)):
+        assert not correlation.exceeds(norm.upper_bound, u)
     best, _ = attempt(maximize_correlation, X, lam)
     assert best.value <= best.upper_bound <= norm.upper_bound * (1 + 1e-9)
-    attained = exact.correlation(X, lam, exact.rational(best.direction))
-    scale = sum(
-        abs(w) * sum(map(abs, row)) for w, row in zip(exact.rational(lam), exact.rational(X), strict=True)
-    )
+    u, bits = exact.whole(best.direction)
+    attained = Fraction(correlation.at(u), 1 << correlation.bits + bits)
+    scale = Fraction(int((abs(correlation.lam) @ abs(correlation.rows)).sum()), 1 << correlation.bits)
     assert abs(attained - Fraction(best.value)) <= scale / 10**12 + Fraction(1e-320)
     assert np.array_equal(X, before[0])
     assert np.array_equal(lam, before[1])
@@ -142,11 +142,11 @@ def judge_farkas(X: np.ndarray, y: np.ndarray, error: InfeasibleError, known: Fr
     """No direction exceeds the residual, and no network known has an objective below what that proves."""
     assert (y * error.farkas >= 0).all()
     assert y @ error.farkas > 0
-    for u in exact.directions(X, error.farkas, np.random.default_rng(0)):
-        assert not exact.exceeds(X, error.farkas, u, error.residual)
+    correlation = exact.Correlation(X, error.farkas)
+    for u in correlation.directions(np.random.default_rng(0)):
+        assert not correlation.exceeds(error.residual, u)
     if known is not None:
-        total = sum(map(abs, exact.rational(error.farkas)))
-        assert total <= known * Fraction(error.residual)
+        assert sum(map(Fraction, abs(error.farkas))) <= known * Fraction(error.residual)
 
 
 def judge_patterns(problem: Problem) -> None:
@@ -158,13 +158,14 @@ def judge_patterns(problem: Problem) -> None:
         return
     assert len(arrangement) == count <= pattern_bound(len(X), min(X.shape))
     assert len(np.unique(arrangement.packed, axis=0)) == len(arrangement)
-    rows = exact.rational(X)
+    rows, _ = exact.whole(X)
+    sizes = abs(rows).sum(axis=1)
     for pattern, witness in zip(arrangement.patterns[:20], arrangement.witnesses[:20], strict=True):
-        u = exact.rational(witness)
-        for bit, row in zip(pattern, rows, strict=True):
-            height, size = exact.dot(row, u), sum(map(abs, row))
-            # a row within 1e-12 of parallel to another has that one's side
-            assert bit == (height > 0) or abs(height) <= size * Fraction(1, 10**11)
+        u, bits = exact.whole(witness)
+        heights = rows @ u
+        # a row within 1e-12 of parallel to another has that one's side
+        unsure = abs(heights) * 10**11 <= sizes << bits
+        assert (unsure | (pattern == (heights > 0))).all()
 
 
 def judge_in_rational_arithmetic(problem: Problem) -> None:
