@@ -1,4 +1,4 @@
-"""Mutation testing: ``python tests/mutation.py [--module FILE] [--sample N] [--seed S] [--tests PATH ...]``.
+"""Mutation testing: ``python tests/mutation.py [--module FILE] [--sample N] [--tests PATH ...]``.
 
 One operator, comparison, constant, or call of min or max of a module is changed at a time, and the tests that
 run its line must fail. A mutant on which they pass is a survivor, and is printed with its line; the exit code
@@ -6,7 +6,8 @@ is the number of them. Compiled loops are left out: each mutant of one would be 
 
 All happens in one process of pytest: it runs the tests once, and notes their lines and seconds. A mutant is a
 fork of it, with the code of one function, or the value of one constant, replaced; there the tests run, the
-quickest first, until one fails. Tests that start processes of their own do not see mutants.
+quickest first, until one fails; with --quick, only so many as take that long together, so that a survivor is
+one of these alone. Tests that start processes of their own do not see mutants.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import argparse
 import ast
 import copy
 import importlib
+import math
 import os
 import random
 import signal
 import sys
 import time
 from collections import defaultdict
+from itertools import accumulate
 from pathlib import Path
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
@@ -170,6 +173,8 @@ class Mutation:
         if self.options.sample is not None:
             number = min(self.options.sample, len(found))
             found = sorted(random.Random(self.options.seed).sample(found, number), key=lambda p: p.number)
+        if self.options.lines:
+            found = [place for place in found if place.line in self.options.lines]
         started = time.process_time()
         tests, seconds = self.observe(session.items, str(path))
         say(f"{len(session.items)} tests, {sum(seconds.values()):.0f} s; {len(found)} mutants of {name}")
@@ -177,6 +182,10 @@ class Mutation:
             lines = place.lines if place.function else tests.keys()
             running = {item for line in lines for item in tests.get(line, ())}
             ordered = sorted(running, key=seconds.__getitem__)
+            spent = accumulate(map(seconds.__getitem__, ordered))
+            ordered = [
+                item for item, total in zip(ordered, spent, strict=True) if total <= self.options.quick
+            ]
             limit = SECONDS + SLOWER * sum(map(seconds.__getitem__, ordered))
             verdict, change = self.judge(module, ast.parse(source), place, ordered, limit)
             self.killed += verdict != "SURVIVED"
@@ -252,6 +261,10 @@ def main() -> int:
     parser.add_argument("--module", default="convexrelu/check.py")
     parser.add_argument("--sample", type=int, help="as many mutants, at random; all by default")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lines", type=int, nargs="+", help="mutants of these lines alone")
+    parser.add_argument(
+        "--quick", type=float, default=math.inf, help="seconds of tests for a mutant, at most"
+    )
     parser.add_argument("--tests", nargs="+", help="those of the module by default")
     options = parser.parse_args()
     named = [tests for name, tests in TESTS.items() if options.module.startswith(name)]
