@@ -91,7 +91,7 @@ def _value(name: str, given: Any, y: Fraction, f: Fraction) -> Fraction:
         low, high, width, bend = _piece(name, given, y)
         rest = max(abs(y - f) - width, Fraction(0)) * (1 if y > f else -1)
         a = min(max(rest, low), high) if bend else (high if rest > 0 else low if rest < 0 else 0)
-        return Fraction(rest * a - bend * a * a / 2)
+        return Fraction(rest * a - Fraction(bend) * a * a / 2)  # a may be an integer: no quotient of these
     q = f if name == "poisson" else -y * f
     if name == "logistic":
         value = max(q, Fraction(0)) + Fraction(_DIGITS.ln(1 + _decimal(_exp(-abs(q)))))

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import convexrelu as cr
@@ -30,6 +30,9 @@ def data(loss, seed=0, n=12, d=2):
 
 @settings(max_examples=60)
 @given(st.sampled_from(LOSSES), st.floats(-6, 6), st.floats(-4, 4), st.floats(0, 1))
+@example("hinge", 0.45, -1.0, 0.0)  # 1.45 is no float
+@example("absolute", 0.45, -1.0, 0.0)
+@example(LOSSES[-2], 0.45, -1.0, 0.0)
 def test_values_and_conjugates_are_those_of_the_losses_rounded_upwards(loss, f, y, share):
     rule = cr.losses.get_loss(loss)
     y = float(np.copysign(1.0, y)) if rule.takes_labels else abs(round(y)) if rule.name == "poisson" else y
@@ -55,6 +58,32 @@ def test_multipliers_are_balanced_within_their_ends_and_stay_where_they_are_alre
     assert all(low <= value <= high for value, (low, high) in zip(found, ends, strict=True))
     if sum(clipped) == 0:
         assert found == clipped
+
+
+def test_multipliers_that_cannot_add_up_to_zero_are_refused():
+    with pytest.raises(RefusedError, match="must add up to zero"):
+        _feasible([Fraction(1), Fraction(3)], [(Fraction(1), Fraction(2))] * 2, balanced=True)
+
+
+@given(st.sampled_from(LOSSES), st.fractions(-6, 6), st.fractions(-4, 4))
+def test_losses_of_pieces_are_exact(loss, f, y):
+    """The rational formulas, as they are written in books."""
+    rule = cr.losses.get_loss(loss)
+    y = Fraction(-1 if y < 0 else 1) if rule.takes_labels else y
+    r, given_ = y - f, {k: Fraction(v) for k, v in rule.parameters.items()}
+    formulas = {
+        "square": lambda: r * r / 2,
+        "absolute": lambda: abs(r),
+        "hinge": lambda: max(1 - y * f, 0),
+        "squared_hinge": lambda: max(1 - y * f, 0) ** 2 / 2,
+        "huber": lambda: (
+            r * r / 2 if abs(r) <= given_["delta"] else given_["delta"] * abs(r) - given_["delta"] ** 2 / 2
+        ),
+        "quantile": lambda: max(given_["tau"] * r, (given_["tau"] - 1) * r),
+        "epsilon_insensitive": lambda: max(abs(r) - given_["epsilon"], 0),
+    }
+    if rule.name in formulas:
+        assert _value(rule.name, rule.parameters, y, f) == formulas[rule.name]()
 
 
 @pytest.mark.parametrize("bias", [False, True, "penalised"])
