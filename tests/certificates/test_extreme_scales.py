@@ -180,3 +180,12 @@ def test_bounds_of_the_zero_rows_alone():
     lam = 0.5 * y
     proven = bound(X, y, TwoLayerReLU(np.zeros((0, 2)), np.zeros(0)), lam, dual_norm(X, lam), 0.5)
     assert 1.5 * (1 - 1e-14) <= proven.lower_bound <= 1.5 <= proven.objective <= 1.5 * (1 + 1e-14)
+
+
+def test_multipliers_that_cannot_be_scaled_to_feasibility_stay_as_they_are():
+    """Rows of subnormal numbers: one over h(lam) is no float, and the bound on P* is the same without it."""
+    X, y = np.array([[5e-320, 0.0], [0.0, 5e-320]]), np.array([1.0, -1.0])
+    certificate = certify(X, y, TwoLayerReLU(np.eye(2), [1.0, -1.0]))
+    assert 0 < certificate.dual_feasibility < 1e-300
+    assert np.abs(certificate.lam).max() == pytest.approx(1.0)
+    assert certificate.check(X, y)

@@ -267,3 +267,11 @@ def test_a_report_prints_what_it_found():
     assert "not certified" not in text
     assert "orthogonally separable" in text
     assert "1.28243222" in text
+
+
+def test_multipliers_beyond_the_floats_in_the_units_of_the_data_are_refused():
+    """Rows of 1e150 and 1e-150: with the first of about one, the multiplier of the second is no float."""
+    X, y = [[1e150, 0.0], [0.0, 1e-150]], [1, 1]
+    network = TwoLayerReLU([[1e-75, 0.0], [0.0, 1e75]], [1e-75, 1e75])
+    with pytest.raises(InvalidInputError, match="beyond the range of float64"):
+        check_kkt(X, y, network, [0.0, 1e200])

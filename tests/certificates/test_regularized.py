@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu import losses
 from convexrelu.certificates import load_certificate
+from convexrelu.certificates.regularized import assess_regularized
 from convexrelu.certificates.weight_decay import weight_decay
 from convexrelu.check import seal
 from convexrelu.errors import CertificateError, InvalidInputError
+from convexrelu.oracle import dual_norm
+from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_norm
 
 LOSSES = [
     *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
@@ -298,3 +302,47 @@ def test_networks_that_do_not_belong_are_refused():
             cr.certify(X, y, network, loss="squared", beta=1.0, **options)
     with pytest.raises(InvalidInputError, match="go with a loss"):
         cr.certify(X, np.sign(y), cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), beta=1.0)
+
+
+def test_a_proof_that_would_be_looser_than_the_search_is_not_written(monkeypatch):
+    X, y, _ = data("squared", 3)
+    certificate = cr.certify(X, y, cr.TwoLayerReLU(np.eye(2), [1.0, -1.0]), loss="squared", beta=0.5)
+    assert certificate.proven().proof is not None
+    pairs = {"plus": {"kind": "pairs"}, "minus": {"kind": "pairs"}}
+    monkeypatch.setattr("convexrelu.certificates.regularized.proof_of", lambda *_, **__: pairs)
+    assert certificate.proven() is certificate
+
+
+def test_a_relaxation_is_evaluated_by_the_check():
+    """Branches for every sign and side, with answers in the middle of their boxes: a bound, and its check."""
+    X, y, rng = data("squared", 2, n=6, d=2)
+    network = cr.TwoLayerReLU(rng.normal(size=(2, 2)), rng.normal(size=2))
+    known = cr.certify(X, y, network, loss="squared", beta=0.5, improve=False)
+    decay, lam = weight_decay(X, y, loss="squared", beta=0.5), known.lam
+    leaves = []
+    for sign in (1.0, -1.0):
+        p, k = int((sign * lam > 0).sum()), int((sign * lam < 0).sum())
+        leaves.append(
+            Leaf(
+                sign=sign, rows=np.zeros(0, int), sides=np.zeros(0), T=np.zeros((k, p)),
+                t0=np.full(k, 0.5), mu=np.ones(p + 1),
+            )
+        )  # fmt: skip
+    relaxation = Relaxation(leaves=tuple(leaves))
+    norm = relaxed_norm(X, lam, relaxation)
+    assert norm.upper_bound >= dual_norm(X, lam).value
+    certificate = assess_regularized(decay, network, lam, norm, relaxation)
+    assert certificate.lower_bound <= known.objective
+    assert certificate.check(X, y)
+    with pytest.raises(CertificateError):
+        replace(certificate, lower_bound=certificate.lower_bound * (1 + 1e-6)).check(X, y)
+
+
+def test_a_level_that_no_scale_reaches_is_the_least_one():
+    X, y, _ = data("squared", 2)
+    decay, lam = weight_decay(X, y, loss="squared", beta=0.5), 0.01 * y
+    value = decay.bound(lam, 0.5)
+    assert decay.level(lam, value + 1.0, 0.5) == 0.5
+    level = decay.level(lam, 0.5 * value, 0.5)
+    assert level > 0.5
+    assert decay.bound(lam, level) == pytest.approx(0.5 * value, rel=1e-6)

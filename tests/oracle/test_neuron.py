@@ -610,3 +610,8 @@ def test_a_search_that_may_not_keep_its_cones_meets_its_tolerance_within_its_lim
     found = crowded_search(monkeypatch, 10**6)
     assert found.finished
     assert found.bound <= found.value * (1 + 1e-9)
+
+
+def test_correlations_beyond_the_floats_are_refused():
+    with pytest.raises(InvalidInputError, match="beyond the range"):
+        dual_norm([[1e300]], [1e300])

@@ -71,3 +71,20 @@ def test_nothing_correlates_with_nothing_and_bad_arguments_are_refused():
         output_norm(np.eye(2), np.ones((3, 2)))
     with pytest.raises(InvalidInputError, match="must prove"):
         covered_output_norm(np.eye(2), np.eye(2), Cover(level=0.9, nodes=3))
+
+
+def test_a_poor_start_is_mended_by_the_search(monkeypatch):
+    """Local maxima only spare time: from a direction of no value the same norm is found, and bounded."""
+    rng = np.random.default_rng(4)
+    X, Lam = rng.normal(size=(15, 2)), rng.normal(size=(15, 2))
+    known = output_norm(X, Lam, tol=1e-3)
+    u = np.array([1.0, 0.0])
+    value = float(np.linalg.norm(Lam.T @ np.maximum(X @ u, 0)))
+    monkeypatch.setattr("convexrelu.oracle.outputs._local", lambda *_: (0.5 * value, u))
+    for options in ({"tol": 1e-3}, {"tol": 1e-3, "max_nodes": 1}):
+        found = output_norm(X, Lam, **options)
+        assert found.value <= known.upper_bound
+        assert found.upper_bound >= known.value
+        attained = np.linalg.norm(Lam.T @ np.maximum(X @ found.direction, 0))
+        assert found.value <= attained * (1 + 1e-12)
+    assert output_norm(X, Lam, tol=1e-3).value == pytest.approx(known.value, rel=1e-3)

@@ -200,3 +200,22 @@ def test_absurd_numbers_bound_by_infinity_at_most(huge):
     ):
         bound = relaxed_bound(X, lam, Relaxation(leaves=(leaf, other)))
         assert bound >= dual_norm(X, lam).value
+
+
+def test_sides_other_than_plus_and_minus_one_are_refused():
+    """Both sides of a row are there, and a third leaf that lies on neither."""
+    X, lam = np.eye(2), np.ones(2)
+    leaves = [
+        Leaf(
+            sign=sign,
+            rows=np.array([0]),
+            sides=np.array([side]),
+            T=np.zeros((1, 1)),
+            t0=np.zeros(1),
+            mu=np.ones(2),
+        )
+        for sign in (1.0, -1.0)
+        for side in (1.0, -1.0, 0.5)
+    ]
+    with pytest.raises(InvalidInputError, match=r"sides must be \+1 or -1"):
+        relaxed_norm(X, lam, Relaxation(leaves=tuple(leaves)))

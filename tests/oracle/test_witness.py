@@ -99,3 +99,11 @@ def test_slivers_are_closed_by_their_rays(d, spread):
         assert mask > 0
         assert truth * (1 - 1e-9) <= bound(mask) <= truth * (1 + 1e-9)
         assert closed(V, G, positive, truth * (1 - 1e-9))[0] < 0
+
+
+def test_a_level_without_a_size_has_no_cover_by_cones():
+    """Infinity is proven by anything, zero by nothing: what is left is what pairs of rows prove."""
+    X, lam = np.array([[1.0, 0.0], [1.0, 2.0], [0.5, 1.0]]), np.array([1.0, 1.0, -1.0])
+    for level in (0.0, np.inf):
+        kinds = {name: part and part["kind"] for name, part in proof_of(X, lam, level).items()}
+        assert "cones" not in kinds.values()
