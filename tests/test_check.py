@@ -27,6 +27,8 @@ from convexrelu.check import (
     SIGNS,
     UNIT,
     RefusedError,
+    _largest_eigenvalue,
+    _unpack,
     _upper_bound,
     check_document,
     correlation_bound,
@@ -351,16 +353,23 @@ def test_branches_bound_the_largest_correlation():
         [([0], [1]), ([0, 1], [-1, 1])],
         [([0], [1]), ([0], [0.5])],
         [([0, 1], [1, 1]), ([0, 1], [1, -1]), ([0], [-1]), ([], [])],
-        [([7], [1]), ([7], [-1])],
     ],
 )
 def test_branches_that_are_no_tree_are_refused(paths):
     """162 leaves that fix one row more than once once "proved" a bound below the truth."""
     X, y = problem(6, 3, seed=4)
     leaves = [branch(X, y, rows, sides) for rows, sides in paths]
+    with pytest.raises(RefusedError, match=r"no binary tree|each row once"):
+        correlation_bound(X, y, "plus", {"kind": "semidefinite", "leaves": leaves})
+
+
+@pytest.mark.parametrize(("rows", "sides"), [([7], [1]), ([0, 1], [1])])
+def test_branches_over_no_rows_are_refused(rows, sides):
+    X, y = problem(6, 3, seed=4)
     document = json.loads(open_certificate(X, y))
+    leaves = [{**branch(X, y, rows, sides), "sides": [sign * s for s in sides]} for sign in (1, -1)]
     document["proof"] = {name: {"kind": "semidefinite", "leaves": leaves} for name in SIGNS}
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError, match="malformed certificate: ValueError"):
         check_document(document, X, y)
 
 
@@ -374,6 +383,110 @@ def test_a_deep_tree_of_branches_is_no_recursion():
     leaves = [{**leaf, "rows": rows, "sides": sides} for rows, sides in paths[::-1]]
     with pytest.raises((RefusedError, ValueError)):  # arrays of another size, found after the tree was walked
         correlation_bound(X, lam, "plus", {"kind": "semidefinite", "leaves": leaves})
+
+
+def test_answers_outside_their_boxes_and_multipliers_without_a_size_are_refused():
+    """``t0 + T s`` in [0, 1] for every s in {0, 1}^p; of rows that are fixed it may be more; z > 0."""
+    X, y = problem(6, 3, seed=4)
+    p, free, fixed = int((y > 0).sum()), int((y < 0).sum()), 1
+    row = int(np.flatnonzero(y < 0)[0])
+
+    def bound(T=0, t0=0, z=1, answer=0, fix=False):
+        rows, sides = ([row], [1]) if fix else ([], [])
+        values = {"T": np.zeros((free, p), int), "t0": np.zeros(free, int), "z": np.ones(p + 1, int)}
+        values["T"][answer, 0], values["t0"][answer], values["z"][-1] = T, t0, z
+        leaf = {
+            "rows": rows,
+            "sides": sides,
+            **{key: packed(OFFSET + v.ravel(), 5) for key, v in values.items()},
+        }
+        other = {**leaf, "sides": [-1], "T": packed(OFFSET + np.zeros(free * p, int), 5)}
+        leaves = [leaf, {**other, "t0": packed(OFFSET + np.zeros(free, int), 5)}] if fix else [leaf]
+        return correlation_bound(X, y, "plus", {"kind": "semidefinite", "leaves": leaves})
+
+    last = free - fixed  # the answers of the rows that are fixed stand behind the others
+    for good in (
+        *({"t0": UNIT}, {"T": UNIT}, {"T": -UNIT, "t0": UNIT}, {"T": UNIT // 2, "t0": UNIT // 2}),
+        *({"t0": 9 * UNIT, "answer": last, "fix": True}, {"T": 9 * UNIT, "answer": last, "fix": True}),
+    ):
+        assert bound(**good) >= Fraction(largest(X, y)) * (1 - Fraction(1, 10**12))
+    for bad in (
+        *({"t0": UNIT + 1}, {"t0": -1}, {"T": UNIT + 1}, {"T": -1}, {"T": 1, "t0": UNIT}),
+        *({"T": -UNIT - 1, "t0": UNIT}, {"t0": -1, "answer": last, "fix": True}),
+    ):
+        with pytest.raises(RefusedError, match="answers must be in"):
+            bound(**bad)
+    for z in (0, -1):
+        with pytest.raises(RefusedError, match="positive multipliers"):
+            bound(z=z)
+
+
+def test_eigenvalues_are_bounded_whatever_their_factor_is(monkeypatch):
+    """``s I - S = L L^T + E``: a poor guess of s or L is made up for by E."""
+    S = np.array([[2, 1, 0], [1, 2, 0], [0, 0, 1]]).astype(object) * 10**6  # the largest is three million
+    good = _largest_eigenvalue(S)
+    assert 3 * 10**6 <= good <= 3 * 10**6 * (1 + Fraction(1, 10**11))
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        poor = rng.normal(size=(3, 3))
+        monkeypatch.setattr("convexrelu.check.np.linalg.cholesky", lambda _, poor=poor: poor)
+        monkeypatch.setattr("convexrelu.check.np.linalg.eigvalsh", lambda _: rng.random(3) - 0.5)
+        assert _largest_eigenvalue(S) >= 3 * 10**6
+
+
+def test_no_proof_bounds_nothing_but_what_needs_none():
+    X, lam = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([1.0, 1.0])
+    assert correlation_bound(X, lam, "plus", None) == np.inf
+    assert correlation_bound(X, lam, "minus", None) == 0
+    assert correlation_bound(X, lam, "minus", {"kind": "anything"}) == 0
+    assert correlation_bound(X, 0 * lam, "plus", None) == 0
+    assert correlation_bound(0 * X, lam, "plus", None) == 0
+
+
+def test_a_frame_need_not_be_orthonormal():
+    """What it misses of the rows is added, and the bound in its coordinates grows by its norm."""
+    X, lam = np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0]]), np.array([1.0, 2.0, -1.0])
+    truth = Fraction(largest(X, lam))
+    tree = proof_of(X, lam, float(truth))["plus"]
+    frame = np.array(tree["frame"])
+    rng = np.random.default_rng(1)
+    for exact in (False, True):
+        known = correlation_bound(X, lam, "plus", tree, exact=exact)
+        assert known <= truth * (1 + Fraction(1, 10**9))
+        for size in (1e-9, 1e-3, 0.1, 1.0):
+            F = frame + size * rng.normal(size=frame.shape)
+            assert correlation_bound(X, lam, "plus", {**tree, "frame": F.tolist()}, exact=exact) >= truth
+    # rows along the first axis, in a frame that is isometric there and of norm 2 elsewhere
+    axis, weights = np.array([[1.0, 0.0], [0.5, 0.0]]), np.array([1.0, -1.0])
+    empty = {name: packed([], 4) for name in ("cut", "which", "t")}
+    leaves = {"split": packed([0] * 4, 1), "met": packed([3] * 4, 2), "count": packed([0] * 4, 4)}
+    for frame, least in ((None, 0.5), ([[1.0, 0.0], [0.0, 2.0]], 1.0)):
+        bound = correlation_bound(axis, weights, "plus", {"kind": "cones", "frame": frame, **empty, **leaves})
+        assert least * (1 - 1e-15) <= bound <= least * (1 + 1e-9)
+
+
+def test_rounding_is_allowed_for_as_written(monkeypatch):
+    """Each node's rays, heights and rho, and the sums over k rows, in units of all that is added up."""
+    X, lam = np.array([[1.0, 0.25], [0.5, 1.0], [0.25, 0.5]]), np.array([1.0, 1.0, -0.5])
+    tree = proof_of(X, lam, largest(X, lam))["plus"]
+    bounds = []
+    for eps in (2.0**-52, 2.0**-20):
+        monkeypatch.setattr("convexrelu.check.EPS", eps)
+        bounds.append(float(correlation_bound(X, lam, "plus", tree)))
+    k, r = X.shape
+    size = float(np.linalg.norm(X * lam[:, None], axis=1).sum()) + bounds[0]
+    depth = tree_depth(tree, r)
+    expected = (k + 16 * r + 2 * depth + 64) * 2 * np.sqrt(r) * size
+    assert (bounds[1] - bounds[0]) * 2**20 == pytest.approx(expected, rel=1e-5)
+
+
+def tree_depth(tree, r):
+    split = np.frombuffer(zlib.decompress(base64.b64decode(tree["split"])), dtype=np.uint8)
+    levels, front = 0, 2**r
+    while split[:front].any():  # breadth first: the parts of one level follow it
+        n_parts = 2 * int((split[:front] > 0).sum())
+        split, front, levels = split[front:], n_parts, levels + 1
+    return levels
 
 
 def test_lines_prove_exactly():
@@ -507,6 +620,40 @@ def test_broken_fields_are_refused(lie):
     for exact in (False, True):
         with pytest.raises(RefusedError):
             check_document({**document, **lie}, X, y, exact=exact)
+
+
+def test_packed_arrays_may_be_so_large_and_no_larger():
+    """64 times their text's length and a page: memory is bounded by the file's size, to the byte."""
+    for n in range(4096, 8192):
+        text = zlib.compress(bytes(n))
+        if n == 64 * len(text) + 4096:
+            break
+    else:
+        raise AssertionError("no length fits")
+    assert len(_unpack({"a": base64.b64encode(text)}, "a", 1)) == n
+    more = zlib.compress(bytes(n + 1))
+    assert len(more) == len(text)
+    for broken in (more, text[:-1]):
+        with pytest.raises(RefusedError, match="'a' is cut off, or too large") as caught:
+            _unpack({"a": base64.b64encode(broken)}, "a", 1)
+        assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("field", ["lam", "W1", "w2"])
+def test_numbers_must_be_finite_and_of_as_many_dimensions(field):
+    X, y = problem(12, 3, seed=1)
+    document = json.loads(open_certificate(X, y))
+    place = document if field == "lam" else document["network"]
+    kept = np.array(place[field])
+    for wrong in (np.full(kept.shape, np.inf), np.full(kept.shape, np.nan), kept[None], kept.ravel()[0]):
+        place[field] = wrong.tolist()
+        with pytest.raises(RefusedError, match=f"{field} must hold finite numbers") as caught:
+            check_document(document, X, y)
+        assert caught.value.code == 2
+
+
+def test_a_refusal_is_that_of_a_false_claim_unless_said_otherwise():
+    assert RefusedError("no").code == 1
 
 
 def test_a_zip_bomb_is_refused():
