@@ -32,8 +32,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOWER = 10  # times that the tests of a line take: a mutant that takes longer hangs, and is found out
-SECONDS = 5  # and some more
+SLOWER = 5  # times that the tests of a line take: a mutant that takes longer hangs, and is found out
+SECONDS = 3  # and some more
 OPERATORS: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
     ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,

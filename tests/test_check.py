@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz.exact import objective as rational_objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,11 +28,15 @@ from convexrelu.check import (
     SIGNS,
     UNIT,
     RefusedError,
+    _between,
     _largest_eigenvalue,
+    _lower_bound,
+    _read_data,
     _unpack,
     _upper_bound,
     check_document,
     correlation_bound,
+    fingerprint,
     main,
     seal,
 )
@@ -103,6 +108,31 @@ def test_csv_with_names_for_labels(tmp_path):
     cr.solve_max_margin(*F1).certificate.save(tmp_path / "c.json")
     assert main([str(tmp_path / "c.json"), str(tmp_path / "d.csv"), "--label", "kind"]) == 0
     assert main([str(tmp_path / "c.json"), str(tmp_path / "d.csv"), "--label", "none"]) == 2
+
+
+@pytest.mark.parametrize("standardized", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_data_are_prepared_as_the_file_says(tmp_path, standardized, bias):
+    """Columns by name in the file's order, those that are kept, standardised, and one of ones."""
+    done = {
+        "kept": [0, 2],
+        "mean": [1.0, 2.0],
+        "scale": [2.0, 4.0],
+        "standardized": standardized,
+        "bias": bias,
+    }
+    (tmp_path / "d.csv").write_text("kind,c,b,a\nyes,10,7,3\nno,6,7,5\n")
+    np.savez(tmp_path / "d.npz", X=[[10.0, 7.0, 3.0], [6.0, 7.0, 5.0]], kind=[1, 0])
+    expected = np.array([[3.0, 10.0], [5.0, 6.0]])
+    if standardized:
+        expected = np.array([[1.0, 2.0], [2.0, 1.0]])
+    if bias:
+        expected = np.hstack([expected, [[1.0], [1.0]]])
+    for name, features in (("d.csv", ["a", "b", "c"]), ("d.npz", ["x3", "x2", "x1"])):
+        model = {"label": "kind", "preprocessing": {**done, "features": features}}
+        X, labels = _read_data(str(tmp_path / name), None, model)
+        np.testing.assert_array_equal(X, expected)
+        assert labels.tolist() in (["yes", "no"], [1, 0])
 
 
 def test_several_classes(tmp_path, capsys):
@@ -283,10 +313,19 @@ def any_tree(rng, k, r, positive):
     }
 
 
+@pytest.mark.parametrize(("k", "r"), [(1, 1), (3, 1), (2, 2), (3, 2), (4, 2), (3, 3), (4, 3)])
+def test_trees_of_any_numbers_over_few_rows(k, r):
+    for seed in range(4):
+        bounds_hold(np.random.default_rng(seed), k, r)
+
+
 @given(st.integers(0, 2**32 - 1))
 def test_whatever_a_trees_numbers_are_its_bound_holds(seed):
     rng = np.random.default_rng(seed)
-    k, r = int(rng.integers(1, 8)), int(rng.integers(1, 5))
+    bounds_hold(rng, int(rng.integers(1, 8)), int(rng.integers(1, 5)))
+
+
+def bounds_hold(rng, k, r):
     X, lam = rng.normal(size=(k, r)), rng.normal(size=k)
     if rng.random() < 0.3:  # kinks on the coordinate planes
         X = np.rint(X)
@@ -299,8 +338,45 @@ def test_whatever_a_trees_numbers_are_its_bound_holds(seed):
         truth = largest(X, sign * lam)
         bounds = [float(correlation_bound(X, lam, name, tree, exact=exact)) for exact in (False, True)]
         assert min(bounds) >= truth * (1 - 1e-12)
-        if bounds[1] < 1e6:  # else a degenerate cone, whose rho is rounding
-            assert bounds[0] >= bounds[1] * (1 - 1e-6)
+        # rho of a degenerate cone is rounding; without any, both arithmetics work out the same bound
+        tree["met"] = packed(np.zeros(200, int)[: leaves_of(tree)], 2)
+        rounded, exact = (correlation_bound(X, lam, name, tree, exact=how) for how in (False, True))
+        assert min(rounded, exact) >= truth * (1 - 1e-12)
+        assert float(rounded) == pytest.approx(float(exact), rel=1e-9)
+
+
+def leaves_of(tree):
+    return len(zlib.decompress(base64.b64decode(tree["count"]))) // 4
+
+
+def test_on_a_line_bounds_hold_to_the_last_digit():
+    """In one dimension the largest correlation is a sum: no bound is below it, not even by 2^-60."""
+    rng = np.random.default_rng(0)
+    parts = {name: packed([], 4) for name in ("cut", "which", "t")}
+    for _ in range(20):
+        X, lam = rng.normal(size=(3, 1)), rng.normal(size=3)
+        tree = {"split": packed([0, 0], 1), "met": packed(rng.integers(0, 2, size=2), 2), **parts}
+        tree |= {"kind": "cones", "frame": None, "count": packed([0, 0], 4)}
+        for name, sign in SIGNS.items():
+            generators = [Fraction(w * sign) * Fraction(x) for w, x in zip(lam, X[:, 0], strict=True)]
+            right = sum(g for g, x in zip(generators, X[:, 0], strict=True) if x > 0)
+            left = sum(-g for g, x in zip(generators, X[:, 0], strict=True) if x < 0)
+            if (sign * lam > 0).any():
+                for exact in (False, True):
+                    assert correlation_bound(X, lam, name, tree, exact=exact) >= max(right, left, 0)
+
+
+def test_edges_are_split_between_their_ends():
+    """Wherever a generator vanishes, or does not: the new ray is a positive combination of both."""
+    A, B = (np.array([[x, 1, 0]]).astype(object) for x in (1, 2))
+    B[0, 1:] = 0, 1
+    for x, y in ((1, 2), (2, 1), (1, 1), (1, -1), (-1, 5), (0, 1), (1, 0)):
+        A[0, 0], B[0, 0] = x, y
+        for exact, (one, two) in ((True, (A, B)), (False, (A.astype(float), B.astype(float)))):
+            new = _between(one, two, np.array([0]), 1, exact)[0, 1:]
+            assert (new > 0).all(), (x, y, exact)
+            if x * y < 0:
+                assert float(new[1] / new[0]) == pytest.approx(-x / y, rel=1e-12)
 
 
 def test_nodes_that_no_orthant_contains_are_refused():
@@ -501,10 +577,75 @@ def test_lines_prove_exactly():
     assert correlation_bound(X, lam, "plus", lines) == 0
     X, lam = np.array([[1.0, 1e-12], [1.0, -1e-12]]), np.array([1.0, -1.0])
     near = correlation_bound(X, lam, "plus", {"kind": "lines", "groups": [[0, 1]]})
+    opposite, ones = np.array([[1.0], [-2.0]]), np.ones(2)
+    bent = correlation_bound(opposite, ones, "plus", {"kind": "lines", "groups": [[0, 1]]})
+    assert 2 <= bent <= 2 + 2**-50  # max(1, 2)
     assert 1e-12 <= near <= 3e-12  # the first axis has none, the second 1e-12: what they differ by counts
     for groups in ([[0, 1], [1]], [[0, 0]], [[0, 5]], [[2]]):
         with pytest.raises(RefusedError):
             correlation_bound(X, lam, "plus", {"kind": "lines", "groups": groups})
+
+
+@pytest.mark.parametrize("C", [np.inf, 0.01, 1.0, 100.0])
+def test_objectives_are_those_of_the_best_scale(C):
+    """Exactly: the smallest over all kinks of the slack, with margins of zero and of the wrong sign, too."""
+    rng = np.random.default_rng(3)
+    for m in (0, 1, 3):
+        X, W1, w2 = rng.normal(size=(5, 2)), rng.normal(size=(m, 2)), rng.normal(size=m)
+        X[1], X[2] = 0.0, X[0]
+        y = np.where(rng.random(5) < 0.5, 1, -1)
+        for network in ((W1, w2), (np.vstack([X, X]), np.r_[y, y].astype(float))):
+            truth = rational_objective(X, y, *network, C)
+            found = _upper_bound(X, y, *network, C, True)
+            assert found == (np.inf if truth is None else truth)
+            assert _upper_bound(X, y, *network, C, False) >= found
+    weights = np.array([[2.0]]), np.array([3.0])  # at margin 6: 13/2 over 6
+    assert _upper_bound(np.array([[1.0]]), np.array([1]), *weights, np.inf, True) == Fraction(13, 12)
+
+
+def test_multipliers_of_zero_bound_by_zero():
+    X, nothing = np.eye(2), {"plus": None, "minus": None}
+    for C in (np.inf, 1.0):
+        assert _lower_bound(X, np.zeros(2), C, nothing, False) == 0
+    lam = np.array([1.0, -1.0])
+    contradiction = np.array([[1.0, 2.0], [1.0, 2.0]])
+    lines = {name: {"kind": "lines", "groups": [[0, 1]]} for name in SIGNS}
+    assert _lower_bound(contradiction, lam, np.inf, lines, False) == np.inf
+    assert _lower_bound(contradiction, lam, 0.25, lines, False) == Fraction(1, 2)  # 2 over 1/C
+
+
+def smallest_certificate():
+    """One row: the network of weights 1 and 1, lam = 1, and P* = 1."""
+    X, y = np.array([[1.0]]), np.array([1])
+    pairs = {name: {"kind": "pairs"} for name in SIGNS}
+    document = {
+        "C": 10.0,
+        "data": fingerprint(X, y),
+        "lam": [1.0],
+        "proof": pairs,
+        "network": {"W1": [[1.0]], "w2": [1.0]},
+        "lower_bound": 1 - 1e-12,
+        "objective": 1 + 1e-12,
+    }
+    return document, X, y
+
+
+def test_each_claim_alone_is_refused():
+    document, X, y = smallest_certificate()
+    for exact in (False, True):
+        low, high = check_document(document, X, y, exact=exact)
+        assert 1 - 1e-14 <= low <= 1 <= high <= 1 + 1e-14
+    for claim in ({"lower_bound": 1 + 1e-12}, {"objective": 1 - 1e-12}):
+        with pytest.raises(RefusedError, match="proves only"):
+            check_document({**document, **claim}, X, y)
+
+
+@pytest.mark.parametrize("lie", [{"C": 0.0}, {"C": -1.0}, {"lam": [-1.0]}, {"lam": [1.0, 1.0]}, {"lam": []}])
+def test_multipliers_and_prices_that_do_not_fit_are_refused(lie):
+    document, X, y = smallest_certificate()
+    with pytest.raises(RefusedError, match="lam must have size and signs of y, C > 0") as caught:
+        check_document({**document, **lie}, X, y)
+    assert caught.value.code == 1
 
 
 # Forgeries -------------------------------------------------------------------------------------------------

@@ -367,7 +367,8 @@ def covered_norm(X: ArrayLike, lam: ArrayLike, cover: Cover) -> DualNorm:
     True
     """
     level = check_positive(cover.level, "level")
-    most = 2 * check_count(cover.nodes + 1, "nodes") + _COVER_CONES
+    # for each sign: they may have shared the cones unevenly
+    most = 2 * (2 * check_count(cover.nodes + 1, "nodes") + _COVER_CONES)
     wanted = level * (1 - 0.1 * _COVER_TOL)
     norm = _larger(_correlations(X, lam, (1.0, -1.0), np.finfo(float).eps, None, most, level=wanted))
     if norm.upper_bound > level:
