@@ -38,10 +38,11 @@ FUZZ ?= 100
 fuzz:
 	OMP_NUM_THREADS=1 CONVEXRELU_FUZZ=$(FUZZ) $(PYTHON) -m pytest tests/fuzz -n auto -o addopts=--import-mode=importlib
 
-# Hours: each change of an operator, comparison or constant of the checker must fail a test. MODULE=, SAMPLE= restrict it.
+# Each change of an operator, comparison or constant of the checker must fail a test. MODULE=, SAMPLE= and QUICK=, the
+# seconds of tests for each, restrict it.
 MODULE ?= convexrelu/check.py
 mutation:
-	OMP_NUM_THREADS=1 $(PYTHON) tests/mutation.py --module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE))
+	OMP_NUM_THREADS=1 $(PYTHON) tests/mutation.py --module $(MODULE) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(QUICK),--quick $(QUICK))
 
 bench:
 	$(PYTHON) benchmarks/run.py

@@ -176,6 +176,7 @@ def test_arguments_that_do_not_go_together():
             "not globally optimal: between 1e+04 and 1.5e+04 times the optimum; here is one with 3 neurons, "
             "above the optimum by 50 % at most (objective 1.5)",
         ),
+        ((1.0, 1.0, math.inf), "above the optimum by 0 % at most; whether it is optimal is not decided"),
         (
             (math.inf, 1.0, 1.0),
             "does not fit; here is one with 3 neurons that is globally optimal (objective 1)",

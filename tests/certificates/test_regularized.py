@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import convexrelu as cr
 from convexrelu import losses
-from convexrelu.certificates import load_certificate
+from convexrelu.certificates import certify, load_certificate
 from convexrelu.certificates.regularized import assess_regularized
 from convexrelu.certificates.weight_decay import weight_decay
 from convexrelu.check import seal
@@ -346,3 +346,25 @@ def test_a_level_that_no_scale_reaches_is_the_least_one():
     level = decay.level(lam, 0.5 * value, 0.5)
     assert level > 0.5
     assert decay.bound(lam, level) == pytest.approx(0.5 * value, rel=1e-6)
+
+
+def test_a_certificate_says_what_it_proves():
+    X, y, _ = data("squared", 2)
+    solution = cr.solve(X, y, loss="squared", beta=0.5)
+    lines = str(solution.certificate).splitlines()
+    assert lines[0].startswith("Certificate: globally optimal, proven to a relative gap of ")
+    low, high = (float(lines[1].split()[k]) for k in (0, 4))
+    assert low == pytest.approx(solution.lower_bound, rel=1e-8)
+    assert high == pytest.approx(solution.objective, rel=1e-8)
+    assert lines[2].split() == ["loss", "square,", "beta", "0.5"]
+    poor = cr.certify(X, y, cr.TwoLayerReLU([[1.0, 0.0]], [9.0]), loss="squared", beta=0.5, improve=False)
+    assert str(poor).startswith("Certificate: above the optimum by") or "times the optimum" in str(poor)
+
+
+@pytest.mark.parametrize(
+    "options", [{"C": 1.0, "beta": 0.5}, {}, {"beta": 0.5, "better": cr.TwoLayerReLU([[1.0, 0.0]], [1.0])}]
+)
+def test_a_loss_has_one_price_and_one_network(options):
+    X, y, _ = data("squared", 2)
+    with pytest.raises(InvalidInputError, match="a loss needs beta and one network"):
+        certify(X, y, cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), loss="squared", **options)
