@@ -782,11 +782,10 @@ def test_packed_arrays_may_be_so_large_and_no_larger():
 
 @pytest.mark.parametrize("field", ["lam", "W1", "w2"])
 def test_numbers_must_be_finite_and_of_as_many_dimensions(field):
-    X, y = problem(12, 3, seed=1)
-    document = json.loads(open_certificate(X, y))
+    document, X, y = smallest_certificate()
     place = document if field == "lam" else document["network"]
     kept = np.array(place[field])
-    for wrong in (np.full(kept.shape, np.inf), np.full(kept.shape, np.nan), kept[None], kept.ravel()[0]):
+    for wrong in (np.inf * kept, np.nan * kept, kept[None], kept.ravel()[0]):
         place[field] = wrong.tolist()
         with pytest.raises(RefusedError, match=f"{field} must hold finite numbers") as caught:
             check_document(document, X, y)

@@ -23,6 +23,7 @@ from convexrelu.oracle import (
     dual_norm,
     maximize_correlation,
     neuron,
+    rescaled_norm,
     zonotopes_of,
 )
 from convexrelu.oracle.ascent import climb, starting_directions
@@ -615,3 +616,21 @@ def test_a_search_that_may_not_keep_its_cones_meets_its_tolerance_within_its_lim
 def test_correlations_beyond_the_floats_are_refused():
     with pytest.raises(InvalidInputError, match="beyond the range"):
         dual_norm([[1e300]], [1e300])
+
+
+@pytest.mark.parametrize("options", [{}, {"tol": 0.1}])
+def test_a_multiple_of_weights_that_cancel_has_the_norm_of_its_own_floats(options):
+    """``lam / 3`` is rounded, by what shows in the norm where nine digits of the weights cancel."""
+    rng = np.random.default_rng(0)
+    X = np.vstack([rng.normal(size=(3, 3))] * 2) + 1e-9 * rng.normal(size=(6, 3))
+    lam = np.r_[1.0, 2.0, 3.0, -1.0, -2.0, -3.0]
+    norm = dual_norm(X, lam, **options)
+    assert norm.value < 1e-7
+    again, anew = rescaled_norm(X, lam, norm, 1 / 3), dual_norm(X, lam / 3)
+    assert again.value <= anew.upper_bound
+    assert anew.value <= again.upper_bound <= anew.upper_bound * (1 + 1e-6 if not options else 2)
+    if again.cover is not None:
+        assert covered_norm(X, lam / 3, again.cover).upper_bound == again.cover.level
+    ordinary = rng.normal(size=6)
+    plain = dual_norm(X, ordinary)
+    assert rescaled_norm(X, ordinary, plain, 1 / 3).upper_bound == plain.scaled(1 / 3).upper_bound
