@@ -207,6 +207,41 @@ def test_unreadable_data(tmp_path, files, content, capsys):
     assert capsys.readouterr().err.count("\n") == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("a;b;label\n1,5;-2;1\n3;4;-1\n", [[1.5, -2.0], [3.0, 4.0]]),
+        ("a\tb\tlabel\n1.5\t-2\t1\n3\t4\t-1\n", [[1.5, -2.0], [3.0, 4.0]]),
+        ("label,b,a\n1,-2,1.5\n-1,4,3\n", [[-2.0, 1.5], [4.0, 3.0]]),
+    ],
+)
+def test_tables_with_other_signs_between_columns(tmp_path, text, numbers):
+    (tmp_path / "d.csv").write_text(text)
+    X, labels = _read_data(str(tmp_path / "d.csv"), None, None)
+    assert X.tolist() == numbers
+    assert labels.tolist() == [1.0, -1.0]
+
+
+def test_what_is_misshapen_is_unreadable(tmp_path):
+    for X, y in ((np.zeros((0, 2)), np.zeros(0)), (np.zeros(2), np.ones(2)), (np.zeros((2, 2)), np.ones(3))):
+        np.savez(tmp_path / "d.npz", X=X, y=y)
+        with pytest.raises(RefusedError, match="misshapen data") as caught:
+            _read_data(str(tmp_path / "d.npz"), None, None)
+        assert caught.value.code == 2
+    (tmp_path / "d.csv").write_text("a,a,label\n1,2,1\n")
+    with pytest.raises(RefusedError, match="each column needs a name") as caught:
+        _read_data(str(tmp_path / "d.csv"), None, None)
+    assert caught.value.code == 2
+
+
+def test_fingerprints_say_the_sizes_and_tell_shapes_apart():
+    X, y = np.arange(6.0).reshape(2, 3), np.array([1, -1])
+    assert fingerprint(X, y).startswith("2x3 sha256:")
+    assert fingerprint(X, y) == fingerprint(X + 0.0, y.astype(float))
+    assert len({fingerprint(X, y), fingerprint(-X, y), fingerprint(X, -y), fingerprint(X[:, ::-1], y)}) == 4
+    assert fingerprint(np.array([[-0.0]]), y[:1]) == fingerprint(np.array([[0.0]]), y[:1])
+
+
 def test_damaged_archives(tmp_path, files):
     whole = Path(files[1]).read_bytes()
     rng = np.random.default_rng(0)
@@ -603,6 +638,13 @@ def test_objectives_are_those_of_the_best_scale(C):
     assert _upper_bound(np.array([[1.0]]), np.array([1]), *weights, np.inf, True) == Fraction(13, 12)
 
 
+def test_lower_bounds_do_not_depend_on_the_scale_of_multipliers():
+    pairs = {name: {"kind": "pairs"} for name in SIGNS}
+    for size in (1e-3, 0.5, 1.0, 2.0, 1e3):
+        bound = _lower_bound(np.array([[1.0]]), np.array([size]), np.inf, pairs, False)
+        assert 1 - 1e-12 <= bound <= 1
+
+
 def test_multipliers_of_zero_bound_by_zero():
     X, nothing = np.eye(2), {"plus": None, "minus": None}
     for C in (np.inf, 1.0):
@@ -635,6 +677,9 @@ def test_each_claim_alone_is_refused():
     for exact in (False, True):
         low, high = check_document(document, X, y, exact=exact)
         assert 1 - 1e-14 <= low <= 1 <= high <= 1 + 1e-14
+    with pytest.raises(RefusedError, match="malformed certificate") as caught:
+        check_document({**document, "network": None}, X, y)
+    assert caught.value.code == 2
     for claim in ({"lower_bound": 1 + 1e-12}, {"objective": 1 - 1e-12}):
         with pytest.raises(RefusedError, match="proves only"):
             check_document({**document, **claim}, X, y)
