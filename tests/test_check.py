@@ -401,6 +401,16 @@ def test_on_a_line_bounds_hold_to_the_last_digit():
                     assert correlation_bound(X, lam, name, tree, exact=exact) >= max(right, left, 0)
 
 
+def test_rays_of_any_length_count_by_their_length():
+    """``(u1 + u2)_+ - |u1 - u2|`` is largest on the ray that splits an orthant, half as long as others."""
+    X, lam = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]), np.array([1.0, -1.0, -1.0])
+    tree = {"split": packed([1, 0, 0, 0, 0, 0], 1), "cut": packed([1], 4), "met": packed([0] * 5, 2)}
+    tree |= {"count": packed([0] * 5, 4), "which": packed([], 4), "t": packed([], 4)}
+    for exact in (False, True):
+        bound = correlation_bound(X, lam, "plus", {"kind": "cones", "frame": None, **tree}, exact=exact)
+        assert 2 <= bound**2 <= 2 * (1 + Fraction(1, 10**9))
+
+
 def test_edges_are_split_between_their_ends():
     """Wherever a generator vanishes, or does not: the new ray is a positive combination of both."""
     A, B = (np.array([[x, 1, 0]]).astype(object) for x in (1, 2))
