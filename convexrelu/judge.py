@@ -17,7 +17,7 @@ from convexrelu.certificates.infeasible import certify_infeasible
 from convexrelu.certificates.weight_decay import Decayed, OutputBias
 from convexrelu.errors import InfeasibleError, InvalidInputError, SolverError
 from convexrelu.losses import Loss
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.solvers import MultiClassSolution, solve, solve_max_margin
 
 __all__ = ["IMPROVING", "certify"]
@@ -56,6 +56,20 @@ def certify(
     time_limit: float | None = None,
     improve: bool | None = None,
 ) -> MultiClassCertificate: ...
+
+
+@overload
+def certify(
+    X: ArrayLike,
+    y: ArrayLike,
+    network: ReLUNetwork,
+    lam: ArrayLike | None = None,
+    *,
+    C: float = ...,
+    better: TwoLayerReLU | None = None,
+    time_limit: float | None = None,
+    improve: bool | None = None,
+) -> Certificate | MultiClassCertificate: ...
 
 
 @overload
@@ -104,8 +118,9 @@ def certify(
         The data; append a ones column (:func:`convexrelu.datasets.with_bias`) for networks with biases.
     y : (n,) array_like
         Two labels (the larger is +1), or K > 2 classes; targets with a loss.
-    network : TwoLayerReLU, or K of them for K > 2 classes
-        The network(s) to judge, class k's against the rest. With a loss also a ReLUNetwork or a GatedReLU.
+    network : TwoLayerReLU, K of them for K > 2 classes, or a ReLUNetwork
+        The network(s) to judge, class k's against the rest. Of a ReLUNetwork, its K outputs; for two labels,
+        its only output or the difference of two. With a loss also a GatedReLU.
     lam : (n,) array_like or None
         Dual variable; (K, n) for K > 2 classes. By default the better of the network's logistic loss weights
         and its least-squares KKT multipliers; with a loss its own loss weights.
@@ -159,7 +174,7 @@ def certify(
         options |= {"C": C, "better": better}
     elif np.isfinite(C) or better is not None:
         raise InvalidInputError("a loss needs beta and one network, and has neither C nor better")
-    own = _own(X, y, network, lam, time_limit=share, **options)
+    own = certificates.certify(X, y, network, lam, time_limit=share, **options)
     if not helped or own.globally_optimal:
         return own
     seconds = IMPROVING if time_limit is None else max(clock.left, 1e-3)
@@ -175,15 +190,6 @@ def certify(
     ) as error:  # data that it cannot take: the network's own bounds hold
         _LOGGER.warning("the solver could not help: %s", error)
         return own
-
-
-def _own(
-    X: ArrayLike, y: ArrayLike, network: Any, lam: ArrayLike | None, **options: Any
-) -> Certificate | MultiClassCertificate | RegularizedCertificate:
-    """Return the certificate without a solver; what belongs together is checked there."""
-    own: Certificate | MultiClassCertificate | RegularizedCertificate
-    own = certificates.certify(X, y, network, lam, **options)
-    return own
 
 
 def _improved(

@@ -199,3 +199,25 @@ def test_rounding_keeps_the_sentence_true():
             low, high = 100 * (low - 1), 100 * (high - 1)
         assert low <= 100 * (objective / better - 1) * (1 + 1e-10) + 1e-10
         assert high >= 100 * (objective / lower - 1) * (1 - 1e-10) - 1e-10
+
+
+def test_the_outputs_of_one_network_are_judged_as_its_classes():
+    """What `solution.network` is for K classes; of two outputs and two labels, their difference."""
+    points, codes = np.eye(3), ["a", "b", "c"]
+    solution = cr.solve_max_margin(points, codes)
+    certificate = cr.certify(points, codes, solution.network)
+    assert certificate.globally_optimal
+    assert certificate.objective == pytest.approx(3 * (1 + math.sqrt(2)))
+    head = cr.TwoLayerReLU.from_weights(POOR.W1, [0.0, 0.0], [-POOR.w2 / 2, POOR.w2 / 2], [0.0, 0.0])
+    Z = cr.datasets.with_bias(X)
+    pair, single = (
+        cr.certify(Z, Y, network, improve=False)
+        for network in (head, cr.TwoLayerReLU.from_weights(POOR.W1, [0.0, 0.0], POOR.w2, 0.0))
+    )
+    assert pair.objective == pytest.approx(single.objective)
+    with pytest.raises(cr.InvalidInputError, match="ReLUNetwork of 3 outputs"):
+        cr.certify(
+            np.c_[points, np.ones(3)],
+            codes,
+            cr.TwoLayerReLU.from_weights([[1, 0, 0]], [0], [[1], [2]], [0, 0]),
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -22,59 +22,15 @@ from convexrelu.certificates.certificate import Certificate, assess
 from convexrelu.certificates.multiclass import MultiClassCertificate
 from convexrelu.certificates.multipliers import least_squares_multipliers, loss_weights
 from convexrelu.certificates.regularized import RegularizedCertificate, certify_regularized
-from convexrelu.certificates.weight_decay import Decayed, OutputBias, weight_decay
+from convexrelu.certificates.weight_decay import Decayed, weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
-from convexrelu.networks import TwoLayerReLU
+from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.networks.convert import CONVERTED
 from convexrelu.networks.layers import bias_hint
 from convexrelu.oracle import DualNorm, dual_norm, rescaled_norm
 
 __all__ = ["certify"]
-
-
-@overload
-def certify(
-    X: ArrayLike,
-    y: ArrayLike,
-    network: TwoLayerReLU,
-    lam: ArrayLike | None = None,
-    *,
-    C: float = ...,
-    better: TwoLayerReLU | None = None,
-    time_limit: float | None = None,
-) -> Certificate: ...
-
-
-@overload
-def certify(
-    X: ArrayLike,
-    y: ArrayLike,
-    network: Sequence[TwoLayerReLU],
-    lam: ArrayLike | None = None,
-    *,
-    C: float = ...,
-    better: None = None,
-    time_limit: float | None = None,
-) -> MultiClassCertificate: ...
-
-
-@overload
-def certify(
-    X: ArrayLike,
-    y: ArrayLike,
-    network: Decayed,
-    lam: ArrayLike | None = None,
-    *,
-    time_limit: float | None = None,
-    loss: str | Loss,
-    beta: float,
-    sample_weight: ArrayLike | None = None,
-    output_bias: OutputBias = False,
-    skip: bool = False,
-    gates: ArrayLike | None = None,
-    reduction: str = "sum",
-) -> RegularizedCertificate: ...
 
 
 def certify(
@@ -102,8 +58,9 @@ def certify(
         The data; append a ones column (:func:`convexrelu.datasets.with_bias`) for networks with biases.
     y : (n,) array_like
         Two labels (the larger is +1), or K > 2 classes.
-    network : TwoLayerReLU, or K of them for K > 2 classes
-        The network(s) to judge, class k's against the rest.
+    network : TwoLayerReLU, K of them for K > 2 classes, or a ReLUNetwork
+        The network(s) to judge, class k's against the rest. Of a ReLUNetwork, its K outputs; for two labels,
+        its only output or the difference of two.
     lam : (n,) array_like or None
         Dual variable; (K, n) for K > 2 classes. By default the better of the network's logistic loss weights
         and its least-squares KKT multipliers.
@@ -162,19 +119,11 @@ def certify(
     encoded = one_vs_rest(as_class_labels(y, length=len(matrix)))
     penalty = as_penalty(C)
     K = len(encoded.classes)
+    networks = _networks_of(network, K)
     if K == 1:
-        if not isinstance(network, TwoLayerReLU):
-            raise InvalidInputError(
-                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}{CONVERTED}"
-            )
-        return _certify_binary(matrix, encoded.Y[0], network, lam, penalty, better, time_limit)
+        return _certify_binary(matrix, encoded.Y[0], networks[0], lam, penalty, better, time_limit)
     if better is not None:
         raise InvalidInputError(f"better is for two labels, got {K} classes")
-    networks = list(network) if isinstance(network, Sequence) else []
-    if len(networks) != K or not all(isinstance(part, TwoLayerReLU) for part in networks):
-        raise InvalidInputError(
-            f"network must be a sequence of {K} TwoLayerReLU, one a class, got {len(networks) or 1}"
-        )
     duals = [None] * K if lam is None else list(as_matrix(lam, "lam", columns=len(matrix)))
     if len(duals) != K:
         raise InvalidInputError(f"lam must have one row for each of the {K} classes, got {len(duals)}")
@@ -184,6 +133,27 @@ def certify(
         for labels, part, dual in zip(encoded.Y, networks, duals, strict=True)
     )
     return MultiClassCertificate(classes=encoded.classes, certificates=parts)
+
+
+def _networks_of(network: Decayed | Sequence[TwoLayerReLU], K: int) -> list[TwoLayerReLU]:
+    """Return the network of two labels (K is 1), or those of K classes against the rest."""
+    if isinstance(network, ReLUNetwork) and network.n_outputs == K:
+        return [TwoLayerReLU.from_output(network, k) for k in range(K)]
+    if isinstance(network, ReLUNetwork) and K == 1 and network.n_outputs == 2:
+        return [TwoLayerReLU.from_difference(network)]
+    if K == 1:
+        if not isinstance(network, TwoLayerReLU):
+            raise InvalidInputError(
+                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}{CONVERTED}"
+            )
+        return [network]
+    networks = list(network) if isinstance(network, Sequence) else []
+    if len(networks) != K or not all(isinstance(part, TwoLayerReLU) for part in networks):
+        raise InvalidInputError(
+            f"network must be a sequence of {K} TwoLayerReLU, one a class, or a ReLUNetwork of {K} outputs, "
+            f"got {len(networks) or type(network).__name__}"
+        )
+    return networks
 
 
 def _certify_binary(

@@ -109,6 +109,11 @@ class ReLUNetwork(Stored, GivenOut):
         """The number d of inputs."""
         return int(self.W1.shape[1])
 
+    @property
+    def n_outputs(self) -> int:
+        """The number K of outputs."""
+        return len(self.W2) if self.W2.ndim == 2 else 1
+
     def __call__(self, X: ArrayLike) -> Float[np.ndarray, "n ..."]:
         """Return the outputs on the rows of X.
 
@@ -210,10 +215,9 @@ class ReLUNetwork(Stored, GivenOut):
         return cls(rows, W2, output_bias=document["output_bias"], skip=document["skip"])
 
     def __repr__(self) -> str:
-        K = len(self.W2) if self.W2.ndim == 2 else 1
         return (
-            f"ReLUNetwork(n_neurons={self.n_neurons}, n_features={self.n_features}, n_outputs={K}, "
-            f"objective={self.objective():.6g})"
+            f"ReLUNetwork(n_neurons={self.n_neurons}, n_features={self.n_features}, "
+            f"n_outputs={self.n_outputs}, objective={self.objective():.6g})"
         )
 
 

@@ -460,17 +460,55 @@ class TwoLayerReLU(Stored, GivenOut):
         >>> TwoLayerReLU.from_difference(logits)([[2.0, 1.0]])
         array([4.5])
         """
-        outputs = network.W2.shape[:-1]
-        K = outputs[0] if outputs else 1
+        K = network.n_outputs
         if plus == minus or not (0 <= plus < K and 0 <= minus < K):
             raise InvalidInputError(f"plus and minus must be two of the {K} outputs, got {plus} and {minus}")
-        W1, w2 = network.W1, network.W2[plus] - network.W2[minus]
+        unit = np.eye(K)
+        return cls._combined(network, unit[plus] - unit[minus])
+
+    @classmethod
+    def from_output(cls, network: ReLUNetwork, k: int = 0) -> TwoLayerReLU:
+        """Return one output of a network, as a network of its own.
+
+        Constants and linear parts become neurons as in :meth:`from_difference`.
+
+        Parameters
+        ----------
+        network : ReLUNetwork
+            If the output has a constant, its last input must be the ones column.
+        k : int
+            Which output; by default the first.
+
+        Returns
+        -------
+        TwoLayerReLU
+            ``f_k``, without the neurons that it does not use.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such output.
+
+        Examples
+        --------
+        >>> logits = TwoLayerReLU.from_weights([[1.0]], [0.0], [[1.0], [3.0]], [0.0, 0.5])
+        >>> TwoLayerReLU.from_output(logits, 1)([[2.0, 1.0]])
+        array([6.5])
+        """
+        if not 0 <= k < network.n_outputs:
+            raise InvalidInputError(f"k must be one of the {network.n_outputs} outputs, got {k}")
+        return cls._combined(network, np.eye(network.n_outputs)[k])
+
+    @classmethod
+    def _combined(cls, network: ReLUNetwork, weights: Float[np.ndarray, " k"]) -> TwoLayerReLU:
+        """The sum of the outputs with these weights."""
+        w2 = weights @ np.atleast_2d(network.W2)
         live = w2 != 0
-        W1, w2 = W1[live], w2[live]
-        slope = network.skip[plus] - network.skip[minus]
+        W1, w2 = network.W1[live], w2[live]
+        slope = weights @ np.atleast_2d(network.skip)
         if slope.any():
             W1, w2 = np.vstack([W1, slope, -slope]), np.r_[w2, 1.0, -1.0]
-        return cls(*absorb(W1, w2, float(network.output_bias[plus] - network.output_bias[minus])))
+        return cls(*absorb(W1, w2, float(weights @ np.atleast_1d(network.output_bias))))
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> TwoLayerReLU | ReLUNetwork:
