@@ -223,19 +223,20 @@ def _runs(report: LimitReport) -> Iterator[str]:
 
 def _networks(certificate: AnyCertificate, given: Given) -> Iterator[str]:
     """The largest neurons, as weights of the features."""
+    from convexrelu.networks.neurons import largest
+
     heads = ["size", "output", *given.preprocessing.inputs]
     for name, network in _named_networks(certificate, given):
         W2 = np.atleast_2d(network.W2 if hasattr(network, "W2") else network.w2)
         lengths = np.linalg.norm(network.W1, axis=1)
         sizes = lengths * np.linalg.norm(W2, axis=0)
-        order = np.argsort(-sizes)[:_MOST_NEURONS]
         rows = [
             [
                 f"{sizes[i]:.4g}",
                 " ".join("+" if w > 0 else "-" if w < 0 else "0" for w in W2[:, i]),
                 *(f"{w:.3f}" for w in network.W1[i] / max(lengths[i], np.finfo(float).tiny)),
             ]
-            for i in order
+            for i in largest(sizes, _MOST_NEURONS)
         ]
         about = (
             f"{network.n_neurons} neurons: of each its size ||w1|| ||w2||, the signs of its output weights, "

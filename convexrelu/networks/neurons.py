@@ -12,12 +12,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from convexrelu.networks.layers import Layers
 
-__all__ = ["Weights", "balance", "balanced_layers", "describe", "merge", "row_norms"]
+__all__ = ["Weights", "balance", "balanced_layers", "describe", "largest", "merge", "row_norms"]
 
+_SHOWN = 12  # neurons that are printed
+_COUNTS = 1e-4  # of the largest neuron: smaller ones are what a solver's tolerance left over
 _COSINE_ROUNDING = 1e-15  # of a product of unit vectors, for each entry: several times the rounding unit
 
 
@@ -109,16 +111,22 @@ def merge(U: Float[np.ndarray, "m d"], signs: Float[np.ndarray, " m"], tol: floa
     return Weights(np.reshape(rows, (-1, U.shape[1])), signs[np.asarray(leaders, dtype=int)])
 
 
+def largest(sizes: Float[np.ndarray, " m"], most: int) -> Int[np.ndarray, " k"]:
+    """Return the largest neurons, in order: so many at most, and none that hardly counts."""
+    counts = np.count_nonzero(sizes >= _COUNTS * sizes.max(initial=0.0))
+    return np.argsort(-sizes, kind="stable")[: min(most, int(counts))]
+
+
 def describe(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> str:
-    """Return one line a neuron, the largest first: its sign, its size, and ``|w2| w1``."""
-    shown = 12
+    """Return one line a neuron that counts, the largest first: its sign, its size, and ``|w2| w1``."""
     u = np.abs(w2)[:, None] * W1
     sizes = np.abs(w2) * row_norms(W1)
     lines = []
-    for i in np.argsort(-sizes, kind="stable")[:shown]:
+    shown = largest(sizes, _SHOWN)
+    for i in shown:
         sign = "+" if w2[i] > 0 else "-" if w2[i] < 0 else "0"
         row = np.array2string(u[i], precision=4, threshold=6, edgeitems=2, max_line_width=10**6)
         lines.append(f"  {sign} {sizes[i]:<10.4g} u = {row}")
-    if len(w2) > shown:
-        lines.append(f"  and {len(w2) - shown} smaller ones")
+    if len(w2) > len(shown):
+        lines.append(f"  and {len(w2) - len(shown)} smaller ones")
     return "\n".join(lines)

@@ -272,7 +272,7 @@ def _limit(problem: WeightDecay, network: TwoLayerReLU) -> TwoLayerReLU:
     mix = pruned(coordinates.mix(network))
     value = coordinates.objective(mix)
     for _ in range(_NEWTON):
-        mix = pruned(move(coordinates, loss, mix, near=_NEAR))
+        mix = pruned(move(coordinates, loss, mix, near=_NEAR, clock=Clock()))
         found = coordinates.objective(mix)
         if not found < value * (1 - _SETTLED):
             break

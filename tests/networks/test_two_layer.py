@@ -227,10 +227,13 @@ def test_what_a_person_reads():
     assert repr(network) == f"TwoLayerReLU(n_neurons=15, n_features=2, objective={network.objective():.6g})"
     text = str(network)
     assert "15 neurons (5 positive, 5 negative)" in text
-    assert "and 3 smaller ones" in text
+    assert "and 5 smaller ones" in text  # of size zero
     first = text.splitlines()[1]
     assert first.startswith("  - 38.9")  # neuron 14, (27, 28): the largest of those with w2 != 0
     assert "[27. 28.]" in first
+    assert "and 3 smaller ones" in str(TwoLayerReLU(np.eye(15), np.ones(15)))
+    leftovers = TwoLayerReLU([[1.0]] * 3, [1.0, 1e-7, 1e-7])  # of a tolerance
+    assert "and 2 smaller ones" in str(leftovers)
 
 
 @given(

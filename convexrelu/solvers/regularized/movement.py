@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
+from convexrelu._clock import Clock
 from convexrelu.solvers.problem import Neurons
 from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
 
@@ -33,19 +34,22 @@ _SAME_SIDE = 1e-12  # cosines below it count as on the hyperplane when activitie
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Model:
-    """Newton's model: quadratic and linear part, and what the kinks need."""
+    """Newton's model ``x^T M^T diag(w) M x / 2 + penalties x^2 / 2 + q^T x``, and what the kinks need."""
 
-    P: Float[np.ndarray, "v v"]
+    M: Float[np.ndarray, "n v"]
+    w: Float[np.ndarray, " n"]
+    penalties: Float[np.ndarray, " v"]
     q: Float[np.ndarray, " v"]
     lam: Float[np.ndarray, " n"]
     active: Bool[np.ndarray, "n m"]
     opposed: Bool[np.ndarray, "n m"]
 
 
-def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float) -> Mix:
+def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float, clock: Clock) -> Mix:
     """Return a mix with a smaller smoothed objective, or the same if the step finds none.
 
-    Rows whose cosine with a neuron is at most `near` get a hinge at once.
+    Rows whose cosine with a neuron is at most `near` get a hinge at once. When the clock expires, the step
+    goes where the program has come to.
     """
     m = len(mix.neurons)
     if not m:
@@ -59,7 +63,8 @@ def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float) -> 
     hinges = model.opposed & (np.abs(heights) <= near * lengths)
     target = None
     for _ in range(_ROUNDS):
-        found = _solve(problem, model, hinges, mix.neurons.signs, 1.0 / max(base, np.finfo(float).tiny))
+        unit = 1.0 / max(base, np.finfo(float).tiny)
+        found = _solve(problem, model, hinges, mix.neurons.signs, unit, clock.left)
         if found is None:
             break
         target = found
@@ -71,7 +76,7 @@ def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float) -> 
             > _CROSSED * np.maximum(moved_sizes, np.finfo(float).tiny) * problem.norms[:, None]
         )
         crossed = model.opposed & ~hinges & ((reached > 0) != model.active) & live & wide
-        if not crossed.any():
+        if not crossed.any() or clock.expired():
             break
         hinges |= crossed
     if target is None:
@@ -106,12 +111,11 @@ def _model(
     r = problem.Z.shape[1]
     M = np.hstack([((active * signs)[:, :, None] * problem.Z[:, None, :]).reshape(n, m * r), problem.affine])
     point = np.r_[mix.neurons.U.ravel(), mix.free]
-    P = M.T @ (M * w[:, None])
-    q = -(M.T @ lam) - P @ point
     # the penalty of the affine part is quadratic already
-    last = np.arange(m * r, len(P))
-    P[last, last] += problem.penalties
-    return _Model(P=P, q=q, lam=lam, active=active, opposed=signs * lam[:, None] < 0)
+    penalties = np.r_[np.zeros(m * r), problem.penalties]
+    q = -(M.T @ (lam + w * (M @ point))) - penalties * point
+    opposed = signs * lam[:, None] < 0
+    return _Model(M=M, w=w, penalties=penalties, q=q, lam=lam, active=active, opposed=opposed)
 
 
 def _solve(
@@ -120,6 +124,7 @@ def _solve(
     hinges: Bool[np.ndarray, "n m"],
     signs: Float[np.ndarray, " m"],
     unit: float,
+    seconds: float,
 ) -> Mix | None:
     """Return the minimum of the model with these hinges; None if Clarabel has none."""
     m, r = len(signs), problem.Z.shape[1]
@@ -130,22 +135,51 @@ def _solve(
     held = model.active[rows, places]
     np.add.at(q[: m * r].reshape(m, r), places[held], -price[held, None] * problem.Z[rows[held]])
     cost = np.r_[q, price, np.full(m, problem.decay.beta)]
-    upper = np.triu_indices(size)
-    P = sparse.csc_matrix((model.P[upper] * unit, upper), shape=(len(cost), len(cost)))
     constraints = _constraints(problem.Z[rows], places, m, size)
     cones = [clarabel.NonnegativeConeT(2 * len(rows))] if len(rows) else []
     cones += [clarabel.SecondOrderConeT(r + 1)] * m
+    P = _quadratic(model, len(cost))
+    outputs = P.shape[0] - len(cost)
+    if outputs:
+        cost = np.r_[cost, np.zeros(outputs)]
+        constraints = _with_outputs(model.M, constraints)
+        cones = [clarabel.ZeroConeT(outputs), *cones]
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = 1e-11
     settings.tol_feas = 1e-10
     settings.max_iter = 60
+    settings.time_limit = seconds
     settings.direct_solve_method = "qdldl"  # the faster one on matrices this small
     rhs = np.zeros(constraints.shape[0])
-    x = np.asarray(clarabel.DefaultSolver(P, cost * unit, constraints, rhs, cones, settings).solve().x)
+    x = np.asarray(clarabel.DefaultSolver(P * unit, cost * unit, constraints, rhs, cones, settings).solve().x)
     if not np.isfinite(x).all():
         return None
     return Mix(neurons=Neurons(U=x[: m * r].reshape(m, r), signs=signs), free=x[m * r : size])
+
+
+def _quadratic(model: _Model, columns: int) -> sparse.csc_matrix:
+    """The upper half of the matrix P, of so many columns; the last ones are the outputs if these are fewer.
+
+    With fewer rows than entries M^T diag(w) M is large, dense, and of low rank: the outputs ``f = M x`` are
+    then variables of their own.
+    """
+    n, size = model.M.shape
+    if size > n:
+        diagonal = np.r_[model.penalties, np.zeros(columns - size), model.w]
+        return sparse.csc_matrix(sparse.diags(diagonal))
+    whole = model.M.T @ (model.M * model.w[:, None])
+    whole[np.diag_indices(size)] += model.penalties
+    upper = np.triu_indices(size)
+    return sparse.csc_matrix((whole[upper], upper), shape=(columns, columns))
+
+
+def _with_outputs(M: Float[np.ndarray, "n v"], constraints: sparse.csc_matrix) -> sparse.csc_matrix:
+    """The constraints with ``M x - f = 0`` before them, f being more columns."""
+    (n, size), (k, columns) = M.shape, constraints.shape
+    links = sparse.hstack([sparse.csc_matrix(M), sparse.csc_matrix((n, columns - size)), -sparse.eye(n)])
+    others = sparse.hstack([constraints, sparse.csc_matrix((k, n))])
+    return sparse.csc_matrix(sparse.vstack([links, others]))
 
 
 def _constraints(

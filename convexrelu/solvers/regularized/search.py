@@ -169,7 +169,8 @@ class Search:
         """Move the neurons until a step gains little beside the gap."""
         for _ in range(MOVES):
             before = self._smoothed()
-            moved = merged(self.problem, pruned(move(self.problem, self.loss, self.mix, near=self.near)))
+            step = move(self.problem, self.loss, self.mix, near=self.near, clock=self.clock)
+            moved = merged(self.problem, pruned(step))
             gained = before - self._smoothed(moved)
             self._take(moved)
             if gained < 1e-3 * abs(self.value) * max(self.gap, self.tol) or self.clock.expired():
