@@ -6,7 +6,6 @@ moment; what it cannot tell is how good that is. So a fit begins with it, and th
 
 from __future__ import annotations
 
-from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +14,17 @@ from scipy.optimize import minimize
 
 from convexrelu._clock import Clock
 from convexrelu.certificates.weight_decay import Decayed, WeightDecay
-from convexrelu.losses import Loss, PieceLoss
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
+from convexrelu.solvers.regularized.model import SmoothedLoss
 
 __all__ = ["SHARE", "descended"]
 
 WIDTH = 16  # neurons, besides two an output that begin as a linear fit; weight decay empties what is too much
 STEPS = 100  # of L-BFGS: what more of them gain is less than the gap that fits ask for
 SHARE = 0.2  # of a time limit
-# In spreads of the targets: width of the parabola in place of a kink, for descent alone. A classifier's may
-# be wide, since few samples are near their kink in the end; all residuals of a regression are.
-_ROUNDED_LABELS, _ROUNDED = 0.5, 0.1
+# Kinks of losses of labels are rounded off so many times as widely as the solver does at first: few samples
+# are near their kink in the end, while all residuals of a regression are.
+_WIDER = 5.0
 # Products that take no time to speak of, less than a tenth of a second: the clock is not asked, so that small
 # data gives the same network on every machine, however busy.
 _MOMENT = 3e7
@@ -62,8 +61,9 @@ def descended(problem: WeightDecay, *, clock: Clock) -> Decayed:
     constant = np.average(targets, axis=0, weights=problem.weights)
     spread = float(np.sqrt(np.average(np.square(targets - constant).sum(axis=1), weights=problem.weights)))
     spread = spread if spread > 0 else 1.0  # then there is nothing to learn, and any will do
-    width = spread * (_ROUNDED_LABELS if problem.loss.takes_labels else _ROUNDED)
-    loss = _rounded(problem.loss, width)
+    loss = SmoothedLoss.of(problem)
+    if problem.loss.takes_labels:
+        loss = loss.moved(loss.centre, _WIDER * loss.mu)
     shape, start = _beginning(problem, targets, spread)
 
     def objective(parameters: Float[np.ndarray, " p"]) -> tuple[float, Float[np.ndarray, " p"]]:
@@ -73,8 +73,7 @@ def descended(problem: WeightDecay, *, clock: Clock) -> Decayed:
         outputs = active @ W2.T + (constants if shape.constants else 0.0)
         shaped = outputs.reshape(problem.y.shape)
         with np.errstate(over="ignore"):  # a step too long is not taken
-            value = float(problem.weights @ loss.value(shaped, problem.y))
-            pull = (np.asarray(loss.slope(shaped, problem.y)).T * problem.weights).T
+            value, pull = loss.value(shaped), loss.multipliers(shaped)
         pull = np.nan_to_num(pull).reshape(outputs.shape)
         priced = len(parameters) if problem.output_bias == "penalised" else len(parameters) - shape.constants
         value += 0.5 * problem.beta * float(np.square(parameters[:priced]).sum())
@@ -96,15 +95,6 @@ def descended(problem: WeightDecay, *, clock: Clock) -> Decayed:
 
     found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=look, options={"maxiter": STEPS})
     return problem.rescaled(_network(problem, *shape.split(found.x)))
-
-
-def _rounded(loss: Loss, width: float) -> Loss:
-    """Return the loss with parabolas of this width in place of its kinks."""
-    if not isinstance(loss, PieceLoss) or loss.bend:
-        return loss
-    smooth = copy(loss)
-    object.__setattr__(smooth, "bend", width)
-    return smooth
 
 
 def _beginning(

@@ -6,7 +6,6 @@ from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 
 import convexrelu as cr
-from convexrelu import losses
 from convexrelu._clock import Clock
 from convexrelu.certificates.weight_decay import weight_decay
 from convexrelu.estimator.descent import descended
@@ -43,13 +42,6 @@ def test_descent_comes_near_the_optimum(loss, output_bias):
     )
     assert found >= solution.lower_bound * (1 - 1e-9)
     assert found <= 1.08 * solution.objective  # a local minimum
-
-
-def test_kinks_are_rounded_for_descent_alone():
-    problem = weight_decay(X, LABELS, loss="hinge", beta=1.0)
-    descended(problem, clock=Clock())
-    assert losses.get_loss("hinge").bend == 0.0
-    assert problem.loss.bend == 0.0
 
 
 def test_nothing_to_learn_is_no_obstacle():

@@ -172,7 +172,7 @@ class SmoothedLoss:
         """The same with another centre, and possibly another price."""
         return replace(self, centre=centre, mu=self.mu if mu is None else mu)
 
-    def multipliers(self, f: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def multipliers(self, f: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
         """Minus the derivative."""
         if self.exact:
             return self.decay.multipliers(f)
@@ -183,7 +183,7 @@ class SmoothedLoss:
         shrunk = np.sign(pull) * np.maximum(np.abs(pull) - width, 0.0)
         return np.asarray(np.clip(shrunk / self.mu, low, high))
 
-    def value(self, f: Float[np.ndarray, " n"]) -> float:
+    def value(self, f: Float[np.ndarray, "n ..."]) -> float:
         """The loss of these outputs."""
         if self.exact:
             return self.decay.total_loss(f)
