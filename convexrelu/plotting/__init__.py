@@ -29,6 +29,7 @@ from convexrelu.plotting.saddles import (
     rates_figure,
     sparsity_figure,
 )
+from convexrelu.plotting.solutions import decision_figure, gap_figure
 from convexrelu.plotting.style import NamedFigure
 from convexrelu.plotting.training import (
     alignment_figure,
@@ -53,6 +54,7 @@ __all__ = [
     "comparison_figure",
     "cosines_figure",
     "coverage_figure",
+    "decision_figure",
     "directions_figure",
     "early_training_figure",
     "ellipsoid_trajectories_figure",
@@ -61,6 +63,7 @@ __all__ = [
     "extreme_points_figure",
     "fit_figure",
     "fourier_figure",
+    "gap_figure",
     "greedy_figure",
     "growing_network_figure",
     "growth_figure",
