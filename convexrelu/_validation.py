@@ -131,7 +131,9 @@ def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
         raise InvalidInputError(
             f"X and y must have as many rows, got {length} rows of X and {len(labels)} labels"
         )
-    if labels.dtype.kind in "fiu":
+    if labels.dtype.kind in "iu":
+        return labels
+    if labels.dtype.kind == "f":
         return _as_float(labels, "y")
     if labels.dtype.kind == "b":
         return labels.astype(np.float64)
@@ -151,7 +153,7 @@ def check_classes(labels: np.ndarray) -> np.ndarray:
     """
     values = np.unique(labels)
     K, n = len(values), len(labels)
-    numbers_given = values.dtype.kind == "f"
+    numbers_given = values.dtype.kind in "fiu"
     continuous = numbers_given and bool((values != np.round(values)).any())
     few = _FEW_FRACTIONS if continuous else _FEW_CLASSES
     each = _EACH_NUMBER if numbers_given else _EACH_NAME

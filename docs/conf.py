@@ -32,7 +32,6 @@ extensions = [
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates"]
-suppress_warnings = ["toc.not_readable"]
 # Formulas in plain text are indented blocks, as code is: a block of code says its language.
 highlight_language = "none"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -11,6 +13,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_labels, as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
+from convexrelu.networks.layers import bias_hint
 from convexrelu.networks.neurons import largest, row_norms
 from convexrelu.plotting.style import (
     BOUND,
@@ -18,17 +21,19 @@ from convexrelu.plotting.style import (
     INK,
     arrow,
     direction_marker,
+    entitle,
     legend_below,
     new_figure,
     sign_color,
 )
-from convexrelu.solvers import MaxMarginSolution, Solution
+from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, Solution
 
 __all__ = ["decision_figure", "gap_figure"]
 
 _SIDE = 240  # points of the grid along each axis
 _ROOM = 0.12  # of the data's extent, around it
 _MOST_LINES = 30  # neurons that get one: more of them hide what they show
+_PANELS = 4  # beside each other
 _ARROW = 0.045  # of the frame's diagonal
 _RINGED = 1e-6  # of the largest multiplier: smaller ones are a solver's idea of zero
 _PROVEN = ("oracle", "closed form", "relaxation")  # phases whose bounds are
@@ -84,8 +89,8 @@ def decision_figure(
     'first input'
     """
     matrix = as_matrix(X)
-    labels = as_labels(y, length=len(matrix))
     _check_plane(matrix, network)
+    labels = as_labels(y, length=len(matrix))
     points = matrix[:, :2]
     figure, [[ax]] = new_figure(size=(6.4, 5.0), title=title)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -112,7 +117,7 @@ def decision_figure(
     return figure
 
 
-def gap_figure(solution: MaxMarginSolution | Solution, *, title: str = "") -> Figure:
+def gap_figure(solution: MaxMarginSolution | MultiClassSolution | Solution, *, title: str = "") -> Figure:
     """Return the objective and the lower bound over the seconds of a solve: between the two lies P*.
 
     A solver estimates the bound in most rounds, and proves it in few: proven ones have a marker, and the last
@@ -120,15 +125,15 @@ def gap_figure(solution: MaxMarginSolution | Solution, *, title: str = "") -> Fi
 
     Parameters
     ----------
-    solution : MaxMarginSolution or Solution
-        For K classes, one of ``solution.solutions``.
+    solution : MaxMarginSolution, MultiClassSolution or Solution
+        Of :func:`convexrelu.solve_max_margin` or :func:`convexrelu.solve`.
     title : str
         The title.
 
     Returns
     -------
     Figure
-        One panel.
+        One panel, or one a class.
 
     Examples
     --------
@@ -137,45 +142,42 @@ def gap_figure(solution: MaxMarginSolution | Solution, *, title: str = "") -> Fi
     >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['best objective so far', 'lower bound, estimated', 'lower bound, proven']
     """
+    parts = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
+    columns = min(len(parts), _PANELS)
+    rows = -(-len(parts) // columns)
+    size = (max(6.4, 3.4 * columns), 3.6 if rows == 1 else 2.8 * rows)
+    figure, axes = new_figure(rows, columns, size=size, title=title)
+    panels = [ax for row in axes for ax in row]
+    for ax in panels[len(parts) :]:
+        ax.remove()
+    for k, (ax, part) in enumerate(zip(panels, parts, strict=False)):
+        _bounds(ax, part)
+        if isinstance(solution, MultiClassSolution):
+            entitle(ax, f"{solution.classes[k]} against the rest")
+    legend_below(figure, panels[0], columns=3)
+    return figure
+
+
+def _bounds(ax: Axes, solution: MaxMarginSolution | Solution) -> None:
+    """Draw both bounds over the seconds of one solve."""
     rounds = solution.history
     seconds = np.array([part.seconds for part in rounds])
     objectives = np.minimum.accumulate([part.objective for part in rounds])
     bounds = np.array([part.bound for part in rounds])
     proven = np.array([part.phase in _PROVEN for part in rounds])
-    figure, [[ax]] = new_figure(size=(6.4, 3.6), title=title)
     end = float(seconds[-1])
-    ax.step(
-        np.r_[seconds, end],
-        np.r_[objectives, solution.objective],
-        where="post",
-        color=INK,
-        label="best objective so far",
-    )
+    reached = np.r_[objectives, solution.objective]
+    ax.step(np.r_[seconds, end], reached, where="post", color=INK, label="best objective so far")
     if (~proven).any():
-        ax.plot(
-            seconds[~proven],
-            bounds[~proven],
-            color=BOUND,
-            linewidth=1.0,
-            linestyle=":",
-            label="lower bound, estimated",
-        )
-    ax.plot(
-        np.r_[seconds[proven], end],
-        np.maximum.accumulate(np.r_[bounds[proven], solution.lower_bound]),
-        "o-",
-        color=BOUND,
-        markersize=4,
-        label="lower bound, proven",
-    )
+        style: dict[str, Any] = {"color": BOUND, "linewidth": 1.0, "linestyle": ":"}
+        ax.plot(seconds[~proven], bounds[~proven], **style, label="lower bound, estimated")
+    best = np.maximum.accumulate(np.r_[bounds[proven], solution.lower_bound])
+    ax.plot(np.r_[seconds[proven], end], best, "o-", color=BOUND, markersize=4, label="lower bound, proven")
     # the first rounds are far off on both sides, and would flatten all others
-    settled = objectives[len(objectives) // 4 :]
-    height = max(float(settled.max()), solution.objective)
+    height = max(float(objectives[len(objectives) // 4 :].max()), solution.objective)
     ax.set_ylim(min(0.0, solution.lower_bound), 1.15 * height if height > 0 else 1.0)
     ax.set(xlim=(0.0, None), xlabel="seconds", ylabel="objective")
     ax.grid(color=GRID, linewidth=0.6)
-    legend_below(figure, ax, columns=3)
-    return figure
 
 
 def _check_plane(X: Float[np.ndarray, "n d"], network: TwoLayerReLU | ReLUNetwork) -> None:
@@ -185,7 +187,10 @@ def _check_plane(X: Float[np.ndarray, "n d"], network: TwoLayerReLU | ReLUNetwor
             f"X must have two columns, or two and a constant one (datasets.with_bias), got {d} columns"
         )
     if network.n_features != d:
-        raise InvalidInputError(f"network must have {d} inputs, as X has columns, got {network.n_features}")
+        raise InvalidInputError(
+            f"network must have {d} inputs, as X has columns, got {network.n_features}"
+            f"{bias_hint(d, network.n_features)}"
+        )
     if isinstance(network, ReLUNetwork) and network.n_outputs != 1:
         raise InvalidInputError(
             f"network must have one output, got {network.n_outputs}: take one of solution.solutions"

@@ -59,7 +59,7 @@ def test_what_is_not_in_the_plane_is_refused():
     three = np.c_[POINTS, POINTS[:, 0]]
     with pytest.raises(InvalidInputError, match="two columns"):
         decision_figure(three, Y, NETWORK)
-    with pytest.raises(InvalidInputError, match="2 inputs"):
+    with pytest.raises(InvalidInputError, match=r"2 inputs.*with_bias"):
         decision_figure(POINTS, Y, NETWORK)
     with pytest.raises(InvalidInputError, match="one output"):
         decision_figure(POINTS, Y, cr.ReLUNetwork([[1.0, 0.0]], [[1.0], [2.0]]))
@@ -85,3 +85,12 @@ def test_a_closed_form_is_one_point():
     [ax] = gap_figure(solution).axes
     assert len(ax.lines) == 2
     np.testing.assert_allclose(ax.lines[1].get_ydata(), solution.lower_bound)
+
+
+@pytest.mark.parametrize("K", [3, 5])
+def test_each_class_has_a_panel(K):
+    solution = cr.solve_max_margin(np.eye(K), np.arange(K))
+    axes = gap_figure(solution).axes
+    assert [ax.get_title() for ax in axes] == [f"{k} against the rest" for k in range(K)]
+    for ax, part in zip(axes, solution.solutions, strict=True):
+        assert ax.lines[-1].get_ydata()[-1] == pytest.approx(part.lower_bound)
