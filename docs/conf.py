@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import convexrelu
 
 HERE = Path(__file__).parent
+GALLERY = "gallery/index"
 
 project = "convexrelu"
 author = "The convexrelu developers"
@@ -151,8 +153,27 @@ def _skip(app: Any, what: str, name: str, member: Any, skip: bool, options: Any)
     return True if module and not module.startswith("convexrelu") else None
 
 
+def _show_gallery(app: Any, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:  # noqa: ARG001
+    """Add the examples to the gallery's page, each with its first picture."""
+    if page != GALLERY:
+        return
+    first: dict[str, str] = {}
+    for documents, file in app.env.images.values():
+        for name in documents:
+            first.setdefault(name, file)
+    context["body"] += '<div class="gallery">'
+    for name in app.env.toctree_includes[GALLERY]:
+        picture = ""
+        if name in first:
+            picture = f'<img src="{context["pathto"]("_images/" + first[name], resource=True)}" alt="">'
+        title = escape(app.env.titles[name].astext())
+        context["body"] += f'<a href="{context["pathto"](name)}">{picture}<span>{title}</span></a>'
+    context["body"] += "</div>"
+
+
 def setup(app: Any) -> None:
     """Write the pages, and say what is left out."""
     _write_reference()
     _copy_notebooks()
     app.connect("autodoc-skip-member", _skip)
+    app.connect("html-page-context", _show_gallery)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ def verify_report(
 def solve_report(path: Path, given: Given, solution: AnySolution, *, fit: str, recheck: str | None) -> None:
     """Write a solved problem: its optimum, its network, and what proves it."""
     from convexrelu.cli.solve import bounds_sentence
+    from convexrelu.plotting import NamedFigure, gap_figure
 
     optimal = solution.status == "optimal"
     bounds = bounds_sentence(solution)
@@ -69,6 +70,7 @@ def solve_report(path: Path, given: Given, solution: AnySolution, *, fit: str, r
         good=optimal,
         status=f"{solution.status}: {solution.status.sentence}",
         recheck=recheck,
+        figures=[NamedFigure(name="the bounds while it was solved", figure=gap_figure(solution))],
     )
 
 
@@ -99,6 +101,7 @@ def _write_of_network(
     good: bool,
     status: str,
     recheck: str | None,
+    figures: Sequence[NamedFigure] = (),
 ) -> None:
     with working("drawing the report"):
         body = [
@@ -106,7 +109,7 @@ def _write_of_network(
             *_data(given),
             *_optimum(certificate, given, status),
             *_networks(certificate, given),
-            *page.section("Figures", page.figures(_of_network(certificate, given))),
+            *page.section("Figures", page.figures([*_of_network(certificate, given), *figures])),
             *_recheck(recheck, _UNWRITTEN if recheck is None else _CHECKER),
         ]
     page.write_page(path, command, given.data.name, body)
@@ -248,7 +251,11 @@ def _networks(certificate: AnyCertificate, given: Given) -> Iterator[str]:
             [
                 page.paragraph(about),
                 *page.table(heads, rows, numbers=range(len(heads))),
-                *([page.paragraph(f"and {more} smaller ones")] if more > 0 else []),
+                *(
+                    [page.paragraph(f"and {more} smaller {'one' if more == 1 else 'ones'}")]
+                    if more > 0
+                    else []
+                ),
             ],
         )
 
@@ -256,7 +263,7 @@ def _networks(certificate: AnyCertificate, given: Given) -> Iterator[str]:
 def _of_network(certificate: AnyCertificate, given: Given) -> Iterator[NamedFigure]:
     """How the samples stand to the margin in each binary problem, or numbers to their targets."""
     from convexrelu._validation import one_vs_rest
-    from convexrelu.plotting import NamedFigure, fit_figure, margins_figure
+    from convexrelu.plotting import NamedFigure, decision_figure, fit_figure, margins_figure
 
     networks = _named_networks(certificate, given)
     if not given.classes:
@@ -270,6 +277,10 @@ def _of_network(certificate: AnyCertificate, given: Given) -> Iterator[NamedFigu
         names = ("the rest", name) if name else (given.classes[0], given.classes[-1])
         title = f"{name} against the rest" if name else f"{names[0]} and {names[1]}"
         yield NamedFigure(name=f"outputs: {title}", figure=margins_figure(outputs, labels, names=names))
+        if len(given.preprocessing.inputs) - given.preprocessing.bias == 2:
+            figure = decision_figure(given.X, labels, network, names=names)
+            figure.axes[0].set(xlabel=given.preprocessing.inputs[0], ylabel=given.preprocessing.inputs[1])
+            yield NamedFigure(name=f"the plane: {title}", figure=figure)
 
 
 def _recheck(command: str | None, text: str) -> Iterator[str]:

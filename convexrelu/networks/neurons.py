@@ -127,6 +127,6 @@ def describe(W1: Float[np.ndarray, "m d"], w2: Float[np.ndarray, " m"]) -> str:
         sign = "+" if w2[i] > 0 else "-" if w2[i] < 0 else "0"
         row = np.array2string(u[i], precision=4, threshold=6, edgeitems=2, max_line_width=10**6)
         lines.append(f"  {sign} {sizes[i]:<10.4g} u = {row}")
-    if len(w2) > len(shown):
-        lines.append(f"  and {len(w2) - len(shown)} smaller ones")
+    if more := len(w2) - len(shown):
+        lines.append(f"  and {more} smaller {'one' if more == 1 else 'ones'}")
     return "\n".join(lines)

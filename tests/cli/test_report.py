@@ -100,7 +100,7 @@ def test_solve_reports_classes_by_their_names_and_escapes_them(run, tmp_path):
     assert "script" not in page.tags
     assert "b" not in page.tags
     assert "convexrelu check m.json data.csv" in page.text
-    assert page.tags.count("img") == 3
+    assert page.tags.count("img") == 7  # of each class its outputs and the plane; the bounds of all
 
 
 def test_solve_reports_numbers(run, tmp_path):
@@ -110,7 +110,7 @@ def test_solve_reports_numbers(run, tmp_path):
     assert done.exit_code == 0, done.output
     page = read(tmp_path / "r.html")
     assert "square loss, plus 0.1/2 times the squared weights" in page.text
-    assert page.tags.count("img") == 1
+    assert page.tags.count("img") == 2
 
 
 def test_certify_reports_how_far_a_network_is(run, tmp_path):
