@@ -51,7 +51,7 @@ def _as_float(value: ArrayLike, name: str) -> np.ndarray:
         if np.iscomplexobj(array):
             raise TypeError("complex numbers")  # noqa: TRY301
         array = np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last one is torch's
         raise InvalidInputError(
             f"{name} must be an array of real numbers, got {type(value).__name__}: {error}"
         ) from error
@@ -124,7 +124,10 @@ def as_columns(
 def as_class_labels(y: ArrayLike, *, length: int) -> np.ndarray:
     """Return the labels as a vector of `length` entries of any sortable kind, or InvalidInputError."""
     _refuse_mask(y, "y")
-    labels = np.asarray(y)
+    try:
+        labels = np.asarray(y)
+    except RuntimeError as error:  # torch's, of a tensor with a gradient
+        raise InvalidInputError(f"y must be a vector of labels, got {type(y).__name__}: {error}") from error
     if labels.ndim != 1:
         raise InvalidInputError(f"y must be a vector of labels, got shape {labels.shape}")
     if len(labels) != length:

@@ -457,7 +457,7 @@ def check_network(problem: WeightDecay, network: Decayed) -> None:
     if (network.output_bias.any() and not problem.output_bias) or (network.skip.any() and not problem.skip):
         raise InvalidInputError(
             "network has an output bias or a linear part that is not part of the problem: ask for it by "
-            "output_bias and skip"
+            "output_bias=True (or 'penalised', as torch's weight_decay has it) and skip=True"
         )
     if isinstance(network, GatedReLU):
         known = {row.tobytes() for row in np.asarray(problem.gates)}

@@ -24,7 +24,7 @@ from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.regularized import check_network
 from convexrelu.certificates.weight_decay import Decayed, WeightDecay
 from convexrelu.errors import InvalidInputError
-from convexrelu.estimator.conventions import features_of, seed_of
+from convexrelu.estimator.conventions import CallbackSupportMixin, features_of, seed_of
 from convexrelu.estimator.descent import SHARE as DESCENT_SHARE
 from convexrelu.estimator.descent import descended
 from convexrelu.networks import TwoLayerReLU
@@ -117,7 +117,7 @@ class Begun:
         return found.rejudged(self.network, TwoLayerReLU(np.zeros((0, self.network.n_features)), np.zeros(0)))
 
 
-class CertifiedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class CertifiedEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An estimator whose network comes with a certificate of how near the optimum it is."""
 
     _price: ClassVar[str]  # the parameter that a path goes along

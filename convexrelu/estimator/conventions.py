@@ -1,8 +1,10 @@
-"""What every estimator here does by scikit-learn's conventions: biases, classes, labels, seeds."""
+"""What every estimator here does by scikit-learn's conventions: biases, classes, labels, seeds, callbacks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +15,36 @@ from sklearn.utils.multiclass import check_classification_targets
 from convexrelu.datasets import with_bias
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["LabelsByValue", "classes_of", "features_of", "seed_of"]
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing: there are no callbacks yet."""
+
+    with_callbacks = None
+
+__all__ = ["CallbackSupportMixin", "LabelsByValue", "classes_of", "features_of", "heard", "seed_of"]
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def heard(fit: M) -> M:
+    """Return a method `fit` that tells the callbacks of ``set_callbacks`` when it begins and ends."""
+    if with_callbacks is None:
+        return fit
+
+    @functools.wraps(fit)
+    def method(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        context = self._init_callback_context()
+        told = {"X": X, "y": y, "metadata": {"sample_weight": sample_weight}}
+        context.call_on_fit_task_begin(estimator=self, **told)
+        fit(self, X, y, sample_weight=sample_weight)
+        # a copy of the estimator has all that was fitted
+        context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **told)
+        return self
+
+    return cast("M", with_callbacks(method))
 
 
 def features_of(X: Float[np.ndarray, "n d"], fit_intercept: bool) -> Float[np.ndarray, "n k"]:

@@ -12,6 +12,7 @@ from convexrelu.certificates.weight_decay import WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.estimator.certified import Posed, two_layer
 from convexrelu.estimator.classifier import CertifiedClassifier, problems_of, solve_each
+from convexrelu.estimator.conventions import heard
 from convexrelu.estimator.rows import WeightedRows
 from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, Solution, solve_max_margin
 
@@ -122,6 +123,7 @@ class MaxMarginReLUClassifier(CertifiedClassifier):
         self.warm_start = warm_start
         self.verbose = verbose
 
+    @heard
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MaxMarginReLUClassifier:
         """Train on the data, to a certified gap.
 

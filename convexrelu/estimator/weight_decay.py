@@ -18,7 +18,7 @@ from convexrelu.certificates.weight_decay import weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.estimator.certified import CertifiedEstimator, Posed
 from convexrelu.estimator.classifier import CertifiedClassifier, problems_of, solve_each
-from convexrelu.estimator.conventions import features_of
+from convexrelu.estimator.conventions import features_of, heard
 from convexrelu.estimator.prices import largest_price
 from convexrelu.estimator.rows import WeightedRows
 from convexrelu.losses import Loss, get_loss
@@ -156,6 +156,7 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
         self.warm_start = warm_start
         self.verbose = verbose
 
+    @heard
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLURegressor:
         """Train on the data, to a certified gap.
 
@@ -302,6 +303,7 @@ class ReLUClassifier(CertifiedClassifier, _WeightDecay):
         self.warm_start = warm_start
         self.verbose = verbose
 
+    @heard
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLUClassifier:
         """Train on the data, to a certified gap.
 

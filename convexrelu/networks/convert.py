@@ -169,7 +169,7 @@ def _torch_state(source: Path) -> Mapping[str, Any]:
     except Exception as error:  # what a strange pickle raises is anything
         raise InvalidInputError(
             "it does not hold plain weights (others are not read: they can run any code); write them by "
-            f"torch.save(module.state_dict(), path). {str(error).splitlines()[0]}"
+            "torch.save(module.state_dict(), path)"
         ) from error
     if not isinstance(state, Mapping):
         raise InvalidInputError(

@@ -313,3 +313,36 @@ def test_weighted_rows_are_the_same_however_they_are_given():
     np.testing.assert_allclose(rows.spread([np.array([1.0, 3.0])]), [1.0, 1.0, 2.0, 0.0])
     uneven = WeightedRows.of(np.eye(2), np.zeros(2), np.array([1.0, 1.5]))
     assert uneven.copies() is None
+
+
+class Listener:
+    """What a callback of scikit-learn 1.9 has to have."""
+
+    def __init__(self):
+        self.heard = []
+
+    def setup(self, *_args, **_named):
+        self.heard.append("setup")
+
+    def teardown(self, *_args, **_named):
+        self.heard.append("teardown")
+
+    def on_fit_task_begin(self, *_args, **_named):
+        self.heard.append("begin")
+
+    def on_fit_task_end(self, *_args, X, y, fitted_estimator, **_named):
+        self.heard.append(fitted_estimator.score(X, y))
+
+
+@pytest.mark.skipif(not hasattr(cr.ReLURegressor, "set_callbacks"), reason="scikit-learn before 1.9")
+@pytest.mark.parametrize("kind", [cr.MaxMarginReLUClassifier, cr.ReLUClassifier, cr.ReLURegressor])
+def test_callbacks_hear_of_a_fit(kind):
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    labels = (points[:, 0] > 0).astype(int)
+    listener = Listener()
+    model = kind(time_limit=2.0).set_callbacks(listener).fit(points, labels)
+    assert listener.heard == ["setup", "begin", model.score(points, labels), "teardown"]
+    listener.heard.clear()
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.fit(points, labels[:5])
+    assert listener.heard == ["setup", "begin", "teardown"]
