@@ -11,7 +11,7 @@ three, up to one in every hidden layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -35,7 +35,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.ncf.added_neuron import ZERO_NCF, AddedNeuron, maximize_added_neuron, with_neuron
 from convexrelu.ncf.one_neuron import ChainMaximum, maximize_chain
 from convexrelu.networks import RELU, Activation, FeedForward, homogeneous
-from convexrelu.pursuit.inner import InnerSolver, inner_solver, refit
+from convexrelu.pursuit.inner import InnerSolver, Refit, inner_solver, refit, settle
 from convexrelu.pursuit.square_loss import SquareLoss
 
 __all__ = ["PursuitResult", "PursuitStep", "margin_objectives", "neuron_pursuit"]
@@ -402,7 +402,7 @@ def _refitted(
     """Lower the loss from a start, balance the network, and say what happened."""
     activation = homogeneous(start.network.activation)
     square = SquareLoss(network=start.network, activation=activation, X=X, Y=Y)
-    fit = refit(square, plan.inner, 0.5 * (SPARE * plan.tol) ** 2, plan.clock)
+    fit = _lowered(square, plan)
     network = fit.network.balanced() if activation.power == 1 else fit.network
     loss = _loss(X, Y, network)
     return PursuitStep(
@@ -421,6 +421,17 @@ def _refitted(
         inner_steps=fit.n_steps,
         seconds=plan.clock.elapsed,
     )
+
+
+def _lowered(square: SquareLoss, plan: _Plan) -> Refit:
+    """Return a stationary point of the loss; where that fits, one of less norm that fits as well."""
+    goal, within_tol = 0.5 * (SPARE * plan.tol) ** 2, 0.5 * (plan.tol * square.size) ** 2
+    fit = refit(square, plan.inner, goal, plan.clock)
+    if not plan.inner.settles or fit.loss > within_tol:
+        return fit
+    settled = settle(replace(square, network=fit.network), plan.inner, goal, plan.clock)
+    best = settled if settled.loss <= within_tol else fit
+    return replace(best, n_steps=fit.n_steps + settled.n_steps)
 
 
 def margin_objectives(result: PursuitResult, X: ArrayLike, y: ArrayLike) -> Float[np.ndarray, " t"]:

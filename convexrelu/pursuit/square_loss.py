@@ -26,7 +26,7 @@ _BLOCK = 2_000_000  # entries of a Jacobian held at once: 16 megabytes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SquareLoss:
-    """``||Y - H(X; w)||^2 / (2 ||Y||^2)`` as a function of the trainable weights w.
+    """``||Y - H(X; w)||^2 / (2 ||Y||^2) + decay ||w||^2 / 2`` as a function of the trainable weights w.
 
     The division by ``||Y||^2`` makes every tolerance independent of the units of the targets.
 
@@ -40,12 +40,15 @@ class SquareLoss:
         Samples.
     Y : (n, k_L) float array
         Targets, not all zero.
+    decay : float, default 0
+        Weight decay.
     """
 
     network: FeedForward
     activation: Activation
     X: Float[np.ndarray, "n d"]
     Y: Float[np.ndarray, "n k"]
+    decay: float = 0.0
 
     @cached_property
     def free(self) -> Bool[np.ndarray, " w"]:
@@ -76,6 +79,10 @@ class SquareLoss:
         """Return the same loss with another activation."""
         return replace(self, activation=activation)
 
+    def with_decay(self, decay: float) -> SquareLoss:
+        """Return the same loss with another weight decay."""
+        return replace(self, decay=decay)
+
     def smoothed(self, w: Float[np.ndarray, " t"], share: float) -> SquareLoss:
         """Return the loss with leaky ReLUs rounded off over that share of their inputs' mean size at w."""
         if not isinstance(self.activation, PowerLeakyReLU):
@@ -86,18 +93,18 @@ class SquareLoss:
 
     def value(self, w: Float[np.ndarray, " t"]) -> float:
         """Return the loss."""
-        return self._loss(forward(self.layers(w), self.activation, self.X))
+        return self._loss(forward(self.layers(w), self.activation, self.X), w)
 
     def value_and_gradient(self, w: Float[np.ndarray, " t"]) -> tuple[float, Float[np.ndarray, " t"]]:
         """Return the loss and its gradient, from the left at kinks."""
         run = forward(self.layers(w), self.activation, self.X)
         gradient = pack(run.gradient(run.outputs - self.Y))[self.free]
-        return self._loss(run), gradient / self.size**2
+        return self._loss(run, w), gradient / self.size**2 + self.decay * w
 
     def normal_equations(
         self, w: Float[np.ndarray, " t"]
     ) -> tuple[float, Float[np.ndarray, " t"], Float[np.ndarray, "t t"]]:
-        """Return the loss, its gradient, and ``J^T J / ||Y||^2`` with the Jacobian J of the outputs."""
+        """Return the loss, its gradient, and ``J^T J / ||Y||^2 + decay I``, J the Jacobian of the outputs."""
         layers, count = self.layers(w), int(self.free.sum())
         rows = max(1, _BLOCK // (len(self.free) * self.Y.shape[1]))
         value, gradient, matrix = 0.0, np.zeros(count), np.zeros((count, count))
@@ -111,11 +118,18 @@ class SquareLoss:
                 gradient += residual[:, output] @ jacobian
                 matrix += jacobian.T @ jacobian
         scale = self.size**2
-        return value / scale, gradient / scale, matrix / scale
+        return (
+            value / scale + self._penalty(w),
+            gradient / scale + self.decay * w,
+            matrix / scale + self.decay * np.eye(count),
+        )
 
-    def _loss(self, run: Pass) -> float:
+    def _loss(self, run: Pass, w: Float[np.ndarray, " t"]) -> float:
         residual = run.outputs - self.Y
-        return float(0.5 * np.sum(residual * residual) / self.size**2)
+        return float(0.5 * np.sum(residual * residual) / self.size**2) + self._penalty(w)
+
+    def _penalty(self, w: Float[np.ndarray, " t"]) -> float:
+        return 0.5 * self.decay * float(w @ w)
 
 
 def _jacobian(run: Pass, output: int) -> Float[np.ndarray, "n w"]:

@@ -9,7 +9,7 @@ from convexrelu import FeedForward, InvalidInputError, PowerLeakyReLU
 from convexrelu._clock import Clock, Interruption
 from convexrelu.networks import RELU, pack
 from convexrelu.pursuit import GradientDescent, LevenbergMarquardt, LimitedMemoryBFGS
-from convexrelu.pursuit.inner import inner_solver, refit
+from convexrelu.pursuit.inner import inner_solver, refit, settle
 from convexrelu.pursuit.square_loss import SquareLoss
 
 SOLVERS = [LimitedMemoryBFGS(), LevenbergMarquardt(), GradientDescent(step_size=0.05, n_steps=20_000)]
@@ -60,6 +60,24 @@ def test_the_rounded_descent_follows_a_kink():
     loss = SquareLoss(network=network, activation=RELU, X=X, Y=y)
     fit = refit(loss, LimitedMemoryBFGS(), 1e-14, Clock())
     assert fit.loss < 1e-6
+
+
+@pytest.mark.parametrize("solver", SOLVERS[:2], ids=str)
+def test_settling_takes_away_what_cancels_on_the_samples(solver):
+    """s(x1 + e x2) + s(x1 - e x2) = 2 s(x1) where |e x2| < |x1|; of these e = 0 has the least norm, 2."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.choice([-1.0, 1.0], 40) * rng.uniform(1, 2, 40), rng.uniform(-1, 1, 40)])
+    network = FeedForward([[[1.0, 0.5], [1.0, -0.5]], [[1.0, 1.0]]])
+    Y = 2 * np.maximum(X[:, :1], 0)
+    loss = SquareLoss(network=network, activation=RELU, X=X, Y=Y)
+    assert loss.value(loss.start) < 1e-30
+    fit = settle(loss, solver, 1e-14, Clock())
+    assert np.sqrt(fit.loss) <= 1e-6 * loss.size
+    assert np.abs(fit.network.weights[0][:, 1]).max() < 1e-3
+    assert fit.network.norm == pytest.approx(2.0, abs=1e-3)
+    unseen = np.array([[0.1, 1.0], [-0.1, 1.0]])
+    np.testing.assert_allclose(fit.network(unseen), [0.2, 0.0], atol=2e-3)
+    assert network(unseen)[1] > 0.3
 
 
 def test_goals_deadlines_and_interrupts_end_a_descent():

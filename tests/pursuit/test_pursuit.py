@@ -242,6 +242,18 @@ def test_a_planted_network_of_power_two_is_recovered(inner):
     assert result.relative_error < 1e-3
 
 
+def test_a_network_that_fits_is_settled_at_less_norm():
+    task = fig5(3)
+    settled, as_it_fits = (
+        neuron_pursuit(*task, depth=3, inner=LimitedMemoryBFGS(settles=settles), rng=3)
+        for settles in (True, False)
+    )
+    assert settled.status == as_it_fits.status == "tolerance"
+    assert [step.ncf_value for step in settled.history] == [step.ncf_value for step in as_it_fits.history]
+    assert settled.network.norm < as_it_fits.network.norm
+    assert settled.history[-1].inner_steps > as_it_fits.history[-1].inner_steps
+
+
 def test_a_seed_gives_the_same_network():
     task = fig5(1, n=200)
     first, second = (neuron_pursuit(*task, depth=3, max_iterations=2, rng=7) for _ in range(2))

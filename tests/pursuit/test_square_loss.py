@@ -23,10 +23,12 @@ def random_loss(seed, activation, trainable=None):
 
 @pytest.mark.parametrize("activation", [RELU, PowerLeakyReLU(0.3, 2), SmoothedLeakyReLU(0.3, 0.2)], ids=str)
 @pytest.mark.parametrize("trainable", [None, [True, False, np.eye(2)]])
-def test_derivatives_are_those_of_the_loss(activation, trainable):
-    loss = random_loss(0, activation, trainable)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_derivatives_are_those_of_the_loss(activation, trainable, decay):
+    loss = random_loss(0, activation, trainable).with_decay(decay)
     w, step = loss.start, 1e-6
     value, gradient = loss.value_and_gradient(w)
+    assert value == pytest.approx(loss.with_decay(0.0).value(w) + 0.5 * decay * (w @ w), rel=1e-12)
     assert len(w) == (22 if trainable is None else 12 + 2)
     differences = [(loss.value(w + step * e) - loss.value(w - step * e)) / (2 * step) for e in np.eye(len(w))]
     np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-7)
@@ -39,4 +41,4 @@ def test_derivatives_are_those_of_the_loss(activation, trainable):
     ]
     if not isinstance(activation, SmoothedLeakyReLU):  # networks carry their own activation
         J = np.array(outputs).reshape(len(w), -1).T / loss.size
-        np.testing.assert_allclose(matrix, J.T @ J, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(matrix, J.T @ J + decay * np.eye(len(w)), rtol=1e-5, atol=1e-7)
