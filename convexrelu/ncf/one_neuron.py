@@ -49,6 +49,14 @@ NEAR_KINK = 1e-9
 """A neuron is at a row's kink within this, relative to the row: the last ascent lands on kinks to 1e-13."""
 
 _STEPS = 500  # of a quasi-Newton ascent
+_SMOOTH_GAIN, _KINKED_GAIN = 1e-15, 1e-7
+"""An ascent ends at a step that gains less than this part. Among kinks it would creep for hundreds of steps
+to a point which the exact ascent reaches in a few rounds."""
+
+_ALIKE, _NEARLY_ALIKE = 1e-6, 1e-4
+"""Two neurons are one if the cosine of their activities is this near to 1. Ascents that end at one maximum on
+kinks stop up to 1e-2 away from it."""
+
 _NO_VALUE = 1e3  # minus the logarithm of a correlation that is zero: worse than any other
 
 
@@ -248,7 +256,8 @@ def find_maxima(problem: NeuronProblem, *, n_starts: int, rng: np.random.Generat
     drawn = rng.normal(size=(n_starts if symmetric else -(-n_starts // 2), problem.G.shape[1]))
     starts = np.concatenate([drawn, -drawn])[:n_starts]
     ends = [end for end in (_ascend(problem, start) for start in starts) if end is not None]
-    found = _distinct(problem, _ranked([_maximum(problem, u) for u in ends]))
+    within = _NEARLY_ALIKE if problem.shape.kinked else _ALIKE
+    found = _distinct(problem, _ranked([_maximum(problem, u) for u in ends]), within)
     if problem.shape.kinked:
         # So many of the best ends are followed onto their kinks (power 1 only), and none of the others
         # returned.
@@ -306,22 +315,25 @@ def _ascend(problem: NeuronProblem, start: Float[np.ndarray, " g"]) -> Float[np.
         return None
     if len(u) == 1:  # there are two directions only
         return np.asarray(u)
+    gain = _KINKED_GAIN if problem.shape.kinked else _SMOOTH_GAIN
     end = minimize(
         problem.logarithm,
         u,
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": _STEPS, "maxfun": 2 * _STEPS, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-11},
+        options={"maxiter": _STEPS, "maxfun": 2 * _STEPS, "maxcor": 20, "ftol": gain, "gtol": 1e-11},
     ).x
     return np.asarray(end / np.linalg.norm(end))
 
 
-def _distinct(problem: NeuronProblem, ranked: list[NeuronMaximum]) -> list[NeuronMaximum]:
+def _distinct(
+    problem: NeuronProblem, ranked: list[NeuronMaximum], within: float = _ALIKE
+) -> list[NeuronMaximum]:
     """Return the first of each group of one activity up to sign, with the group's starts added up."""
     leaders: list[NeuronMaximum] = []
     for maximum in ranked:
         for i, leader in enumerate(leaders):
-            if _same(problem, leader.u, maximum.u):
+            if _same(problem, leader.u, maximum.u, within):
                 leaders[i] = replace(leader, n_starts=leader.n_starts + maximum.n_starts)
                 break
         else:
@@ -329,12 +341,13 @@ def _distinct(problem: NeuronProblem, ranked: list[NeuronMaximum]) -> list[Neuro
     return leaders
 
 
-def _same(problem: NeuronProblem, u: Float[np.ndarray, " g"], v: Float[np.ndarray, " g"]) -> bool:
+def _same(
+    problem: NeuronProblem, u: Float[np.ndarray, " g"], v: Float[np.ndarray, " g"], within: float
+) -> bool:
     """Whether two directions make one neuron: with best outgoing weights, opposite activities do."""
     first, second = problem.shape(problem.G @ u), problem.shape(problem.G @ v)
     size = float(np.linalg.norm(first) * np.linalg.norm(second))
-    # at kinks a quasi-Newton ascent stops up to 1e-3 away from the maximum
-    return abs(float(first @ second)) >= (1 - 1e-6) * size
+    return abs(float(first @ second)) >= (1 - within) * size
 
 
 def _majorised(
