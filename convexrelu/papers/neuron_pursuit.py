@@ -20,7 +20,7 @@ from convexrelu.ncf import maximize_added_neuron, ncf_stationarity
 from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU, fourier_spectra
 from convexrelu.papers.claims import Claim, ReproducedFigure
 from convexrelu.papers.pursuit_and_descent import SmallDescent, compare_with_descent
-from convexrelu.papers.saddle_settings import descend
+from convexrelu.papers.saddle_settings import beside, descend, noise_beside
 from convexrelu.plotting import (
     approach_figure,
     comparison_figure,
@@ -106,6 +106,8 @@ class Learned:
         Of the network.
     max_iterations : int
         Of a pursuit.
+    n_starts : int
+        Of a pursuit's searches.
     descent_steps : int
         Of descent; 0 for none.
     error : float
@@ -118,6 +120,7 @@ class Learned:
     depth: int
     activation: PowerLeakyReLU
     max_iterations: int
+    n_starts: int = 5
     descent_steps: int = 0
     error: float = LEARNED
 
@@ -130,7 +133,7 @@ LEFT = (
         depth=3,
         activation=RELU,
         max_iterations=8,
-        descent_steps=30_000,
+        descent_steps=24_000,
     ),
     Learned(figure="7", function="g1", sizes=(200, 8000), depth=3, activation=LEAKY, max_iterations=6),
     Learned(figure="8", function="h1", sizes=(200, 800, 1600), depth=4, activation=LEAKY, max_iterations=6),
@@ -139,7 +142,13 @@ LEFT = (
 
 RIGHT = (
     Learned(
-        figure="6-right", function="f2", sizes=(1500, 3000, 6000), depth=3, activation=RELU, max_iterations=12
+        figure="6-right",
+        function="f2",
+        sizes=(1500, 3000, 6000),
+        depth=3,
+        activation=RELU,
+        max_iterations=12,
+        n_starts=40,
     ),
     Learned(
         figure="7-right",
@@ -147,7 +156,8 @@ RIGHT = (
         sizes=(1000, 2000, 4000),
         depth=3,
         activation=LEAKY,
-        max_iterations=10,
+        max_iterations=12,
+        n_starts=40,
     ),
     Learned(
         figure="8-right",
@@ -156,17 +166,22 @@ RIGHT = (
         depth=4,
         activation=LEAKY,
         max_iterations=16,
+        n_starts=40,
         error=5e-3,
     ),
 )
 """The right halves take about an hour: see :func:`right_halves`."""
 
 
-def right_halves(*, n_runs: int = 5, folder: str | None = None) -> Iterator[ReproducedFigure]:
+def right_halves(
+    functions: Sequence[str] = ("f2", "g2", "h2"), *, n_runs: int = 5, folder: str | None = None
+) -> Iterator[ReproducedFigure]:
     """Yield the right halves of NP Figures 6 to 8: f2, g2 and h2, which take minutes a run.
 
     Parameters
     ----------
+    functions : sequence of str
+        Which of them.
     n_runs : int, default 5
         Training sets of each size.
     folder : path or None
@@ -177,7 +192,7 @@ def right_halves(*, n_runs: int = 5, folder: str | None = None) -> Iterator[Repr
     ReproducedFigure
         One a function, by pursuit alone.
     """
-    for half in RIGHT:
+    for half in (half for half in RIGHT if half.function in functions):
         checkpoint = None if folder is None else os.path.join(folder, f"np-{half.function}.json")
         yield _learned(half, n_runs=n_runs, checkpoint=checkpoint)
 
@@ -191,7 +206,7 @@ def _learned(half: Learned, *, n_runs: int = 3, checkpoint: str | None = None) -
         depth=half.depth,
         activation=half.activation,
         n_runs=n_runs,
-        n_starts=5,
+        n_starts=half.n_starts,
         max_iterations=half.max_iterations,
         descent=descent,
         methods=("pursuit", "descent") if half.descent_steps else ("pursuit",),
@@ -234,7 +249,7 @@ def _learned(half: Learned, *, n_runs: int = 3, checkpoint: str | None = None) -
         ),
         claims=claims,
         setting=f"{half.function}, n = {', '.join(map(str, half.sizes))}, {n_runs} training sets each, 5000 "
-        f"fresh samples; {half.depth} layers, {half.activation!r}; pursuit: 5 starts, at most "
+        f"fresh samples; {half.depth} layers, {half.activation!r}; pursuit: {half.n_starts} starts, at most "
         f"{half.max_iterations} iterations, L-BFGS"
         + (f"; descent: 50 neurons a layer, norm 0.01, {half.descent_steps} steps of 0.05" if said else ""),
     )
@@ -280,7 +295,7 @@ def _second_order() -> ReproducedFigure:
     layers, root = [np.zeros((10, 10)) for _ in range(3)], s[0] ** (1 / 3)
     layers[0][0], layers[1][0, 0], layers[2][:, 0] = root * Vt[0], root, root * U[:, 0]
     saddle = FeedForward(layers, LINEAR)
-    residual, noise = S.T - saddle(X), _noise(saddle, rng)
+    residual, noise = S.T - saddle(X), noise_beside(saddle, rng)
     runs = [_leave(X, S.T, saddle, noise, share=share, step_size=0.2) for share in (0.02, 0.005, 0.002)]
     sines = []
     for approach, mark in runs:
@@ -309,12 +324,6 @@ def _second_order() -> ReproducedFigure:
     )
 
 
-def _noise(saddle: FeedForward, rng: np.random.Generator) -> FeedForward:
-    """Return Gaussian weights of norm 1 wherever the saddle has none."""
-    weights = [np.where(W == 0.0, rng.normal(size=W.shape), 0.0) for W in saddle.weights]
-    return saddle.with_weights(weights).normalized()
-
-
 def _leave(
     X: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
@@ -325,8 +334,7 @@ def _leave(
     step_size: float,
 ) -> tuple[SaddleApproach, int]:
     """Return a run from that share of the saddle's norm away, and the point at which it leaves."""
-    size = share * saddle.norm
-    start = saddle.with_weights([W + size * V for W, V in zip(saddle.weights, noise.weights, strict=True)])
+    start = beside(saddle, noise, share)
     left = y - np.reshape(saddle(X), y.shape)
     bar = _NEAR * 0.5 * float(np.sum(left**2)) / len(X)
     most = 20_000_000  # steps; starts take a power of 1 / share

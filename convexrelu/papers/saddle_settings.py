@@ -21,13 +21,25 @@ from convexrelu.networks import GELU, RELU, Activation, FeedForward, PowerLeakyR
 from convexrelu.saddles import SaddleApproach, approach_of, limiting_path
 from convexrelu.training import DeepTrajectory, gradient_descent, gradient_flow
 
-__all__ = ["EXAMPLE_1_TARGETS", "RUNS", "SQUARES", "Run", "descend", "example_1", "near_saddle", "sphere"]
+__all__ = [
+    "EXAMPLE_1_TARGETS",
+    "RUNS",
+    "SQUARES",
+    "Run",
+    "beside",
+    "descend",
+    "example_1",
+    "near_saddle",
+    "noise_beside",
+    "sphere",
+]
 
 SQUARES = PowerLeakyReLU(1.0, 2)
 
 EXAMPLE_1_TARGETS = np.sqrt(2.0) * np.array([4.0, 1.0])
 
-_RECORDED = 400
+_RECORDED, _DESCENT_RECORDED = 400, 4000
+"""Points of a run: where the flow moves; of descent at even steps, few of which an escape takes."""
 
 
 def example_1(w: Sequence[float]) -> FeedForward:
@@ -117,7 +129,7 @@ class Run:
         if not self.step_size:
             return _flow(X, y, start, t_max=self.length, rtol=1e-6, stop_gradient=self.stop_gradient or None)
         steps = int(self.length)
-        grid = np.arange(0, steps + 1, max(1, steps // _RECORDED))
+        grid = np.arange(0, steps + 1, max(1, steps // _DESCENT_RECORDED))
         return descend(X, y, start, step_size=self.step_size, n_steps=steps, record=grid)
 
     def _data(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
@@ -268,7 +280,7 @@ RUNS = (
         activation=Tanh(),
         norm=1e-3,
         step_size=0.1,
-        length=4000.0,
+        length=20_000.0,
         source=_SEEN,
     ),
     Run(
@@ -327,9 +339,8 @@ def near_saddle(activation: PowerLeakyReLU, *, delta: float, seed: int = 0) -> S
     The saddle is where the path from the best KKT point of the network of one neuron a layer ends; the start
     adds Gaussian weights of norm `delta` times the saddle's to the other neurons.
     """
-    X, y, saddle, Z = _narrow_saddle(activation, seed)
-    size = delta * saddle.norm
-    start = saddle.with_weights([W + size * V for W, V in zip(saddle.weights, Z.weights, strict=True)])
+    X, y, saddle, noise = _narrow_saddle(activation, seed)
+    start = beside(saddle, noise, delta)
     if activation.power > 1:
         return approach_of(_flow(X, y, start, t_max=70.0 / delta, rtol=1e-7), saddle)
     run = descend(X, y, start, step_size=0.05, n_steps=24_000, record=np.arange(0, 24_001, 80))
@@ -359,5 +370,16 @@ def _narrow_saddle(
     for wide, W in zip(layers, narrow.weights, strict=True):
         wide[: W.shape[0], : W.shape[1]] = W
     saddle = FeedForward(layers, activation)
-    noise = saddle.with_weights([np.where(W == 0.0, rng.normal(size=W.shape), 0.0) for W in layers])
-    return X, y, saddle, noise.normalized()
+    return X, y, saddle, noise_beside(saddle, rng)
+
+
+def noise_beside(saddle: FeedForward, rng: np.random.Generator) -> FeedForward:
+    """Return Gaussian weights of norm 1 wherever the saddle has none."""
+    weights = [np.where(W == 0.0, rng.normal(size=W.shape), 0.0) for W in saddle.weights]
+    return saddle.with_weights(weights).normalized()
+
+
+def beside(saddle: FeedForward, noise: FeedForward, delta: float) -> FeedForward:
+    """Return the saddle and that noise, delta times the saddle's norm."""
+    size = delta * saddle.norm
+    return saddle.with_weights([W + size * V for W, V in zip(saddle.weights, noise.weights, strict=True)])
