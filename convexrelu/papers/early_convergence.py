@@ -42,6 +42,8 @@ NEAR_KKT = 1e-3
 
 N_SEEDS = 10  # of the planar experiments: shares are of all their neurons
 STEP_SIZE = 5e-4  # of the planar experiments: ten times the paper's, still small
+_PLANAR_SIZE = 1e-9  # standard deviation of their weights at the start, delta of the theorems
+_EPSILON = 1e-2  # of KH2 Corollary 5.4.1
 
 _PLANAR = "50 points on the circle, squared ReLU neurons with frozen outputs, mean square loss, ten seeds; "
 _SQUARED_SETTING = (
@@ -117,7 +119,7 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
     paths, shares = [], []
     for generator in rng.spawn(N_SEEDS):
         X, y = _planar_data(generator)
-        start = _one_layer(1e-9 * generator.normal(size=(20, 2)))
+        start = _one_layer(_PLANAR_SIZE * generator.normal(size=(20, 2)))
         stop = LOSS_LEFT * 0.5 * float(np.mean(y**2))
         path = _run(X, y, start, step_size=STEP_SIZE, stop_loss=stop)
         off = 1.0 - np.cos(planar_kkt_points(X, y, SQUARED).distances(_angles_at_end(path)))
@@ -146,7 +148,10 @@ def _near_the_origin(rng: np.random.Generator) -> list[ReproducedFigure]:
             name="kh2-figure-3",
             setting=_PLANAR + "the runs of KH2 Figure 1",
             figure=directions_figure(path, y, kkt, title="KH2 Figure 3: directions and KKT points"),
-            claims=(Claim.at_least("share of 200 neurons with 1 - cos < 1e-3", share, 0.95, converge),),
+            claims=(
+                Claim.at_least("share of 200 neurons with 1 - cos < 1e-3", share, 0.95, converge),
+                *_each_neuron_turns(path),
+            ),
         ),
     ]
 
@@ -204,6 +209,41 @@ def _growth_bound(path: DeepTrajectory) -> Claim:
         1.0,
         "KH2 Lemma 5.2, eq. (24)",
     )
+
+
+def _each_neuron_turns(path: DeepTrajectory) -> list[Claim]:
+    """KH2 Corollary 5.4.1 with its constants, from the flow u_j of each neuron's own NCF.
+
+    By Lemma C.7 2 eta is a lower bound on all ``||u_j(t)||``, and at most 2. T is the time by which all flows
+    are within ``1 - cos <= epsilon`` of their limits.
+    """
+    epsilon, U = _EPSILON, path.weights[0]
+    flows = [ncf_flow(_one_layer(u[None]), path.problem.X, path.problem.Y[:, 0]) for u in U[0] / _PLANAR_SIZE]
+    limits = np.array([flow.limit.weights[0][0] for flow in flows])
+    limits /= np.linalg.norm(limits, axis=1, keepdims=True)
+    eta = min(1.0, 0.5 * float(np.exp(min(flow.log_norm.min() for flow in flows))))
+    settled = [
+        flow.times[np.argmax(1.0 - flow.directions[0][:, 0] @ limit <= epsilon)]
+        for flow, limit in zip(flows, limits, strict=True)
+    ]
+    times = path.times * STEP_SIZE / len(path.problem.X)  # as in Lemma 5.2
+    then = int(np.argmax(times >= max(settled)))
+    sizes = np.linalg.norm(U[then], axis=1)
+    where = "KH2 Corollary 5.4.1"
+    return [
+        Claim.at_least(
+            f"least ||w_j|| over delta eta at T = {times[then]:.2g} (eta = {eta:.3g}, epsilon = {epsilon:g})",
+            float(sizes.min() / (_PLANAR_SIZE * eta)),
+            1.0,
+            where,
+        ),
+        Claim.at_least(
+            "least cosine then of a neuron and the limit of its NCF's flow, 1 - (1 + 3 / (2 eta)) epsilon",
+            float(((U[then] * limits).sum(axis=1) / sizes).min()),
+            1.0 - (1.0 + 1.5 / eta) * epsilon,
+            where,
+        ),
+    ]
 
 
 def _escape_from_the_kink() -> list[Claim]:
