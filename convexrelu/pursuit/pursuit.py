@@ -430,7 +430,7 @@ def _lowered(square: SquareLoss, plan: _Plan) -> Refit:
     if not plan.inner.settles or fit.loss > within_tol:
         return fit
     settled = settle(replace(square, network=fit.network), plan.inner, goal, plan.clock)
-    best = settled if settled.loss <= within_tol else fit
+    best = settled if settled.loss <= max(fit.loss, goal * square.size**2) else fit
     return replace(best, n_steps=fit.n_steps + settled.n_steps)
 
 
