@@ -66,7 +66,7 @@ _TASK_CONES = 64  # handed to a task at most
 # Open cones beyond this make the search go for depth: that needs no more memory. Then it is foretold how long
 # it will take: a hundredth of the open cones, within bounds, is searched to tolerances that shrink by the
 # step, each with no more than the share of what is left.
-_MOST_OPEN_BYTES = 2**26
+_MOST_OPEN_BYTES = 2**27
 _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 24, 96, 1.5, 0.1
 _SAFETY, _UNEVEN = 1.25, 4.0  # the sample's mean was found to err by a tenth; its parts by a few times
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
@@ -282,11 +282,12 @@ def search_cones(
     asked_for, begun, foretold = tol, clock.elapsed, level > 0.0
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
-        if crowded and not foretold:
+        if crowded and not foretold and rounds > 1:  # orthants have no bounds of their own yet
             foretold, job = True, (kinks, value, direction, clock)
             speed = nodes / max(clock.elapsed - begun, 1e-6) if np.isfinite(clock.limit) else np.inf
             tol, sampled = _affordable(front, job, tol, max_nodes - nodes, speed)
             nodes += sampled
+            continue  # that may have been all there was
         shares, rest = _dealt(front, 1 if rounds < 2 else _TASKS, smallest_first=crowded)
         # First all orthants are bounded, then comes a short search for depth in the caller. After that, tasks
         # go for depth; what they find below the bounds of cones left out, or of half of theirs, has to wait.
