@@ -44,8 +44,8 @@ EXACT = 1e-9  # the least tolerance that the oracle is asked for
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
 SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
-# Of the proof's time, for the oracle's search of all multipliers. What it leaves is the semidefinite program's,
-# which in a rank up to the one below has never come near a search's bound.
+# Of the proof's time, for the oracle's search of all multipliers; the more where the rank is so low that the
+# semidefinite program, whose time the rest is, has never come near the bound of a search.
 ASKED_SHARE, MOST_SHARE, SEARCHED_RANK = 0.7, 0.95, 6
 WORTHLESS = 0.5  # of the objective: with a lower bound below, multipliers of samples are searched
 SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes that are tried
