@@ -88,6 +88,9 @@ ON_PLANE = 1e-13
 _PLAYS = 24  # of multipliers against rays, on a cone that nothing else closes
 _ROUNDED = 1e-14  # relative: of a cosine and a quotient
 _THIN = 1e3  # the largest entry of the inverse, beyond which a cone may be too thin for the kernel
+# The largest entry beyond which rounding would tell: rays that far apart count as one, by a ridge on their
+# products. What that costs is measured at the rays, and part of the bound.
+_FLAT, _RIDGE = 1e8, 1e-14
 _SHORT = 1e-4  # an edge beyond which halving gains nothing: the bound's error is the square of it
 _INSIDE = 1e-9  # coordinates of a point along the rays that count as non-negative, relative to its length
 
@@ -673,8 +676,7 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     residual, left = bent
     r, m, linear = len(V), n_mixed - few, work[0]
     exact, playing = m <= MOST_EXACT, few >= _FEW_PLAYED and m > 0
-    copy_rows(work, V)
-    invertible = invert_into(work, inverse, r)
+    _invert(V, inverse, work)
     for a in range(r):
         linear[a] = dot(total, V[a])
     for j in range(m):
@@ -686,9 +688,6 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     else:
         leave_alone(heights, mixed, few, n_mixed, residual, left)
     _chords(linear, residual, left, few, m, values, caps, t)
-    if not invertible:
-        copy_into(rho, values)
-        return _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V), 0.0, exact
     _fill(inverse, values, vectors, t, m, target, rho)
     norm = np.sqrt(dot(rho, rho))
     if norm > closing and few > 0 and m > 0:  # what the parent's multipliers do not close
@@ -724,7 +723,30 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     bound = norm + np.sqrt(r) * excess
     if bound > closing and np.abs(inverse).max() > _THIN:
         bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
-    return bound, norm, exact
+    return (bound if bound < np.inf else np.inf), norm, exact  # not a number proves nothing
+
+
+@kernel
+@no_type_check
+def _invert(V, inverse, work):
+    """Invert the rays, or nearly so where some of them are one to rounding."""
+    r = len(V)
+    copy_rows(work, V)
+    invertible = invert_into(work, inverse, r)
+    largest = np.abs(inverse).max()
+    if invertible and largest <= _FLAT:
+        return
+    products = np.empty((r, r))
+    for a in range(r):
+        for b in range(r):
+            work[a, b] = dot(V[a], V[b])
+        work[a, a] += _RIDGE
+    invert_into(work, products, r)
+    for c in range(r):
+        for k in range(r):
+            inverse[c, k] = 0.0
+            for a in range(r):
+                inverse[c, k] += V[a, c] * products[a, k]
 
 
 @kernel

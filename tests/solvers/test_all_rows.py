@@ -98,7 +98,7 @@ def test_rows_that_pay_together_pay_no_more_than_each_alone():
 def test_a_search_that_is_cut_off_returns_the_best_mix_of_its_neurons(C):
     X, y = noisy(N, 4, flipped=0.0)
     problem = prepare(X, y, C)
-    clock = SolverClock(limit=0.05)
+    clock = SolverClock(limit=0.2)
     found = generate_lazily(
         problem, problem.empty_neurons, tol=1e-6, clock=clock, whole=unlimited(), rng=np.random.default_rng(0)
     )
