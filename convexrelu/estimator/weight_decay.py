@@ -73,7 +73,7 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
         "squared", "absolute", "huber", "quantile", "epsilon_insensitive" or "poisson", or an object such as
         ``losses.Huber(delta=0.5)``. Targets of several columns make several outputs that share their neurons
         (squared loss). The network of "poisson" gives the logarithm of what is predicted.
-    alpha : float, default 0.03
+    alpha : float, default 0.2
         Price of the weights, as a share of the one from which on a constant is the best there is (as far as
         local search sees): ``beta = alpha * (that price)``, whatever the unit of the targets. The smaller it
         is, the more neurons, and the more work. Along it goes :meth:`path`, in decreasing order.
@@ -135,7 +135,7 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
         self,
         loss: Any = "squared",
         *,
-        alpha: Any = 0.03,
+        alpha: Any = 0.2,
         beta: Any = None,
         fit_intercept: Any = True,
         tol: Any = 1e-2,

@@ -25,7 +25,7 @@ CLASSIFIERS = [cr.MaxMarginReLUClassifier, cr.ReLUClassifier]
     [
         cr.MaxMarginReLUClassifier(time_limit=10.0),  # it ends of its own accord, on a busy machine too
         cr.ReLUClassifier(time_limit=5.0),  # two seconds do when nothing else runs
-        cr.ReLURegressor(time_limit=10.0),
+        cr.ReLURegressor(time_limit=2.0),
     ]
 )
 def test_scikit_learn_takes_them_for_estimators(estimator, check):
