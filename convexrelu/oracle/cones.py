@@ -534,7 +534,6 @@ def _put_aside(stack, top, start, count, aside, place):
     aside[4][place, 0], aside[4][place, 1] = stack[4][top, 0], stack[4][top, 1]
     for k in range(count):
         aside[7][begin + k], aside[8][begin + k] = stack[7][start + k], stack[8][start + k]
-    for k in range(count):
         copy_into(aside[9][begin + k], stack[9][start + k])
     aside[6][place] = begin + count
     return True
@@ -613,7 +612,7 @@ def _consider(kinks, members, count, V, parent_sum, bound, slack, stack, size, b
     for j in range(n_mixed):
         which[start + j] = members[0][mixed[j]]
         multipliers[start + j] = t[j - few] if j >= few else 0.0
-    if few >= _FEW_PLAYED and n_mixed > few:
+    if _played(few, n_mixed):
         bequeath(few, n_mixed, rooms[1], plays, start)
     stops[size] = start + n_mixed
     return size + 1
@@ -666,6 +665,13 @@ def _split_members(kinks, members, count, parent_sum, scratch):
 
 @kernel
 @no_type_check
+def _played(few, n_mixed):
+    """Whether shares are found in play: else greed does, or there is nothing to share in."""
+    return few >= _FEW_PLAYED and n_mixed > few
+
+
+@kernel
+@no_type_check
 def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     """Bound the correlation over the cone's unit vectors; rho / ||rho|| is the point that suggests itself.
 
@@ -675,7 +681,7 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     (inverse, work), (total, values, target, rho), (vectors, caps, t), (mixed, _, _), bent, rooms = scratch
     residual, left = bent
     r, m, linear = len(V), n_mixed - few, work[0]
-    exact, playing = m <= MOST_EXACT, few >= _FEW_PLAYED and m > 0
+    exact, playing = m <= MOST_EXACT, _played(few, n_mixed)
     _invert(V, inverse, work)
     for a in range(r):
         linear[a] = dot(total, V[a])
