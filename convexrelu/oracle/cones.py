@@ -31,6 +31,7 @@ from convexrelu._clock import Clock
 from convexrelu._parallel import run_tasks
 from convexrelu._typing import kernel
 from convexrelu.arrangements.vertices import invert_into
+from convexrelu.oracle.curvature import closes
 from convexrelu.oracle.matching import leave_alone, match, room_to_match
 from convexrelu.oracle.shares import (
     PARTNERS,
@@ -697,6 +698,8 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     _fill(inverse, values, vectors, t, m, target, rho)
     norm = np.sqrt(dot(rho, rho))
     if norm > closing and few > 0 and m > 0:  # what the parent's multipliers do not close
+        if _bent(values, heights, mixed, few, m, t, residual, rho, closing, V):
+            return closing, norm, False
         if playing:
             play(heights, mixed, few, n_mixed, linear, V, inverse, t, closing, rooms[1], residual)
             settle(heights, mixed, few, n_mixed, rooms[1], residual, left)
@@ -727,7 +730,10 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
             value -= t[j] * heights[a, mixed[few + j]]
         excess = max(excess, value)
     bound = norm + np.sqrt(r) * excess
-    if bound > closing and np.abs(inverse).max() > _THIN:
+    if bound > closing and _bent(values, heights, mixed, few, m, t, residual, rho, closing, V):
+        bound = closing
+    thin = not bound < np.inf or np.abs(inverse).max() > _THIN  # not a number is no bound either
+    if bound > closing and thin:
         bound = min(bound, _simplex_bound(values, heights, mixed, few, m, t, caps, closing, V))
     return (bound if bound < np.inf else np.inf), norm, exact  # not a number proves nothing
 
@@ -765,6 +771,19 @@ def _chords(linear, residual, left, few, m, values, caps, t):
             values[a] += max(residual[i, a], 0.0)
     for j in range(m):
         caps[j], t[j] = left[j], min(t[j], left[j])
+
+
+@kernel
+@no_type_check
+def _bent(values, heights, mixed, few, m, t, residual, rho, closing, V):
+    """Whether a second look, at the curvature of the kinks and of the sphere, closes the cone."""
+    r, norm = len(V), np.sqrt(dot(rho, rho))
+    top, toward = np.empty(r), np.empty(r)
+    for a in range(r):
+        top[a], toward[a] = values[a], rho[a] / norm if 0.0 < norm < np.inf else V[0, a]
+        for j in range(m):
+            top[a] -= t[j] * heights[a, mixed[few + j]]
+    return closes(top, residual, few, toward, V, closing)
 
 
 @kernel
