@@ -324,8 +324,14 @@ class Generation:
         best_mu, best_bound = mu, pricing.bound
         master = Master(problem, penalty=self.penalty)
         master.add(directions.joined(pricing.violators))
+        neurons, value = candidate.neurons, candidate.value
         for _ in range(MAX_ROUNDS):
-            solution = master.solve()
+            try:
+                solution = master.solve()
+            except SolverError as error:  # what there is will do
+                _LOGGER.info("%s", error)
+                break
+            neurons, value = solution.neurons, solution.value
             pricing = price(problem, solution.mu, solution.neurons, self.rng)
             # what bounds above the value, which weak duality forbids, the local search was mistaken about
             most = solution.value * (1 + self.tol)
@@ -340,7 +346,7 @@ class Generation:
             if not len(pricing.violators) or self.clock.expired():
                 break
             master.add(pricing.violators)
-        return Candidate(neurons=solution.neurons, mu=best_mu, norm=unpriced(problem), value=solution.value)
+        return Candidate(neurons=neurons, mu=best_mu, norm=unpriced(problem), value=value)
 
     def _note(self, phase: str, value: float, bound: float, n_neurons: int) -> None:
         scale = self.problem.scale

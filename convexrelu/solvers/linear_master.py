@@ -58,6 +58,9 @@ class Mix:
 
 
 _ABSURD = 1e100  # squares of larger numbers overflow
+# Steps of the simplex method, for each row and column and at least: far more than any vertex needs. Where
+# rows are the same but for seven digits, the steps after a crossover went round in circles for ever.
+_STEPS, _LEAST_STEPS = 50, 5000
 
 
 class _Silent(highspy.Highs):  # type: ignore[misc]  # its types are not read
@@ -126,7 +129,10 @@ class Master:
     def solve(self, *, seconds: float = np.inf) -> Mix:
         """Return the best mix of all directions so far; SolverError if that takes longer."""
         rough = None
-        self._highs.setOptionValue("time_limit", seconds)
+        # HiGHS counts the seconds of all its runs
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + seconds)
+        steps = max(_STEPS * sum(self._features.shape), _LEAST_STEPS)
+        self._highs.setOptionValue("simplex_iteration_limit", steps)
         for solver, strategy, tolerance in _ATTEMPTS:
             self._highs.setOptionValue("solver", solver)
             self._highs.setOptionValue("simplex_strategy", strategy)

@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import linprog
 from tolerances import ORACLE
 
+from convexrelu import solve_max_margin
 from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, prepare
 
@@ -35,6 +36,30 @@ def test_it_solves_its_linear_program_as_directions_come(C):
         assert (F.T @ mix.mu <= 1 + ORACLE).all()
         assert (mix.mu >= 0).all()
         assert len(mix.neurons) <= 12
+
+
+def test_the_seconds_of_earlier_runs_are_not_counted_again():
+    rng = np.random.default_rng(4)
+    problem = prepare(rng.normal(size=(12, 3)), rng.choice([1.0, -1.0], 12), np.inf)
+    master = Master(problem, penalty=PENALTY)
+    directions = Neurons(U=rng.normal(size=(600, 3)), signs=rng.choice([1.0, -1.0], 600)).normalized()
+    master.add(directions.kept(np.arange(300)))
+    value, spent = np.inf, 0.0
+    while value == np.inf or master._highs.getRunTime() <= 0.02:
+        value, spent = master.solve().value, master._highs.getRunTime()
+    master.add(directions.kept(np.arange(300, 600)))
+    assert master.solve(seconds=spent).value <= value
+
+
+def test_steps_in_a_circle_end():
+    """Rows that are the same but for seven digits: the simplex method went on for ever."""
+    rng = np.random.default_rng(0)
+    for _ in range(2):  # the second of these problems
+        X = np.c_[np.full(12, 1e7), rng.normal(size=(12, 3))[:, 1:]]
+        y = np.where(rng.random(12) < 0.5, 1.0, -1.0)
+        rng.normal(size=(4, 3)), rng.normal(size=4)
+    solution = solve_max_margin(X, y, C=10.0)
+    assert 0 < solution.lower_bound <= solution.objective
 
 
 def test_nothing_is_printed():
