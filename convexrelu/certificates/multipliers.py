@@ -41,12 +41,12 @@ def least_squares_multipliers(
     They solve ``min_{Y lam >= 0} sum_i |w2_i|^2 ||s_i w1_i/||w1_i|| - X^T D_i lam||^2 + sum_n ((q_n - 1)
     lam_n)^2``. The network is taken at margin 1, where complementarity asks for lam_n = 0 or q_n = 1. A row
     on a neuron's hyperplane may be active in part (Clarke): it gets a weight of its own between 0 and lam_n.
-    All zero if the network does not fit the data.
+    All zero if the network does not fit the data, or only at a size beyond the floats.
     """
     exponent = scale_exponent(X)
     near_one = scaled_by(X, -exponent)
     scaled = at_margin(near_one, y, network)
-    if scaled is None:
+    if scaled is None or np.isinf(scaled.group_norm()):
         return np.zeros(len(y))
     scaled = scaled.merged()
     excess = y * scaled(near_one) - 1

@@ -36,6 +36,8 @@ PRUNE_TOL = 1e-12
 """A neuron this small relative to the whole network is dropped; f(x) moves by at most 1e-12 ||x|| sum ||u_i||
 for each, which is harmless for the reason given with DIRECTION_TOL."""
 
+_SMALL_SCALE = 2.0**-600  # of weights whose products overflow
+
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
 class TwoLayerReLU(Stored, GivenOut):
@@ -348,6 +350,8 @@ class TwoLayerReLU(Stored, GivenOut):
         1
         """
         sizes = self._sizes()
+        if np.isinf(sizes.sum()):  # shares of the sum do not depend on the scale
+            sizes = TwoLayerReLU(_SMALL_SCALE * self.W1, _SMALL_SCALE * self.w2)._sizes()
         keep = sizes > check_nonnegative(tol, "tol") * sizes.sum()
         return TwoLayerReLU(self.W1[keep], self.w2[keep])
 

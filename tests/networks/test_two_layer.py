@@ -137,6 +137,12 @@ def test_pruning_keeps_the_others_unchanged():
     np.testing.assert_array_equal(pruned.w2, [2.0])
 
 
+@pytest.mark.parametrize("tol", [0.0, 1e-12])
+def test_pruning_weights_whose_products_overflow(tol):
+    pruned = TwoLayerReLU([[1e200, 0.0], [0.0, 3e190], [0.0, 0.0]], [1e200, 1e150, 1e200]).pruned(tol)
+    assert pruned.n_neurons == (2 if tol == 0 else 1)
+
+
 def test_margin_one_on_the_papers_optimum():
     """WP F.1: u = (0.560576, -0.159679), u' = (-0.230009, 0.660664), P* = 1.2824322, both margins active."""
     network = TwoLayerReLU.from_directions([[0.560576, -0.159679], [-0.230009, 0.660664]], [1, -1])
