@@ -174,6 +174,8 @@ def _cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -> Fract
     child = 2**r + 2 * place
     whole = len(split) == 2**r + 2 * inner.sum() and (child[inner] > np.flatnonzero(inner)).all()
     _need(whole and count.sum() == len(which) and (t <= UNIT).all(), "a tree of cones is malformed")
+    order, p = np.argsort(~positive, kind="stable"), int(positive.sum())  # positive ones first
+    G, cut, which = G[order], np.argsort(order)[cut], np.argsort(order)[which]
     G, one = (G, one) if exact else (_floats(G, one), 1)
     worst, depth, batch = 0, 0, max(1, CELLS // (r * (k + r)))
     for start in range(0, 2**r, batch):
@@ -188,7 +190,7 @@ def _cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -> Fract
                 of = np.repeat(np.arange(len(leaf)), count[leaf])
                 entry = np.arange(len(of)) + np.repeat(stop[leaf] - np.cumsum(count[leaf]), count[leaf])
                 given = of, which[entry], t[entry]
-                worst = max(worst, _leaves(images[ends], one, positive, met[leaf], given, exact))
+                worst = max(worst, _leaves(images[ends], one, (p, k), met[leaf], given, exact))
             index, images = index[~ends], images[~ends]
             rows, (a, b) = np.arange(len(index)), edges[split[index] - 1].T
             new = _between(images[rows, a], images[rows, b], cut[place[index]], k, exact)
@@ -217,15 +219,17 @@ def _between(A: Array, B: Array, cut: Array, k: int, exact: bool) -> Array:
     return new if exact else np.ldexp(new, -np.frexp(np.abs(new[:, k:]).sum(axis=1))[1][:, None])
 
 
-def _leaves(images: Array, one: int, positive: Array, met: Array, given: Any, exact: bool) -> Any:
-    """The largest bound of some cones, times FIXED if exact."""
-    heights, V = images[..., : len(positive)], images[..., len(positive) :]
+def _leaves(images: Array, one: int, counts: Any, met: Array, given: Any, exact: bool) -> Any:
+    """The largest bound of some cones, times FIXED if exact; of k generators the first p are positive."""
+    p, k = counts
+    heights, V = images[..., p:k], images[..., k:]
     size = np.abs(V).sum(axis=2)  # of an orthant's rays: sum_k alpha_k |v_k|_1 = |u|_1 <= sqrt(r) ||u||
     quotients, r = _floats if exact else np.divide, V.shape[2]
-    T = np.where(quotients(heights, size[..., None] * one).sum(axis=1) >= 0, UNIT, 0).astype(images.dtype)
+    T = np.zeros((len(images), k), dtype=images.dtype)
+    T[:, p:] = np.where(quotients(heights, size[..., None] * one).sum(axis=1) >= 0, UNIT, 0)
     T[given[:2]] = given[2]  # the file says only what differs from this
-    gains, losses = np.maximum(heights[..., positive], 0), (heights * T[:, None])[..., ~positive]
-    goal = UNIT * gains.sum(axis=2) - losses.sum(axis=2)
+    losses = (heights @ T[:, p:, None])[..., 0]
+    goal = UNIT * np.maximum(images[..., :p], 0).sum(axis=2) - losses
     on = (met[:, None] >> np.arange(r)) & 1  # the least rho that meets its goal at these rays, to rounding
     inverses = np.linalg.pinv(quotients(V, size[..., None]) * on[..., None], rcond=64 * EPS)
     rho = (inverses @ quotients(goal, size * (one * UNIT))[..., None])[..., 0]

@@ -33,6 +33,7 @@ _LABELLED = "logistic", "exponential", "hinge", "squared_hinge"
 _CURVED = "logistic", "exponential", "poisson"
 _DIGITS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _ALLOWED = Fraction(1, 10**40)  # for logarithms of 50 digits, relative to what they are added to
+_STEEPEST = 10_000  # exponentials of more are infinite, of less nothing: no float comes near them
 _BITS = 110  # to which rational terms are rounded, outwards
 
 
@@ -47,7 +48,8 @@ def _decimal(q: Fraction) -> Decimal:
 
 
 def _exp(q: Fraction) -> Fraction:
-    return Fraction(_DIGITS.exp(_decimal(q)))
+    """The exponential to 50 digits; a bound from above where it would have thousands of zeros."""
+    return Fraction(_DIGITS.exp(_decimal(max(q, Fraction(-_STEEPEST)))))
 
 
 def _x_log_x(q: Fraction) -> Fraction:
@@ -85,7 +87,7 @@ def _domain(name: str, given: Any, y: Fraction) -> tuple[Any, Any]:
     return _piece(name, given, y)[:2]
 
 
-def _value(name: str, given: Any, y: Fraction, f: Fraction) -> Fraction:
+def _value(name: str, given: Any, y: Fraction, f: Fraction) -> Any:
     """A bound from above on l(f, y)."""
     if name not in _CURVED:
         low, high, width, bend = _piece(name, given, y)
@@ -95,6 +97,8 @@ def _value(name: str, given: Any, y: Fraction, f: Fraction) -> Fraction:
     q = f if name == "poisson" else -y * f
     if name == "logistic":
         value = max(q, Fraction(0)) + Fraction(_DIGITS.ln(1 + _decimal(_exp(-abs(q)))))
+    elif q > _STEEPEST:
+        return math.inf
     else:
         value = _exp(q) + (_x_log_x(y) - y - y * f if name == "poisson" else 0)
     size = 1 + abs(value) + (_exp(q) + abs(y * f) + y * y if name == "poisson" else 0)
@@ -177,12 +181,15 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     _need(bias in (True, "penalised") or constant == 0, "an output bias is no part of the problem")
     f, slack, unit = _outputs(X, W1, w2, exact)
     decay = sum((Fraction(v) ** 2 for part in (W1, w2) for v in part.ravel().tolist()), Fraction(0))
-    upper = beta / 2 * (decay + (constant**2 if bias == "penalised" else 0))
-    for n, s_n in enumerate(weights):
+    upper: Any = beta / 2 * (decay + (constant**2 if bias == "penalised" else 0))
+    values = []
+    for n in range(len(y)):
         middle, off = Fraction(f[n]) * unit + constant, Fraction(slack[n]) * unit
-        upper += _up(
-            s_n * max(_value(name, given, y[n], middle - off), _value(name, given, y[n], middle + off))
-        )
+        values.append(max(_value(name, given, y[n], end) for end in (middle - off, middle + off)))
+    if math.inf in values:
+        upper = math.inf
+    else:
+        upper += sum(_up(s_n * value) for s_n, value in zip(weights, values, strict=True))
     # below
     ends = [tuple(s_n * v for v in _domain(name, given, y_n)) for s_n, y_n in zip(weights, y, strict=True)]
     raw = list(map(Fraction, lam.tolist()))
@@ -201,4 +208,4 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     lower = -((t * sum(moved)) ** 2) / (2 * beta) if bias == "penalised" else Fraction(0)
     for n, s_n in enumerate(weights):
         lower -= _up(s_n * _conjugate(name, given, y[n], t * moved[n] / s_n))
-    return lower, upper
+    return max(lower, Fraction(0)), upper  # losses are not negative

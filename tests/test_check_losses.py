@@ -60,6 +60,27 @@ def test_multipliers_are_balanced_within_their_ends_and_stay_where_they_are_alre
         assert found == clipped
 
 
+@pytest.mark.parametrize(("name", "y"), [("exponential", -1), ("poisson", 0), ("logistic", -1)])
+def test_exponentials_beyond_all_floats_end_at_once(name, y):
+    """Rational numbers of 10^15 digits would never be written down."""
+    far = Fraction(10**15)
+    steep = _value(name, {}, Fraction(y), far)
+    assert far <= steep <= far * (1 + Fraction(1, 10**30)) if name == "logistic" else steep == np.inf
+    assert 0 <= _value(name, {}, Fraction(y), -far) <= Fraction(1, 10**20)
+
+
+def test_a_network_of_infinite_objective_is_refused_or_claims_nothing(tmp_path):
+    X, y = data("exponential")
+    cr.solve(X, y, loss="exponential", beta=0.5).certificate.save(tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    document["network"]["W1"] = (1e16 * np.array(document["network"]["W1"])).tolist()
+    document["network"]["w2"] = (-np.array(document["network"]["w2"])).tolist()
+    with pytest.raises(RefusedError, match="it proves only"):
+        check_document(document, X, y)
+    low, high = check_document({**document, "objective": np.inf}, X, y)
+    assert 0 < low < high == np.inf
+
+
 def test_multipliers_that_cannot_add_up_to_zero_are_refused():
     with pytest.raises(RefusedError, match="must add up to zero"):
         _feasible([Fraction(1), Fraction(3)], [(Fraction(1), Fraction(2))] * 2, balanced=True)

@@ -156,7 +156,7 @@ def verified(
 def claimed(values: dict[str, Any], X: Float[np.ndarray, "n d"], labels: np.ndarray) -> tuple[float, float]:
     """Return the bounds that a document may claim: those that its proof proves, but for rounding."""
     below, above = check_document(document.encode(values), X, labels)
-    return _float(below * (1 - _CLAIMED)), _float(above * (1 + _CLAIMED))
+    return _float(below * (1 - _CLAIMED)), _float(above * (1 + _CLAIMED))  # neither is negative
 
 
 def _float(x: Fraction | float) -> float:

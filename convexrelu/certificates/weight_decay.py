@@ -9,6 +9,7 @@ for ``X^T lam = 0``, and a bias with the penalty ``beta b^2/2`` costs ``(sum lam
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -122,10 +123,9 @@ class WeightDecay:
         most = min(2.0 * value(0.0) / size, 1e100) if size > 1e-200 else 0.0
         if most == 0:
             return network.scaled_neurons(0.0)
-        found = minimize_scalar(value, bounds=(0.0, most), method="bounded", options={"xatol": 1e-13 * most})
-        around = min(2.0, most)  # a network that is nearly at its scale is resolved better near it
-        near = minimize_scalar(value, bounds=(0.0, around), method="bounded", options={"xatol": 1e-13})
-        return network.scaled_neurons(min((0.0, min(1.0, most), float(found.x), float(near.x)), key=value))
+        found = _least(value, most, 1e-13 * most)
+        near = _least(value, min(2.0, most), 1e-13)  # one that is nearly at its scale is resolved better
+        return network.scaled_neurons(min((0.0, min(1.0, most), found, near), key=value))
 
     def feasible(self, lam: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
         """Multipliers near these, in the domain, that satisfy the equations of the parts without penalty.
@@ -200,8 +200,7 @@ class WeightDecay:
         def loss(t: float) -> float:
             return min(-self.dual_value(t * lam), _LARGEST)
 
-        found = minimize_scalar(loss, bounds=(0.0, most), method="bounded", options={"xatol": 1e-12 * most})
-        return min((0.0, most, min(1.0, most), float(found.x)), key=loss)
+        return min((0.0, most, min(1.0, most), _least(loss, most, 1e-12 * most)), key=loss)
 
     def bound(self, lam: Float[np.ndarray, "n ..."], norm: float) -> float:
         """The lower bound that a lam in the domain proves at its best scale, if h(lam) <= `norm`."""
@@ -218,6 +217,13 @@ class WeightDecay:
             middle = 0.5 * (low + high)
             low, high = (low, middle) if self.dual_value(middle * lam) >= wanted else (middle, high)
         return max(self.beta / high, least)
+
+
+def _least(function: Callable[[float], float], most: float, tol: float) -> float:
+    """Return where a convex function of 0 to `most` is least."""
+    with np.errstate(over="ignore", invalid="ignore"):  # products of values near the largest float
+        found = minimize_scalar(function, bounds=(0.0, most), method="bounded", options={"xatol": tol})
+    return float(found.x)
 
 
 def bias_of(network: Decayed) -> Float[np.ndarray, ...]:

@@ -6,6 +6,7 @@ without a quotient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -59,6 +60,15 @@ def margins(X: np.ndarray, y: np.ndarray, W1: np.ndarray, w2: np.ndarray) -> lis
     (rows, a), (first, b), (second, c) = whole(X), whole(W1), whole(w2)
     outputs = np.maximum(rows @ first.T, 0) @ second if len(w2) else np.zeros(len(X), int).astype(object)
     return [Fraction(int(label) * int(f), 1 << a + b + c) for label, f in zip(y, outputs, strict=True)]
+
+
+def regularized(
+    X: np.ndarray, W1: np.ndarray, w2: np.ndarray, beta: float, value: Callable[[int, Fraction], Fraction]
+) -> Fraction:
+    """``sum_n value(n, f(x_n)) + beta/2 ||theta||^2`` of a network."""
+    outputs = margins(X, np.ones(len(X)), W1, w2)
+    decay = sum((Fraction(int((v**2).sum()), 4**b) for v, b in (whole(W1), whole(w2))), Fraction(0))
+    return sum((value(n, f) for n, f in enumerate(outputs)), Fraction(beta) / 2 * decay)
 
 
 def objective(X: np.ndarray, y: np.ndarray, W1: np.ndarray, w2: np.ndarray, C: float) -> Fraction | None:

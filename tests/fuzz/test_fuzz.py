@@ -6,6 +6,7 @@ and every run replays what is in it. Bounds are judged in rational arithmetic (`
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -28,6 +29,8 @@ from convexrelu import (
     pattern_bound,
     solve_max_margin,
 )
+from convexrelu.check_losses import _value as exact_value
+from convexrelu.losses import EpsilonInsensitive, Huber, Loss, Quantile, get_loss
 from convexrelu.oracle import dual_norm
 
 from . import exact
@@ -37,18 +40,23 @@ from .hostile import CORPUS, Problem, corpus, problems
 FACTOR = int(os.environ.get("CONVEXRELU_FUZZ", "1"))
 SECONDS = 20.0  # of the processor, for one call: far more than any takes here, compilation aside
 
+LOSSES = [
+    *map(get_loss, ["squared", "absolute", "logistic", "hinge", "squared_hinge", "poisson", "exponential"]),
+    *(Huber(delta=0.7), Quantile(tau=0.3), EpsilonInsensitive(epsilon=0.3)),
+]
+
 FAILED: dict[str, list] = {}  # the corpus's file of the last failure of each check in this run
 
-Check = Callable[[Problem], None]
+Check = Callable[..., None]
 
 
 def kept(check: Check) -> Check:
     """The check; under `make fuzz`, a problem that fails it goes to the corpus, if it is the last."""
     last = FAILED.setdefault(check.__name__, [])
 
-    def wrapped(problem: Problem) -> None:
+    def wrapped(problem: Problem, *more) -> None:
         try:
-            check(problem)
+            check(problem, *more)
         except Exception:
             if FACTOR > 1:
                 for path in last:
@@ -187,7 +195,55 @@ def judge_in_rational_arithmetic(problem: Problem) -> None:
             assert found.lower <= truth
 
 
-JUDGES = [judge_oracle, judge_certificate, judge_solver, judge_patterns, judge_in_rational_arithmetic]
+def targets_of(loss: Loss, problem: Problem) -> np.ndarray:
+    """What the loss takes: labels, numbers of any sign, or counts."""
+    if loss.takes_labels:
+        return problem.y
+    numbers = 8 * near_one(problem.lam)
+    return np.rint(np.abs(numbers)) if loss.name == "poisson" else numbers
+
+
+def judge_losses(problem: Problem, *losses: Loss) -> None:
+    """Weak duality for every loss; and what a certificate claims is proven in rational arithmetic."""
+    X, beta = problem.X, min(problem.C, 1e150)
+    given_network = TwoLayerReLU(problem.W1, problem.w2)
+    tame = TwoLayerReLU(*map(near_one, (problem.W1, problem.w2)))
+    weights = np.linspace(0.5, 2.0, len(X))
+    for loss in losses or LOSSES:
+        y, options = targets_of(loss, problem), {"loss": loss, "beta": beta, "sample_weight": weights}
+
+        def value(n: int, f: Fraction, y=y, loss=loss) -> Fraction:
+            return Fraction(weights[n]) * exact_value(loss.name, loss.parameters, Fraction(y[n]), f)
+
+        truth = exact.regularized(X, tame.W1, tame.w2, beta, value)
+        for network, bias in itertools.product((given_network, tame), (False, True, "penalised")):
+            certificate, error = attempt(certify, X, y, network, improve=False, output_bias=bias, **options)
+            if error:
+                assert "rows of size between" in str(error)
+                continue
+            assert certificate.lower_bound <= min(certificate.objective, truth)
+            found, refused = attempt(certificate.check, X, y)
+            assert found is True, refused
+            if np.isfinite(certificate.objective):
+                found, refused = attempt(certificate.check, X, y, arithmetic="exact")
+                if refused:
+                    assert "there is none for this network" in str(refused)
+                else:
+                    assert found.lower <= min(truth, found.upper)
+
+
+def near_one(array: np.ndarray) -> np.ndarray:
+    return np.ldexp(array, -np.frexp(np.abs(array).max(initial=0.0))[1])
+
+
+JUDGES = [
+    judge_oracle,
+    judge_certificate,
+    judge_solver,
+    judge_patterns,
+    judge_in_rational_arithmetic,
+    judge_losses,
+]
 
 
 @settings(max_examples=40 * FACTOR, derandomize=FACTOR == 1)
@@ -212,6 +268,12 @@ def test_the_solver(problem):
 @given(problems(most_rows=5, most_columns=3))
 def test_bounds_are_theorems(problem):
     kept(judge_in_rational_arithmetic)(problem)
+
+
+@settings(max_examples=12 * FACTOR, derandomize=FACTOR == 1)
+@given(problems(most_rows=5), st.sampled_from(LOSSES))
+def test_losses(problem, loss):
+    kept(judge_losses)(problem, loss)
 
 
 @settings(max_examples=30 * FACTOR, derandomize=FACTOR == 1)
