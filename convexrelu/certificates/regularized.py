@@ -37,7 +37,7 @@ from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
 from convexrelu.networks.convert import CONVERTED
 from convexrelu.networks.layers import bias_hint
-from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm
+from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm, rescaled_norm
 from convexrelu.oracle.outputs import covered_output_norm, output_norm
 from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
 from convexrelu.oracle.witness import proof_of, proven_norm
@@ -521,14 +521,16 @@ def assess_regularized(
     `norm` is what is proven of them, by the relaxation if there is one; they are handed out scaled to prove
     the most.
     """
-    if norm.cover is not None:  # what a check arrives at
-        norm = replace(norm, upper_bound=norm.cover.level)
+    norm = _as_checked(norm)
     objective = problem.objective(problem.rescaled(network))
     t, own = problem.scale(lam, norm.upper_bound), problem.dual_value(lam)
     # multipliers at their best scale, to the rounding of their value, stay as they are to the last bit
     if norm.upper_bound <= problem.beta and problem.dual_value(t * lam) <= own + _SAME * objective:
         t = 1.0
-    scaled = norm.scaled(t) if t > 0 else norm_of(problem, 0.0 * lam)
+    scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
+    while scaled.upper_bound > problem.beta:  # by the rounding of the products
+        t *= min(problem.beta / scaled.upper_bound, 1.0 - 8 * _EPS)
+        scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
     lower = problem.dual_value(t * lam)
     return RegularizedCertificate(
         network=network,
@@ -549,6 +551,30 @@ def assess_regularized(
         relaxation=relaxation,
         _source=problem,
     )
+
+
+def _as_checked(norm: DualNorm) -> DualNorm:
+    """The dual norm with the bound at which a check arrives: the level of its cover, if it has one."""
+    return norm if norm.cover is None else replace(norm, upper_bound=norm.cover.level)
+
+
+def _rescaled(
+    problem: WeightDecay,
+    lam: Float[np.ndarray, "n ..."],
+    norm: DualNorm,
+    t: float,
+    relaxation: Relaxation | None,
+) -> DualNorm:
+    """Return the dual norm of the floats ``t lam``, given that of lam and what proves it."""
+    if t == 1:
+        return norm
+    if t == 0 or problem.gates is not None:
+        return norm_of(problem, t * lam)
+    if relaxation is not None and relaxation.leaves:
+        return relaxed_norm(problem.X, t * lam, relaxation)
+    if problem.loss.vector or relaxation is not None:
+        return norm.scaled(t)
+    return rescaled_norm(problem.X, lam, norm, t)
 
 
 def certify_regularized(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -368,3 +369,19 @@ def test_a_loss_has_one_price_and_one_network(options):
     X, y, _ = data("squared", 2)
     with pytest.raises(InvalidInputError, match="a loss needs beta and one network"):
         certify(X, y, cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), loss="squared", **options)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_multipliers_that_cancel_are_scaled_with_their_rounding(seed):
+    """Ten digits cancel: h of the scaled multipliers is that of their floats, not a multiple of h."""
+    rng = np.random.default_rng(seed)
+    X = np.full((3, 1), rng.uniform(0.5, 2.0))
+    y = rng.normal(size=3)
+    y[2] = -(y[0] + y[1]) * (1 + 1e-10)
+    network = cr.TwoLayerReLU([[1e-3]], [1e-3])
+    certificate = cr.certify(
+        X, y, network, rng.uniform(0.2, 0.9) * y, loss="squared", beta=1.0, improve=False
+    )
+    total = abs(sum(map(Fraction, certificate.lam.tolist()))) * Fraction(X[0, 0])
+    assert total <= Fraction(certificate.dual_feasibility)
+    assert certificate.check(X, y) is True
