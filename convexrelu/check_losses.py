@@ -8,8 +8,9 @@ else of the package. What it verifies is, for a loss l of one output and weights
 The upper bound is the objective of the network as it stands. The lower one is weak duality: for t >= 0 with
 ``t h(lam) <= beta`` and t lam in the domain, ``P* >= -sum_n s_n l*(-t lam_n/s_n, y_n)``, less ``(t sum
 lam)^2/(2 beta)`` where the output's constant has the price of a weight; where it has none, ``sum lam = 0`` is
-needed. Multipliers that miss their domain or that equation by rounding are moved there, and h(lam) grows by
-no more than ``sum_n |change of lam_n| ||x_n||``.
+needed, and ``X^T lam = 0`` where outputs have a linear part. Multipliers that miss their domain or these
+equations by rounding are moved there, in rational numbers, and h(lam) grows by no more than
+``sum_n |change of lam_n| ||x_n||``.
 
 Losses of pieces are ``max_a (y - f) a - w |a| - q a^2/2`` over an interval of a, so that value and conjugate
 are rational. Logarithms and exponentials are taken to 50 digits, and what that may lack is allowed for.
@@ -135,6 +136,58 @@ def _feasible(lam: list[Fraction], ends: list[tuple[Any, Any]], *, balanced: boo
     return moved
 
 
+def _cancelled(
+    lam: list[Fraction], ends: list[tuple[Any, Any]], columns: list[list[Fraction]]
+) -> list[Fraction]:
+    """Multipliers in the domain that add up to zero with each column, moved in proportion to their room."""
+    moved = [min(max(value, low), high) for value, (low, high) in zip(lam, ends, strict=True)]
+    rooms = [
+        Fraction(float(min(value - low, high - value, abs(value))))
+        for value, (low, high) in zip(moved, ends, strict=True)
+    ]
+    weighted = [[room * x for room, x in zip(rooms, column, strict=True)] for column in columns]
+    rows = [
+        [_sum_of(a, b) for b in columns] + [_sum_of(c, moved)] for a, c in zip(weighted, columns, strict=True)
+    ]
+    steps = [Fraction(0)] * len(columns)
+    for row in _eliminated(rows):
+        pivot = next((j for j, value in enumerate(row[:-1]) if value), None)
+        if pivot is not None:
+            steps[pivot] = row[-1]
+    for step, column in zip(steps, weighted, strict=True):
+        moved = [value - step * x for value, x in zip(moved, column, strict=True)] if step else moved
+    inside = all(low <= value <= high for value, (low, high) in zip(moved, ends, strict=True))
+    balanced = all(_sum_of(column, moved) == 0 for column in columns)
+    _need(inside and balanced, "the multipliers must add up to zero with the columns of the linear part")
+    return moved
+
+
+def _sum_of(a: list[Fraction], b: list[Fraction]) -> Fraction:
+    return sum((x * y for x, y in zip(a, b, strict=True) if x and y), Fraction(0))
+
+
+def _product(row: Array, w: Array) -> Fraction:
+    return _sum_of(list(map(Fraction, row.tolist())), list(map(Fraction, w.tolist())))
+
+
+def _eliminated(rows: list[list[Fraction]]) -> list[list[Fraction]]:
+    """Equations solved for the unknowns that they determine; each begins with one of them, times one."""
+    done: list[list[Fraction]] = []
+    left = rows
+    for j in range(len(rows)):
+        found = next((i for i, row in enumerate(left) if row[j]), None)
+        if found is None:
+            continue
+        pivot = [value / left[found][j] for value in left[found]]
+        left = left[:found] + left[found + 1 :]
+        done, left = (
+            [[a - row[j] * b for a, b in zip(row, pivot, strict=True)] for row in part]
+            for part in (done, left)
+        )
+        done.append(pivot)
+    return done + left
+
+
 def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> tuple[Any, Any]:
     """Return the bounds on P* that a certificate of training with weight decay proves.
 
@@ -156,10 +209,8 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         not about this data or this file does not know its kind of network.
     """
     name, given, bias, network = (document[key] for key in ("loss", "parameters", "output_bias", "network"))
-    known = not (
-        network.get("n_outputs") or document["skip"] or np.any(network.get("skip", 0)) or document["gates"]
-    )
-    _need(known, "of linear parts, gates and several outputs only `convexrelu check` knows", 2)
+    known = not (network.get("n_outputs") or document["gates"])
+    _need(known, "of gates and several outputs only `convexrelu check` knows", 2)
     _need(document["proof"] is not None, "it holds no proof: `convexrelu check` repeats the search", 2)
     targets = labels
     if name in _LABELLED:
@@ -179,12 +230,16 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     # above
     constant = Fraction(network.get("output_bias", 0.0))
     _need(bias in (True, "penalised") or constant == 0, "an output bias is no part of the problem")
+    skip = _array(network, "skip", 1) if document["skip"] and "skip" in network else np.zeros(X.shape[1])
+    _need(document["skip"] or not np.any(network.get("skip", 0)), "a linear part is no part of the problem")
+    _need(len(skip) == X.shape[1], "the linear part must have an entry for each column")
+    linear = [_product(row, skip) for row in X] if skip.any() else [Fraction(0)] * len(X)
     f, slack, unit = _outputs(X, W1, w2, exact)
     decay = sum((Fraction(v) ** 2 for part in (W1, w2) for v in part.ravel().tolist()), Fraction(0))
     upper: Any = beta / 2 * (decay + (constant**2 if bias == "penalised" else 0))
     values = []
     for n in range(len(y)):
-        middle, off = Fraction(f[n]) * unit + constant, Fraction(slack[n]) * unit
+        middle, off = Fraction(f[n]) * unit + constant + linear[n], Fraction(slack[n]) * unit
         values.append(max(_value(name, given, y[n], end) for end in (middle - off, middle + off)))
     if math.inf in values:
         upper = math.inf
@@ -193,7 +248,11 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     # below
     ends = [tuple(s_n * v for v in _domain(name, given, y_n)) for s_n, y_n in zip(weights, y, strict=True)]
     raw = list(map(Fraction, lam.tolist()))
-    moved = _feasible(raw, ends, balanced=bias is True)
+    if document["skip"]:
+        ones = [np.ones(len(X))] if bias is True else []
+        moved = _cancelled(raw, ends, [list(map(Fraction, column.tolist())) for column in [*X.T, *ones]])
+    else:
+        moved = _feasible(raw, ends, balanced=bias is True)
     h = max(correlation_bound(X, lam, sign, document["proof"][sign], exact=exact) for sign in SIGNS)
     for row, before, after in zip(X, raw, moved, strict=True):
         if before != after:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu.certificates import load_certificate
 from convexrelu.check import RefusedError, check_document, main, seal
-from convexrelu.check_losses import _conjugate, _domain, _feasible, _value
+from convexrelu.check_losses import _cancelled, _conjugate, _domain, _feasible, _value
 
 LOSSES = [
     *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
@@ -156,12 +156,77 @@ def test_any_network_and_any_multipliers_are_bounds(loss, bias, seed):
     assert max(low for low, _ in found) <= min(high for _, high in found)
 
 
+@pytest.mark.parametrize("bias", [False, True, "penalised"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "poisson", LOSSES[-1]], ids=repr)
+def test_a_linear_part_is_verified_alone_and_exactly(loss, bias, tmp_path):
+    """Also where columns depend on each other, and on the constant: there are fewer equations then."""
+    X, y = data(loss, n=14)
+    X = np.round(1024 * X) / 1024  # differences are exact
+    X = np.column_stack([X, X[:, 0] - X[:, 1], np.ones(14)])
+    problem = {"loss": loss, "beta": 0.3, "output_bias": bias, "skip": True}
+    certificate = cr.solve(X, y, **problem).certificate
+    certificate.save(tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    for exact in (False, True):
+        low, high = check_document(document, X, y, exact=exact)
+        assert float(low) == pytest.approx(certificate.lower_bound, rel=1e-7)
+        assert float(high) == pytest.approx(certificate.objective, rel=1e-7)
+        assert low <= high
+    loaded = load_certificate(tmp_path / "c.json")
+    assert loaded.proof is not None
+    assert loaded.check(X, y)
+    assert loaded.check(X, y, arithmetic="exact").exact
+    lam, network = np.array(document["lam"]), document["network"]
+    k = int(np.argmax(np.abs(lam)))
+    for change in (
+        {"lower_bound": document["lower_bound"] * (1 + 1e-8)},
+        {"objective": document["objective"] * (1 - 1e-8)},
+        {"skip": False},
+        {"lam": [*lam[:k], 0.5 * lam[k], *lam[k + 1 :]]},
+        {"network": {**network, "skip": [v * (1 + 1e-3) + 1e-3 for v in network["skip"]]}},
+        {"network": {**network, "skip": network["skip"][1:]}},
+    ):
+        with pytest.raises(RefusedError):
+            check_document({**document, **change}, X, y)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.integers(-9, 9)), min_size=1, max_size=7)
+)
+def test_multipliers_are_moved_to_what_the_columns_ask_for(rows):
+    """In proportion to their room, between ends: exactly, or refused."""
+    columns = [[Fraction(row[0]) for row in rows], [Fraction(row[1]) for row in rows]]
+    columns.append([2 * a - b for a, b in zip(*columns, strict=True)])
+    values, ends = [Fraction(row[2], 3) for row in rows], [(Fraction(-3), Fraction(3))] * len(rows)
+    try:
+        found = _cancelled(values, ends, columns)
+    except RefusedError:
+        return
+    assert all(low <= value <= high for value, (low, high) in zip(found, ends, strict=True))
+    for column in columns:
+        assert sum(a * b for a, b in zip(column, found, strict=True)) == 0
+    assert all(after == before for after, before in zip(found, values, strict=True) if abs(before) == 3)
+    assert _cancelled(found, ends, columns) == found
+
+
+def test_multipliers_are_moved_as_little_as_their_room_asks_for():
+    one = [Fraction(1)] * 3
+    ends = [(Fraction(-4), Fraction(4))] * 3
+    # rooms 2, 1 and 0: what is missing, 1, is shared by the first two
+    assert _cancelled([Fraction(2), Fraction(1), Fraction(-4)], ends, [one]) == [
+        Fraction(2) + Fraction(2, 3),
+        Fraction(1) + Fraction(1, 3),
+        Fraction(-4),
+    ]
+    with pytest.raises(RefusedError, match="columns of the linear part"):
+        _cancelled([Fraction(4), Fraction(4), Fraction(4)], ends, [one])
+
+
 def test_what_it_does_not_know_it_refuses(tmp_path):
     X, y = data("squared")
     Y = np.column_stack([y, y[::-1]])
     np.savez(tmp_path / "d.npz", X=X, y=y)
     for loss, targets, options in (
-        ("squared", y, {"skip": True}),
         ("squared", y, {"gates": np.eye(2)}),
         ("multi_squared", Y, {}),
     ):

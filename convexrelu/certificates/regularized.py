@@ -192,8 +192,8 @@ class RegularizedCertificate(StoredCertificate):
         -------
         RegularizedCertificate
             Its bounds are those that the proof proves: these but for rounding. This one if it has a proof, if
-            its data is not at hand (it came from a file), if the checker does not know its kind of network (a
-            linear part without a price, several outputs, gates), or if a proof as good would be too large.
+            its data is not at hand (it came from a file), if the checker does not know its kind of network
+            (several outputs, gates), or if a proof as good would be too large.
         """
         problem = self._source
         if self.proof is not None or problem is None or not self._independent:
@@ -219,7 +219,7 @@ class RegularizedCertificate(StoredCertificate):
     @property
     def _independent(self) -> bool:
         """Whether the independent checker knows this kind of network."""
-        return not (self.loss.vector or self.skip or self.gates is not None)
+        return not (self.loss.vector or self.gates is not None)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegularizedCertificate:

@@ -144,10 +144,10 @@ def test_a_cover_of_a_search_to_a_tolerance_is_checked():
     assert certificate.check(X, y)
 
 
-@pytest.mark.parametrize("kind", ["skip", "gates", "outputs", "search"])
+@pytest.mark.parametrize("kind", ["gates", "outputs", "search"])
 def test_what_has_no_proof_keeps_what_repeats_its_search(kind, tmp_path):
     X, y, rng = data("squared", 5, n=12, d=3)
-    options = {"skip": {"skip": True}, "gates": {"gates": np.eye(3)}}.get(kind, {})
+    options = {"gates": np.eye(3)} if kind == "gates" else {}
     y = rng.normal(size=(12, 2)) if kind == "outputs" else y
     loss = "multi_squared" if kind == "outputs" else "squared"
     certificate = cr.solve(X, y, loss=loss, beta=0.5, tol=1e-3, **options).certificate
