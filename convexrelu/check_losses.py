@@ -10,7 +10,8 @@ The upper bound is the objective of the network as it stands. The lower one is w
 lam)^2/(2 beta)`` where the output's constant has the price of a weight; where it has none, ``sum lam = 0`` is
 needed, and ``X^T lam = 0`` where outputs have a linear part. Multipliers that miss their domain or these
 equations by rounding are moved there, in rational numbers, and h(lam) grows by no more than
-``sum_n |change of lam_n| ||x_n||``.
+``sum_n |change of lam_n| ||x_n||``. A gated network ``sum_j 1[x^T g_j > 0] x^T u_j`` pays ``beta sum_j
+||u_j||``, and has ``h(lam) = max_j ||sum_n 1[x_n^T g_j > 0] lam_n x_n||``: no proof is needed.
 
 Losses of pieces are ``max_a (y - f) a - w |a| - q a^2/2`` over an interval of a, so that value and conjugate
 are rational. Logarithms and exponentials are taken to 50 digits, and what that may lack is allowed for.
@@ -25,7 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from convexrelu.check import SIGNS, _array, _need, _outputs, _root, correlation_bound, fingerprint
+from convexrelu.check import (
+    SIGNS,
+    _array,
+    _integers,
+    _need,
+    _outputs,
+    _root,
+    correlation_bound,
+    fingerprint,
+)
 
 __all__ = ["weight_decay_bounds"]
 
@@ -188,6 +198,34 @@ def _eliminated(rows: list[list[Fraction]]) -> list[list[Fraction]]:
     return done + left
 
 
+def _two_layers(network: Any, X: Array, exact: bool) -> tuple[Array, Array, Fraction, Fraction]:
+    """The outputs of a ReLU network in some unit, by how much each may be off, and what it pays."""
+    w2 = _array(network, "W2" if "W2" in network else "w2", 1)
+    W1 = _array(network, "W1", 2) if len(w2) else np.zeros((0, X.shape[1]))
+    squares = (Fraction(v) ** 2 for part in (W1, w2) for v in part.ravel().tolist())
+    return *_outputs(X, W1, w2, exact), sum(squares, Fraction(0)) / 2
+
+
+def _gated(network: Any, X: Array, gates: Array) -> tuple[Array, Array, Fraction, Fraction]:
+    """As :func:`_two_layers`, exactly, for neurons whose gates are among those given."""
+    shape = (len(network["U"]), X.shape[1])
+    U, own = (np.array(network[key], dtype=float).reshape(shape) for key in ("U", "gates"))
+    known = {tuple(gate) for gate in gates.tolist()}
+    _need(all(tuple(gate) in known for gate in own.tolist()), "a gate is none of those of the problem")
+    _need(np.isfinite(U).all(), "U must hold finite numbers", 2)
+    (rows, row_bits), (weights, bits), (normals, _) = map(_integers, (X, U, own))
+    f = ((rows @ normals.T > 0) * (rows @ weights.T)).sum(axis=1)
+    size = sum((_root(Fraction(square, 4**bits)) for square in (weights**2).sum(axis=1)), Fraction(0))
+    return f, 0 * f, Fraction(1, 1 << row_bits + bits), size
+
+
+def _gated_norm(X: Array, lam: Array, gates: Array) -> Fraction:
+    """The norm ``max_j ||sum_n 1[x_n^T g_j > 0] lam_n x_n||``."""
+    (rows, row_bits), (weights, bits), (normals, _) = map(_integers, (X, lam, gates))
+    pulls = (rows @ normals.T > 0).astype(int).astype(object).T @ (weights[:, None] * rows)
+    return _root(Fraction(max((pulls**2).sum(axis=1)), 4 ** (row_bits + bits)))
+
+
 def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> tuple[Any, Any]:
     """Return the bounds on P* that a certificate of training with weight decay proves.
 
@@ -209,8 +247,7 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         not about this data or this file does not know its kind of network.
     """
     name, given, bias, network = (document[key] for key in ("loss", "parameters", "output_bias", "network"))
-    known = not (network.get("n_outputs") or document["gates"])
-    _need(known, "of gates and several outputs only `convexrelu check` knows", 2)
+    _need(not network.get("n_outputs"), "of several outputs only `convexrelu check` knows", 2)
     _need(document["proof"] is not None, "it holds no proof: `convexrelu check` repeats the search", 2)
     targets = labels
     if name in _LABELLED:
@@ -221,8 +258,7 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         document["data"] == fingerprint(X, targets), "the certificate is about other data: checksums differ"
     )
     lam, s = _array(document, "lam", 1), _array(document, "weights", 1)
-    w2 = _array(network, "W2" if "W2" in network else "w2", 1)
-    W1 = _array(network, "W1", 2) if len(w2) else np.zeros((0, X.shape[1]))
+    gates = None if document["gates"] is None else _array(document, "gates", 2)
     beta = Fraction(document["beta"])
     _need(lam.shape == s.shape == targets.shape and (s > 0).all() and beta > 0, "lam, weights, beta misfit")
     y, weights = list(map(Fraction, targets.tolist())), list(map(Fraction, s.tolist()))
@@ -234,9 +270,8 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     _need(document["skip"] or not np.any(network.get("skip", 0)), "a linear part is no part of the problem")
     _need(len(skip) == X.shape[1], "the linear part must have an entry for each column")
     linear = [_product(row, skip) for row in X] if skip.any() else [Fraction(0)] * len(X)
-    f, slack, unit = _outputs(X, W1, w2, exact)
-    decay = sum((Fraction(v) ** 2 for part in (W1, w2) for v in part.ravel().tolist()), Fraction(0))
-    upper: Any = beta / 2 * (decay + (constant**2 if bias == "penalised" else 0))
+    f, slack, unit, size = _two_layers(network, X, exact) if gates is None else _gated(network, X, gates)
+    upper: Any = beta * (size + (constant**2 / 2 if bias == "penalised" else 0))
     values = []
     for n in range(len(y)):
         middle, off = Fraction(f[n]) * unit + constant + linear[n], Fraction(slack[n]) * unit
@@ -253,7 +288,10 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         moved = _cancelled(raw, ends, [list(map(Fraction, column.tolist())) for column in [*X.T, *ones]])
     else:
         moved = _feasible(raw, ends, balanced=bias is True)
-    h = max(correlation_bound(X, lam, sign, document["proof"][sign], exact=exact) for sign in SIGNS)
+    if gates is None:
+        h = max(correlation_bound(X, lam, sign, document["proof"][sign], exact=exact) for sign in SIGNS)
+    else:
+        h = _gated_norm(X, lam, gates)
     for row, before, after in zip(X, raw, moved, strict=True):
         if before != after:
             h += _root(sum(Fraction(x) ** 2 for x in row.tolist())) * abs(after - before)

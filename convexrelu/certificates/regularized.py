@@ -32,6 +32,7 @@ from convexrelu.certificates.stored import (
 )
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.certificates.words import in_words
+from convexrelu.check import SIGNS
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
@@ -193,14 +194,17 @@ class RegularizedCertificate(StoredCertificate):
         RegularizedCertificate
             Its bounds are those that the proof proves: these but for rounding. This one if it has a proof, if
             its data is not at hand (it came from a file), if the checker does not know its kind of network
-            (several outputs, gates), or if a proof as good would be too large.
+            (several outputs), or if a proof as good would be too large.
         """
         problem = self._source
         if self.proof is not None or problem is None or not self._independent:
             return self
         lam, level = self.lam, max(self.dual_feasibility, self.cover.level if self.cover else 0.0)
-        proof = proof_of(problem.X, lam, level, self.relaxation, raised=False)
-        norm = proven_norm(problem.X, lam, proof)
+        if problem.gates is not None:  # the checker evaluates them all: there is nothing to prove
+            proof, norm = dict.fromkeys(SIGNS), gated_norm(problem.X, lam, problem.gates)
+        else:
+            proof = proof_of(problem.X, lam, level, self.relaxation, raised=False)
+            norm = proven_norm(problem.X, lam, proof)
         if norm.upper_bound > level * (1 + _LOOSE):
             return self
         bare = replace(
@@ -219,7 +223,7 @@ class RegularizedCertificate(StoredCertificate):
     @property
     def _independent(self) -> bool:
         """Whether the independent checker knows this kind of network."""
-        return not (self.loss.vector or self.gates is not None)
+        return not self.loss.vector
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegularizedCertificate:
@@ -315,6 +319,8 @@ class RegularizedCertificate(StoredCertificate):
 
     def _norm(self, problem: WeightDecay) -> DualNorm:
         """The dual norm, by the proof, the relaxation, or the same search."""
+        if problem.gates is not None:
+            return gated_norm(problem.X, self.lam, problem.gates)
         if self.proof is not None:
             return proven_norm(problem.X, self.lam, self.proof)
         if self.relaxation is not None:
