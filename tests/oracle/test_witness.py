@@ -77,8 +77,8 @@ def closed(V, G, positive, level):
     )  # fmt: skip
     which = np.flatnonzero(said[: k - few] >= 0)
     given = np.zeros(len(which), int), few + which, said[which].astype(float)
-    images, sides = np.hstack([V @ G.T, V])[None], np.arange(k) < few
-    return mask, lambda mask: _leaves(images, 1, sides, np.array([mask]), given, False)
+    images = np.hstack([V @ G.T, V])[None]
+    return mask, lambda mask: _leaves(images, 1, (few, k), np.array([mask]), given, False)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-13])
