@@ -1,12 +1,14 @@
-"""While loops are compiled, clocks stand still, and whoever waits at a terminal is told so."""
+"""While loops are compiled or loaded, clocks stand still, and whoever waits at a terminal is told so."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from convexrelu._clock import STANDSTILL
 
-__all__ = ["watch_compiling"]
+__all__ = ["keep", "watch_compiling"]
 
 _NOTICE = "convexrelu: compiling loops for this machine, which is done once; the next run starts at once"
 
@@ -15,7 +17,7 @@ _NOTICE = "convexrelu: compiling loops for this machine, which is done once; the
 def watch_compiling() -> None:
     """Stop the clocks whenever numba compiles, and say so, the first time, if the error stream is a terminal.
 
-    What is found in the cache is not compiled: the clocks go on, and nothing is said.
+    What is found in the cache is not compiled, and nothing is said; :func:`keep` stops the clocks meanwhile.
     """
     from numba.core import event
 
@@ -36,6 +38,26 @@ def watch_compiling() -> None:
             STANDSTILL.end()
 
     event.register("numba:compile", Listener())
+
+
+def keep(loop: Any, function: Callable[..., object]) -> None:
+    """Cache a loop on disk; loading it, once a process, is not counted by clocks either.
+
+    Raises RuntimeError where no folder for the cache can be written to.
+    """
+    from numba.core.caching import FunctionCache
+
+    class Kept(FunctionCache):  # type: ignore[misc]
+        """A cache that stops the clocks while it loads."""
+
+        def load_overload(self, sig: object, target_context: object) -> object:
+            STANDSTILL.begin()
+            try:
+                return super().load_overload(sig, target_context)
+            finally:
+                STANDSTILL.end()
+
+    loop._cache = Kept(function)  # what numba's enable_caching does
 
 
 def _tell() -> None:

@@ -19,7 +19,7 @@ class Status(StrEnum):
     Examples
     --------
     >>> Status("time_limit").sentence
-    'The time limit passed first; what there was is returned.'
+    'The limit of time, or of work, came first; what there was is returned.'
     >>> Status.FINISHED == "finished"
     True
     """
@@ -37,7 +37,7 @@ class Status(StrEnum):
         return repr(self.value)
 
     # anything that can be cut short
-    TIME_LIMIT = "time_limit", "The time limit passed first; what there was is returned."
+    TIME_LIMIT = "time_limit", "The limit of time, or of work, came first; what there was is returned."
     INTERRUPTED = "interrupted", "Ctrl-C was pressed; what there was is returned."
     FINISHED = "finished", "It went as far as it was asked to."
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexrelu._compiling import watch_compiling
+from convexrelu._compiling import keep, watch_compiling
 
 __all__ = ["ArrayLike", "RNGLike", "compiled", "kernel"]
 
@@ -37,5 +37,5 @@ def compiled(function: F, **options: object) -> F:
     watch_compiling()
     loop: F = njit(error_model="numpy", nogil=True, **options)(function)
     with suppress(RuntimeError):  # no folder for the cache
-        loop.enable_caching()  # type: ignore[attr-defined]
+        keep(loop, function)
     return loop

@@ -244,6 +244,11 @@ def check_seconds(time_limit: Any) -> float:
     return np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
 
 
+def check_work(work_limit: Any) -> float:
+    """Return a limit of work, inf if there is none (None), or InvalidInputError."""
+    return np.inf if work_limit is None else check_positive(work_limit, "work_limit", finite=False)
+
+
 def check_nonnegative(value: Any, name: str) -> float:
     """`value` as a finite float that is zero or more, or InvalidInputError."""
     try:

@@ -57,13 +57,15 @@ def solve_each(
     starts: Sequence[Decayed] | None,
     *,
     time_limit: Any,
+    work_limit: Any,
     **options: Any,
 ) -> list[Solution]:
-    """Return the solution of each problem, which may use its share of the seconds that are left."""
+    """Return the solution of each problem: with its share of the work, and of the seconds that are left."""
     clock = Clock(limit=float(check_seconds(time_limit)))
     solutions = []
+    work = None if work_limit is None else work_limit / len(targets)
     for k, labels in enumerate(targets):
         share = None if time_limit is None else max(clock.left / (len(targets) - k), 1e-3)
         start = None if starts is None else starts[k]
-        solutions.append(solve(X, labels, start=start, time_limit=share, **options))
+        solutions.append(solve(X, labels, start=start, time_limit=share, work_limit=work, **options))
     return solutions

@@ -17,17 +17,14 @@ from convexrelu.certificates.weight_decay import Decayed, WeightDecay
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.solvers.regularized.model import SmoothedLoss
 
-__all__ = ["SHARE", "descended"]
+__all__ = ["descended"]
 
 WIDTH = 16  # neurons, besides two an output that begin as a linear fit; weight decay empties what is too much
 STEPS = 100  # of L-BFGS: what more of them gain is less than the gap that fits ask for
-SHARE = 0.2  # of a time limit
+_STEP, _PRODUCT = 5e-4, 3e-9  # seconds for a step, and for a row, a column and a neuron in it, as measured
 # Kinks of losses of labels are rounded off so many times as widely as the solver does at first: few samples
 # are near their kink in the end, while all residuals of a regression are.
 _WIDER = 5.0
-# Products that take no time to speak of, less than a tenth of a second: the clock is not asked, so that small
-# data gives the same network on every machine, however busy.
-_MOMENT = 3e7
 _RIDGE = 1e-2  # of the mean square of the features
 _SMALL = 0.1  # of the targets' spread: what all random neurons are worth in the beginning
 _EMPTY = 1e-9  # of the largest neuron
@@ -52,10 +49,11 @@ class _Shape(NamedTuple):
         )
 
 
-def descended(problem: WeightDecay, *, clock: Clock) -> Decayed:
+def descended(problem: WeightDecay, *, work: float, clock: Clock) -> Decayed:
     """Return the network that descent comes to from a linear fit and a few small random neurons.
 
-    Kinks of the loss are rounded off meanwhile. It ends early when the clock expires, unless it is short.
+    Kinks of the loss are rounded off meanwhile. It has as many steps as should take so many seconds of `work`
+    on an idle machine, whatever they take on this one, and ends early if the clock expires.
     """
     targets = problem.y.reshape(len(problem.y), -1)
     constant = np.average(targets, axis=0, weights=problem.weights)
@@ -87,13 +85,13 @@ def descended(problem: WeightDecay, *, clock: Clock) -> Decayed:
         slopes[:priced] += problem.beta * parameters[:priced]
         return (value if np.isfinite(value) else np.finfo(float).max), slopes
 
-    cheap = STEPS * problem.X.size * shape.m <= _MOMENT
+    steps = max(1, int(min(STEPS, work / (_STEP + _PRODUCT * problem.X.size * shape.m))))
 
     def look(intermediate_result: object) -> None:  # noqa: ARG001  SciPy tells by the name what it gives
-        if clock.expired() and not cheap:
+        if clock.expired():
             raise StopIteration
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=look, options={"maxiter": STEPS})
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=look, options={"maxiter": steps})
     return problem.rescaled(_network(problem, *shape.split(found.x)))
 
 

@@ -73,7 +73,7 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
         "squared", "absolute", "huber", "quantile", "epsilon_insensitive" or "poisson", or an object such as
         ``losses.Huber(delta=0.5)``. Targets of several columns make several outputs that share their neurons
         (squared loss). The network of "poisson" gives the logarithm of what is predicted.
-    alpha : float, default 0.2
+    alpha : float, default 0.03
         Price of the weights, as a share of the one from which on a constant is the best there is (as far as
         local search sees): ``beta = alpha * (that price)``, whatever the unit of the targets. The smaller it
         is, the more neurons, and the more work. Along it goes :meth:`path`, in decreasing order.
@@ -86,10 +86,12 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
     tol : float, default 1e-2
         Certified relative gap that is enough.
     time_limit : float or None, default 30
-        Seconds of a fit. After that the best network is taken, with its gap.
+        Seconds of a fit at most. What ends it is its work, as much as an idle core does in about a fifth of
+        that: the same data and seed give the same network on every machine, however busy. Then the best
+        network is taken, with its gap.
     n_jobs : int or None
         Workers of a fit; None for what joblib's configuration says, by default all cores. The answer is the
-        same for any number, if the time limit does not end the fit.
+        same for any number.
     random_state : int, RandomState or None
         Source of the local search's random starts; None gives the same answer each time.
     warm_start : bool, default False
@@ -135,7 +137,7 @@ class ReLURegressor(RegressorMixin, MultiOutputMixin, _WeightDecay):  # type: ig
         self,
         loss: Any = "squared",
         *,
-        alpha: Any = 0.2,
+        alpha: Any = 0.03,
         beta: Any = None,
         fit_intercept: Any = True,
         tol: Any = 1e-2,

@@ -20,10 +20,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_solve
 
-from convexrelu._clock import Clock
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Mix
 from convexrelu.solvers.problem import Neurons, Problem
 from convexrelu.solvers.semidefinite.newton import cholesky
+from convexrelu.solvers.work import STEP
 
 __all__ = ["CentralMaster"]
 
@@ -65,7 +66,7 @@ class CentralMaster:
         self._features, self._weights = self._features[kept], self._weights[kept]
         self.directions = self.directions.kept(kept)
 
-    def solve(self, tol: float, clock: Clock | None = None) -> Mix:
+    def solve(self, tol: float, clock: SolverClock | None = None) -> Mix:
         """Return a mix within the relative gap `tol` of the best one, if rounding allows, and multipliers.
 
         When the clock expires, the best so far.
@@ -94,8 +95,10 @@ class CentralMaster:
                 best_mu, best_bound = mu, bound
             if best_value - best_bound <= tol * best_value or stalled > 5:  # rounding has taken over
                 break
-            if clock is not None and clock.expired():
-                break
+            if clock is not None:
+                clock.did(STEP[0] + STEP[1] * F.size * min(F.shape))
+                if clock.expired():
+                    break
             gap = float(weights @ slack + low @ mu + high @ room)
             D = low / mu + high / room
             solve = _factored(F, D, weights / slack)

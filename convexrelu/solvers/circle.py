@@ -23,7 +23,9 @@ from scipy.optimize import OptimizeResult, linprog
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.errors import SolverError
 from convexrelu.oracle.plane import cross, upper_half
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.work import PIVOT
 
 __all__ = ["Circle", "CircleProgram", "circle_of"]
 
@@ -190,7 +192,7 @@ class CircleProgram:
         knots, ones = self.circle.knots, np.ones(len(self.circle.knots))
         return Neurons(U=np.vstack([knots, knots, -knots, -knots]), signs=np.r_[ones, -ones, ones, -ones])
 
-    def solve(self, cuts: Neurons, *, seconds: float) -> tuple[Float[np.ndarray, " k"], Neurons]:
+    def solve(self, cuts: Neurons, *, clock: SolverClock) -> tuple[Float[np.ndarray, " k"], Neurons]:
         """Return the multipliers that are best for ``|F| <= 1`` at the knots and the cuts, and its neurons.
 
         The neurons' directions are among these; those between the same two rows' knots, with one activity,
@@ -208,7 +210,7 @@ class CircleProgram:
         result = self._optimum(
             np.r_[-worth / worth.max(), np.zeros(2 * K + 2)],
             sparse.csr_array(sparse.hstack(pieces, format="csr")),
-            seconds,
+            clock,
         )
         sizes = np.maximum(-result.ineqlin.marginals, 0.0) * worth.max()
         mu = np.minimum(np.maximum(result.x[:k], 0.0) * self.units, self.problem.caps)
@@ -217,13 +219,14 @@ class CircleProgram:
         )
 
     def _optimum(
-        self, cost: Float[np.ndarray, " v"], matrix: sparse.csr_array, seconds: float
+        self, cost: Float[np.ndarray, " v"], matrix: sparse.csr_array, clock: SolverClock
     ) -> OptimizeResult:
         """Return HiGHS's solution; its accuracy is measured by the caller, never assumed."""
         k, v = len(self.problem.y), len(cost)
         bounds = [(0.0, float(cap)) for cap in self.problem.caps / self.units] + [(-np.inf, np.inf)] * (v - k)
         inequalities: Any = matrix  # scipy's stubs know of dense matrices only
         equations: Any = self.equations
+        seconds = clock.seconds
         for method, tolerance in _ATTEMPTS:
             result = linprog(
                 cost,
@@ -239,6 +242,7 @@ class CircleProgram:
                     **({"time_limit": max(seconds, 1e-3)} if np.isfinite(seconds) else {}),
                 },
             )
+            clock.did(PIVOT * (equations.nnz + matrix.nnz))
             if result.status == 0 and result.x is not None:
                 return result
             if result.status == 1:  # scipy's for a limit reached

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from convexrelu._clock import Clock
+from convexrelu._clock import Clock, Interruption
+from convexrelu.solvers.work import Work
 
 __all__ = ["Round", "SolverClock", "show_rounds"]
 
@@ -48,18 +51,77 @@ class Round:
 class SolverClock(Clock):
     """The clock of a solve, and its rounds so far.
 
+    With a limit of work it counts that instead of seconds, so that what it ends, it ends at the same place on
+    every machine, however busy; unless the seconds allowed pass first.
+
     Attributes
     ----------
     rounds : list of Round
         The record; :meth:`note` appends to it.
+    work : Work or None
+        What is counted; None for seconds. Clocks made of one another count together.
     """
 
     rounds: list[Round] = field(default_factory=list)
+    work: Work | None = None
+
+    @classmethod
+    def of(cls, seconds: float, work_limit: float, interruption: Interruption) -> SolverClock:
+        """A clock of seconds, or of work if that is limited."""
+        clock = cls(limit=seconds, interruption=interruption)
+        if math.isinf(work_limit):
+            return clock
+        return replace(clock, limit=work_limit, work=Work(clock=clock))
+
+    def share(self, seconds: float, work: float) -> SolverClock:
+        """A clock of its own for a part: with these shares of the seconds and of the work that are left."""
+        work_limit = math.inf if self.work is None else work * self.left
+        return SolverClock.of(seconds * self.seconds, work_limit, self.interruption)
+
+    def of_seconds(self) -> SolverClock:
+        """The same clock, counting the work that is left as seconds: for what keeps its own time."""
+        if self.work is None:
+            return self
+        timed = replace(self, work=None)
+        return timed.until(timed.elapsed + min(self.left, self.seconds))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds, or work, since the start."""
+        return super().elapsed if self.work is None else self.work.done
+
+    @property
+    def left(self) -> float:
+        """Seconds, or work, left."""
+        return 0.0 if self._late else super().left
+
+    @property
+    def seconds(self) -> float:
+        """Seconds left, whatever is counted: for what keeps its own time, and rarely comes near it."""
+        return self.left if self.work is None else self.work.clock.left
+
+    @property
+    def _late(self) -> bool:
+        return self.work is not None and self.work.clock.expired()
+
+    def expired(self) -> bool:
+        """Whether the limit of either has passed, or the run was interrupted."""
+        return self._late or super().expired()
+
+    def did(self, seconds: float) -> None:
+        """Count work that should have taken so many seconds."""
+        if self.work is not None:
+            self.work.done += float(seconds)
+
+    def __getstate__(self) -> dict[str, Any]:
+        work = None if self.work is None else replace(self.work, done=0.0)
+        return {**super().__getstate__(), "work": work}
 
     def note(self, phase: str, *, objective: float, bound: float, n_neurons: int) -> None:
         """Record a round, and report it on the package's logger."""
+        seconds = super().elapsed
         self.rounds.append(
-            Round(phase=phase, objective=objective, bound=bound, n_neurons=n_neurons, seconds=self.elapsed)
+            Round(phase=phase, objective=objective, bound=bound, n_neurons=n_neurons, seconds=seconds)
         )
         _LOGGER.info(
             "%-10s objective %.9g, bound %.9g, %d neurons, %.1f s",
@@ -67,7 +129,7 @@ class SolverClock(Clock):
             objective,
             bound,
             n_neurons,
-            self.elapsed,
+            seconds,
         )
 
 

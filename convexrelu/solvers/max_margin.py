@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Interruption
 from convexrelu._parallel import count_workers, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
@@ -19,6 +20,7 @@ from convexrelu._validation import (
     check_positive,
     check_range,
     check_seconds,
+    check_work,
     one_vs_rest,
 )
 from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
@@ -54,6 +56,7 @@ def solve_max_margin(
     solver: str = "CLARABEL",
     start: TwoLayerReLU | Sequence[TwoLayerReLU] | None = None,
     time_limit: float | None = None,
+    work_limit: float | None = None,
     rng: RNGLike = None,
     progress: bool = False,
 ) -> MaxMarginSolution | MultiClassSolution:
@@ -89,6 +92,11 @@ def solve_max_margin(
     time_limit : float or None
         Seconds, for all classes together. The best bounds so far are returned with status "time_limit"; with
         a finite C the network is then the best found on all rows.
+    work_limit : float or None
+        Work, in seconds of one idle core as estimated from the sizes of what is computed, an equal share for
+        each class: the search for a network ends at the same place on every machine, however busy, where a
+        time limit ends it anywhere. The status is "time_limit" then, too. Hard margins, and soft ones of more
+        than 50,000 rows or of slack at 1000 and more, do not count their work.
     rng : int, Generator or None
         Source of the local search's random starts; None means 0, so that the same call gives the same answer.
     progress : bool, default False
@@ -129,19 +137,19 @@ def solve_max_margin(
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     solver = check_solver(solver, needed=method == "program")
-    whole = SolverClock(limit=check_seconds(time_limit))
+    whole = SolverClock.of(check_seconds(time_limit), check_work(work_limit), Interruption())
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)
     if np.isinf(penalty):
         check_feasible_classes(matrix, encoded, lines)
-    workers = min(len(encoded.Y), count_workers())
+    workers, work = min(len(encoded.Y), count_workers()), 1 / len(encoded.Y)
     sources = generator.spawn(len(encoded.Y))
     with show_rounds(progress), whole.interruption.listening():
         solutions = run_tasks(
             _solve_binary,
             [
-                (matrix, labels, lines, first, source, penalty, tolerance, method, solver, whole, share)
+                (matrix, labels, lines, first, source, penalty, tolerance, method, solver, whole, share, work)
                 for labels, first, source, share in zip(
                     # of the time left when its turn comes: what one class takes too long, the next ones lack
                     encoded.Y,
@@ -151,7 +159,7 @@ def solve_max_margin(
                     strict=True,
                 )
             ],
-            seconds=whole.left,
+            seconds=whole.seconds,
         )
     if len(solutions) == 1:
         values = np.unique(given)
@@ -174,24 +182,27 @@ def _solve_binary(
     solver: str,
     whole: SolverClock,
     share: float,
+    work: float,
 ) -> MaxMarginSolution:
     """Solve one problem within its share of the time that the whole has left."""
-    seconds = share * whole.left
-    clock = SolverClock(limit=seconds, interruption=whole.interruption)
-    if share < 1 and (whole.interrupted or seconds < _TURN):
+    clock = whole.share(share, work)
+    if share < 1 and (whole.interrupted or clock.seconds < _TURN):
         return unsolved(X, y, C, clock)
-    task = Task(X=X, y=y, C=C, tol=tol, problem=prepare(X, y, C, lines), clock=clock)
+    problem = prepare(X, y, C, lines)
+    if not soft_margin_pays(problem) and problem.rows.shape[1] != 2:  # working sets do not count their work
+        clock = whole.share(share, np.inf)
+    task = Task(X=X, y=y, C=C, tol=tol, problem=problem, clock=clock)
     if not len(task.problem.rows):  # every row is zero and has slack: the zero network and lam = C y
         return finish(task, Candidate.empty(task.problem), method="closed-form")
     # then the network is taken as it is and its bound is sought; where that has a prospect, a soft margin's
     # search has ended of its own accord
-    part = clock.until((0.75 if soft_margin_pays(task.problem) else 0.6) * seconds)
+    part = clock.within((0.75 if soft_margin_pays(task.problem) else 0.6) * clock.limit)
     candidate, name = _candidate(task.problem, tol, method, solver, start, part, clock, rng)
     # what a soft margin's search returns has been moved by the reduced program, which is large there; and a
     # search that has not come to the oracle was cut off
     cut = part.expired() or bool(np.isinf(candidate.norm.upper_bound))
     hurried = cut or soft_margin_pays(task.problem)
-    return finish(task, candidate, method=name, hurried=hurried)
+    return finish(replace(task, clock=clock.of_seconds()), candidate, method=name, hurried=hurried)
 
 
 def _starts(

@@ -95,7 +95,7 @@ def _solve_rows(problem: Problem, cuts: Neurons, tol: float, clock: SolverClock)
     stalled = 0
     for number in range(MAX_ROUNDS):
         try:
-            mu, neurons = program.solve(cuts, seconds=clock.left)
+            mu, neurons = program.solve(cuts, clock=clock)
         except SolverError as error:
             if number == 0 and not clock.expired():
                 raise

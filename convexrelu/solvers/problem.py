@@ -167,6 +167,7 @@ class Problem:
         *,
         tol: float = 1e-9,
         time_limit: float | None = None,
+        max_nodes: int | None = None,
         search: bool = True,
         stop_above: float = np.inf,
     ) -> DualNorm:
@@ -175,7 +176,15 @@ class Problem:
         It is asked about the data's own rows, so that the answer is the one that a certificate rests on.
         """
         lam = self.y * mu * self.inverse_norms
-        return dual_norm(self.data, lam, tol=tol, time_limit=time_limit, search=search, stop_above=stop_above)
+        return dual_norm(
+            self.data,
+            lam,
+            tol=tol,
+            time_limit=time_limit,
+            max_nodes=max_nodes,
+            search=search,
+            stop_above=stop_above,
+        )
 
     def multipliers(self, lam: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
         """The inverse of :meth:`dual` on the rows kept."""

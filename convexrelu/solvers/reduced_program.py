@@ -23,6 +23,7 @@ from scipy import sparse
 
 from convexrelu.errors import SolverError
 from convexrelu.solvers.problem import Neurons, Problem
+from convexrelu.solvers.work import ENTRY
 
 __all__ = ["Reduced", "ReducedProgram", "own_masks", "resolved"]
 
@@ -46,11 +47,14 @@ class Reduced:
     settled : bool
         Whether every row kept to the side of each neuron that was assumed; if not, the program was a
         relaxation, and the next one has the hinges that were missing.
+    work : float
+        Seconds that it should have taken.
     """
 
     neurons: Neurons
     mu: Float[np.ndarray, " k"]
     settled: bool
+    work: float
 
 
 def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
@@ -128,7 +132,7 @@ class ReducedProgram:
         self._hinges |= opposite & (np.abs(heights) <= _NEAR)
         sides = np.where(opposite, -((heights > 0) & ~self._hinges).astype(float), self._masks)
         far = self._far(outputs)
-        neurons, mu = self._solve(sides, far, penalty, size, tol, seconds)
+        neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
         sizes = np.linalg.norm(neurons.U, axis=1)
         live = sizes > _IDLE * sizes.max(initial=0.0)
         self._turn(neurons, sizes, live)
@@ -145,7 +149,7 @@ class ReducedProgram:
             settled = settled and not left.any()
         if settled:  # else a neuron may come to be needed when the missing hinges are there
             self._drop(~live)
-        return Reduced(neurons=neurons.kept(live), mu=mu, settled=settled)
+        return Reduced(neurons=neurons.kept(live), mu=mu, settled=settled, work=work)
 
     def _far(self, outputs: Float[np.ndarray, " k"] | None) -> Int[np.ndarray, " k"]:
         """Return 1 for rows far above their margins, -1 far below, 0 for those that get a constraint."""
@@ -169,8 +173,8 @@ class ReducedProgram:
         size: float,
         tol: float,
         seconds: float,
-    ) -> tuple[Neurons, Float[np.ndarray, " k"]]:
-        """Return neurons and multipliers; ``sides`` are the factors of the linear terms."""
+    ) -> tuple[Neurons, Float[np.ndarray, " k"], float]:
+        """Return neurons, multipliers and the work; ``sides`` are the factors of the linear terms."""
         problem, q, r = self.problem, len(self), self.problem.rows.shape[1]
         pairs = np.argwhere(self._hinges & (far <= 0))
         caps = np.minimum(problem.caps, penalty)
@@ -204,7 +208,7 @@ class ReducedProgram:
         neurons = Neurons(U=size * x[: q * r].reshape(q, r), signs=self._directions.signs)
         mu = np.where(far < 0, caps, 0.0)
         mu[near] = np.maximum(z[:k], 0.0)
-        return neurons, mu
+        return neurons, mu, ENTRY * answer.iterations * (blocks.nnz + len(cost))
 
 
 def resolved(problem: Problem, neurons: Neurons) -> Reduced:

@@ -27,6 +27,7 @@ from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.reduced_program import ReducedProgram
+from convexrelu.solvers.work import ASCENT, CONE, PIVOT
 
 __all__ = ["SoftMargin", "soft_margin_pays"]
 
@@ -169,10 +170,21 @@ class SoftMargin:
         tol = max(self._allowed() - max(self.best.largest - 1, 0.0), 0.1 * self.gap, EXACT)
         with clock.interruption.ending():
             share = MOST_SHARE if problem.rows.shape[1] <= SEARCHED_RANK else ASKED_SHARE
-            limit = None if np.isinf(clock.limit) else share * clock.left
-            norm = problem.dual_norm(self.best.mu, tol=tol, time_limit=limit, stop_above=stop_above)
+            norm = self._norm(self.best.mu, share, tol=tol, stop_above=stop_above)
         bound = float(problem.demand @ self.best.mu) / max(norm.upper_bound, 1.0)
         self._note("oracle", len(self.neurons), bound=bound)
+        return norm
+
+    def _norm(
+        self, mu: Float[np.ndarray, " k"], share: float, *, tol: float, stop_above: float = np.inf
+    ) -> DualNorm:
+        """Return the dual norm of multipliers as far as a share of the proof's time, or work, proves it."""
+        clock = self.proof_clock
+        limit = None if np.isinf(clock.limit) else max(share * clock.seconds, 1e-3)
+        node = CONE * max(int(np.count_nonzero(mu)), 1)
+        nodes = None if clock.work is None else int(share * clock.left / node) + 1
+        norm = self.problem.dual_norm(mu, tol=tol, time_limit=limit, max_nodes=nodes, stop_above=stop_above)
+        clock.did(node * norm.nodes)
         return norm
 
     def _of_samples(self, whole: Candidate) -> Candidate:
@@ -197,7 +209,7 @@ class SoftMargin:
         mu = spread(sample.best.mu, rows, k)
         norm = unpriced(problem)
         with clock.interruption.ending():
-            norm = problem.dual_norm(mu, tol=SAMPLE_TOL, time_limit=max(ASKED_SHARE * clock.left, 1e-3))
+            norm = self._norm(mu, ASKED_SHARE, tol=SAMPLE_TOL)
         found = replace(whole, mu=mu, norm=norm)
         self._note("oracle", len(self.neurons), bound=found.bound(problem))
         return max(whole, found, key=lambda part: part.bound(problem))
@@ -223,10 +235,11 @@ class SoftMargin:
             if clock.expired():
                 return
             try:
-                mix = master.solve(seconds=max(clock.left, 0.1))
+                mix = master.solve(seconds=max(clock.seconds, 0.1))
             except SolverError as error:
                 _LOGGER.info("%s", error)
                 return
+            clock.did(PIVOT * len(master.directions) * len(self.problem.y))
             self.offer(mix.neurons)
             found, now = self._judged(np.minimum(mix.mu, self.problem.caps))
             self._note("vertex", len(master.directions), bound=now.bound(self.problem))
@@ -260,10 +273,11 @@ class SoftMargin:
         master.add(self.neurons.normalized())
         try:
             # after the search's time a part of what is left for the proof: else neurons are more than rows
-            mix = master.solve(seconds=max(self.clock.left, 0.4 * self.proof_clock.left, 0.2))
+            mix = master.solve(seconds=max(self.clock.seconds, 0.4 * self.proof_clock.seconds, 0.2))
         except SolverError as error:
             _LOGGER.info("%s", error)
             return
+        self.clock.did(PIVOT * len(master.directions) * len(self.problem.y))
         # a share of the tolerance, which the linear solver's is within, buys the fewer neurons
         value = self.problem.objective(mix.neurons)
         if value <= self.value * (1 + 1e-3 * self.tol):
@@ -300,11 +314,12 @@ class SoftMargin:
                     size=self.value,
                     outputs=self.problem.outputs(self.neurons),
                     tol=max(1e-10, 1e-3 * self.tol),
-                    seconds=max(self.clock.left, 0.1),
+                    seconds=max(self.clock.seconds, 0.1),
                 )
             except SolverError as error:  # the linear master goes on from what there is
                 _LOGGER.info("%s", error)
                 break
+            self.clock.did(answer.work)
             self.offer(answer.neurons)
             violators = self.priced(np.minimum(answer.mu, self.problem.caps))
             self._note("patterns", len(program))
@@ -341,6 +356,7 @@ class SoftMargin:
     ) -> tuple[Neurons, float]:
         """Return the violators that starts lead to, which the master then knows, and the largest value."""
         problem = self.problem
+        self.clock.did(ASCENT * len(starts) * problem.rows.size)
         ends, values = ascend(problem.rows, sign * problem.y * mu, starts)
         order = np.argsort(-values)
         order = order[values[order] > 1 + VIOLATED]

@@ -27,6 +27,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.losses import CORRELATION, NO_LOOP
 from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU
 from convexrelu.solvers import Solution, solve
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.regularized.model import Coordinates, SmoothedLoss
 from convexrelu.solvers.regularized.movement import move, pruned
 from convexrelu.training import gradient_descent
@@ -272,7 +273,7 @@ def _limit(problem: WeightDecay, network: TwoLayerReLU) -> TwoLayerReLU:
     mix = pruned(coordinates.mix(network))
     value = coordinates.objective(mix)
     for _ in range(_NEWTON):
-        mix = pruned(move(coordinates, loss, mix, near=_NEAR, clock=Clock()))
+        mix = pruned(move(coordinates, loss, mix, near=_NEAR, clock=SolverClock()))
         found = coordinates.objective(mix)
         if not found < value * (1 - _SETTLED):
             break

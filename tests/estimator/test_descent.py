@@ -36,7 +36,7 @@ def test_descent_comes_near_the_optimum(loss, output_bias):
     s = np.linspace(1.0, 2.0, len(X))
     beta = 0.2 * float(cr.beta_max(X, y, loss=loss, sample_weight=s).upper_bound)
     problem = weight_decay(X, y, loss=loss, beta=beta, sample_weight=s, output_bias=output_bias)
-    found = problem.objective(descended(problem, clock=Clock()))
+    found = problem.objective(descended(problem, work=np.inf, clock=Clock()))
     solution = cr.solve(
         X, y, loss=loss, beta=beta, sample_weight=s, output_bias=output_bias, tol=1e-2, time_limit=3.0
     )
@@ -51,21 +51,19 @@ def test_nothing_to_learn_is_no_obstacle():
         (np.eye(3), [0.0] * 3),
     ):
         problem = weight_decay(data, y, loss="squared", beta=0.1, output_bias=True)
-        network = descended(problem, clock=Clock())
+        network = descended(problem, work=np.inf, clock=Clock())
         assert np.isfinite(problem.objective(network))
 
 
-def test_a_clock_that_has_run_out_ends_it_where_it_takes_long():
-    gone = Clock(limit=0.0)
-    problem = weight_decay(X, F, loss="squared", beta=1e-3)
-    assert problem.objective(descended(problem, clock=gone)) == problem.objective(
-        descended(problem, clock=Clock())
-    )
-    Z = RNG.normal(size=(3000, 20))
+def test_it_ends_with_its_work_or_where_the_clock_has_run_out():
+    Z = RNG.normal(size=(300, 20))
     problem = weight_decay(Z, np.abs(Z[:, 0]), loss="squared", beta=1e-3)
-    assert problem.objective(descended(problem, clock=Clock())) < problem.objective(
-        descended(problem, clock=gone)
-    )
+    ends = [
+        problem.objective(descended(problem, work=work, clock=Clock(limit=limit)))
+        for work, limit in ((np.inf, np.inf), (0.01, np.inf), (0.01, np.inf), (np.inf, 0.0))
+    ]
+    assert ends[0] < ends[1] < ends[3]
+    assert ends[1] == ends[2]
 
 
 def test_where_time_runs_out_the_network_that_a_fit_began_with_is_taken():

@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
-from convexrelu._clock import Clock
+from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons
 from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
+from convexrelu.solvers.work import ENTRY
 
 __all__ = ["merged", "move", "pruned"]
 
@@ -45,7 +46,7 @@ class _Model:
     opposed: Bool[np.ndarray, "n m"]
 
 
-def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float, clock: Clock) -> Mix:
+def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float, clock: SolverClock) -> Mix:
     """Return a mix with a smaller smoothed objective, or the same if the step finds none.
 
     Rows whose cosine with a neuron is at most `near` get a hinge at once. When the clock expires, the step
@@ -64,7 +65,7 @@ def move(problem: Coordinates, loss: SmoothedLoss, mix: Mix, *, near: float, clo
     target = None
     for _ in range(_ROUNDS):
         unit = 1.0 / max(base, np.finfo(float).tiny)
-        found = _solve(problem, model, hinges, mix.neurons.signs, unit, clock.left)
+        found = _solve(problem, model, hinges, mix.neurons.signs, unit, clock)
         if found is None:
             break
         target = found
@@ -124,7 +125,7 @@ def _solve(
     hinges: Bool[np.ndarray, "n m"],
     signs: Float[np.ndarray, " m"],
     unit: float,
-    seconds: float,
+    clock: SolverClock,
 ) -> Mix | None:
     """Return the minimum of the model with these hinges; None if Clarabel has none."""
     m, r = len(signs), problem.Z.shape[1]
@@ -149,10 +150,12 @@ def _solve(
     settings.tol_gap_abs = settings.tol_gap_rel = 1e-11
     settings.tol_feas = 1e-10
     settings.max_iter = 60
-    settings.time_limit = seconds
+    settings.time_limit = clock.seconds
     settings.direct_solve_method = "qdldl"  # the faster one on matrices this small
     rhs = np.zeros(constraints.shape[0])
-    x = np.asarray(clarabel.DefaultSolver(P * unit, cost * unit, constraints, rhs, cones, settings).solve().x)
+    answer = clarabel.DefaultSolver(P * unit, cost * unit, constraints, rhs, cones, settings).solve()
+    clock.did(ENTRY * answer.iterations * (P.nnz + constraints.nnz + len(cost)))
+    x = np.asarray(answer.x)
     if not np.isfinite(x).all():
         return None
     return Mix(neurons=Neurons(U=x[: m * r].reshape(m, r), signs=signs), free=x[m * r : size])

@@ -28,6 +28,9 @@ EXACT = 1e-6  # the least tolerance that the oracle is asked for
 _STEPS, _SETTLED = 3000, 1e-12  # accelerated steps of a master; relative decrease at which they end
 _DESCENT = 500  # iterations of the descent on all weights
 _SMALL = 1e-9  # share of the largest neuron below which one is dropped
+# Seconds, as measured: a step of a master and one of the descent, and besides by rows, neurons and columns; a
+# start of the local search by rows and columns.
+_MASTER, _DESCENDED, _START = (1.5e-4, 1e-8), (7e-4, 4e-9), 3e-7
 
 
 class OutputSearch:
@@ -165,6 +168,7 @@ class OutputSearch:
             ahead = moved + (momentum - 1.0) / following * (moved - W)
             W, momentum = moved, following
             if k % 50 == 49:
+                self.clock.did(50 * (_MASTER[0] + _MASTER[1] * len(F) * W.size))
                 value = self._objective(U, W[:m], W[m:])
                 if last - value <= _SETTLED * abs(value) or self.clock.expired():
                     break
@@ -194,14 +198,17 @@ class OutputSearch:
             third = -self.affine.T @ pull + self.penalties[:, None] * B
             return value, np.concatenate([first.ravel(), second.ravel(), third.ravel()])
 
+        each = _DESCENDED[0] + _DESCENDED[1] * len(X) * m * (d + K)
+        steps = _DESCENT if self.clock.work is None else max(1, int(min(_DESCENT, self.clock.left / each)))
         begin = np.concatenate([(roots * self.U).ravel(), (self.V / roots).ravel(), self.B.ravel()])
         found = minimize(
             loss,
             begin,
             jac=True,
             method="L-BFGS-B",
-            options={"maxiter": _DESCENT, "ftol": 1e-15, "gtol": 1e-10},
+            options={"maxiter": steps, "ftol": 1e-15, "gtol": 1e-10},
         )
+        self.clock.did(found.nfev * each)
         z = np.asarray(found.x)
         W1, W2 = z[: ends[0]].reshape(m, d), z[ends[0] : ends[1]].reshape(m, K)
         sizes = np.linalg.norm(W1, axis=1)
@@ -215,6 +222,8 @@ class OutputSearch:
         lam = decay.feasible(raw)
         lam = lam if lam.any() else raw
         anywhere = self.rng.normal(size=(starts, decay.X.shape[1]))
+        columns = decay.X.shape[1] + decay.y.shape[1]
+        self.clock.did(_START * len(decay.X) * (starts + len(self.U)) * columns)
         ends, values = output_maxima(decay.X, lam, unit_rows(np.vstack([self.U, anywhere])))
         if decay.satisfied(lam):
             bound = self.decay.bound(lam, float(values[0]))

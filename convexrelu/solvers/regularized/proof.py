@@ -12,6 +12,7 @@ from convexrelu.certificates.weight_decay import WeightDecay
 from convexrelu.oracle import DualNorm
 from convexrelu.oracle.relaxation import Relaxation
 from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.work import CONE, CORNER
 
 __all__ = ["VIOLATED", "ProvenNorm", "level_of", "proven_norm", "room"]
 
@@ -62,8 +63,12 @@ def proven_norm(
     # what the structure of the rows proves: it needs no search to be repeated
     proven = ProvenNorm(norm=norm_of(decay, lam, search=False), relaxation=Relaxation())
     with clock.interruption.ending():
-        limit = None if np.isinf(clock.limit) else max(0.9 * clock.left, 1e-2)
+        limit = None if np.isinf(clock.limit) else max(0.9 * clock.seconds, 1e-2)
         nodes = None if limit is None else MOST_NODES
+        node = CORNER if decay.loss.vector else CONE * max(int(np.count_nonzero(lam)), 1)
+        if clock.work is not None:
+            nodes = int(0.9 * clock.left / node) + 1
         norm = norm_of(decay, lam, tol=tol, time_limit=limit, max_nodes=nodes, stop_above=stop_above)
+        clock.did(node * norm.nodes)
         proven = ProvenNorm(norm=norm)
     return proven  # noqa: RET504  (of what Ctrl-C left)

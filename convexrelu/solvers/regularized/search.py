@@ -21,6 +21,7 @@ from convexrelu.solvers.regularized.master import fit_sizes
 from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
 from convexrelu.solvers.regularized.movement import merged, move, pruned
 from convexrelu.solvers.regularized.proof import VIOLATED, ProvenNorm, level_of, proven_norm, room
+from convexrelu.solvers.work import ASCENT, FIT
 
 __all__ = ["Found", "Search"]
 
@@ -193,6 +194,7 @@ class Search:
     ) -> None:
         """Fit the sizes of unit directions, begun with these."""
         for _ in range(1 if self.loss.exact else RECENTRED):
+            self.clock.did(FIT[0] + FIT[1] * self.problem.units.shape[0] * (len(directions) + 5) ** 2)
             fitted = fit_sizes(self.problem, self.loss, directions, sizes, free)
             sizes, free = np.linalg.norm(fitted.neurons.U, axis=1), fitted.free
             self._take(pruned(fitted))
@@ -233,6 +235,7 @@ class Search:
         """Return the distinct local maxima that starts lead to, and their values."""
         sizes = np.linalg.norm(starts, axis=1)
         starts = starts[sizes > 0] / sizes[sizes > 0, None]
+        self.clock.did(ASCENT * len(starts) * self.problem.units.size)
         ends, values = ascend(self.problem.units, sign * lam * self.problem.norms, starts)
         order = np.argsort(-values)
         # ends on one maximum agree to rounding

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from convexrelu._clock import Interruption
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, check_positive, check_seconds
+from convexrelu._validation import as_generator, check_positive, check_seconds, check_work
 from convexrelu.certificates.regularized import RegularizedCertificate, assess_regularized, check_network
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
@@ -80,6 +80,7 @@ def solve(
     tol: float = 1e-6,
     start: Decayed | None = None,
     time_limit: float | None = None,
+    work_limit: float | None = None,
     rng: RNGLike = None,
     progress: bool = False,
 ) -> Solution:
@@ -123,6 +124,10 @@ def solve(
         Network to start from; any will do, a good one saves time.
     time_limit : float or None
         Seconds. The best bounds so far are returned with status "time_limit".
+    work_limit : float or None
+        Work, in seconds of one idle core as estimated from the sizes of what is computed: the search ends at
+        the same place on every machine, however busy, where a time limit ends it anywhere. The status is
+        "time_limit" then, too. With gates it is not counted.
     rng : int, Generator or None
         Source of the local search's random starts; None means 0, so that the same call gives the same answer.
     progress : bool, default False
@@ -164,7 +169,7 @@ def solve(
     if start is not None:
         check_network(problem, start)
     interruption = Interruption()
-    clock = SolverClock(limit=float(seconds), interruption=interruption)
+    clock = SolverClock.of(seconds, check_work(work_limit), interruption)
     with show_rounds(progress), interruption.listening():
         if problem.gates is not None:
             network, lam, norm = GatedSearch(problem, tol=tolerance, clock=clock).solve(start)
