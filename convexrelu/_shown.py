@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
-__all__ = ["Shown"]
+__all__ = ["Shown", "number"]
 
 _LINES = 12  # in a notebook: the rest is what `print` is for
+
+
+def number(value: float, form: str) -> str:
+    """Return a number in a table, or a dash where there is none, which is inf elsewhere."""
+    return format(value, form) if math.isfinite(value) else "-"
 
 
 class Shown:

@@ -455,12 +455,18 @@ def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
                 text.seek(0)
                 cells = csv.reader(text, strict=True, delimiter=sep)
                 rows = [[cell.strip() for cell in row] for row in cells]
-            header, *body = [row for row in rows if row not in ([], [""])]
+            table = [row for row in rows if row not in ([], [""])]
+            _need(len(table) > 1, "it needs a line of column names and one of values at least", 2)
+            header, *body = table
             header[0] = header[0].removeprefix("# ")
             column = header.index(label or ("label" if "label" in header else header[-1]))
             _need(len(set(header)) == len(header) == max(map(len, body)), "each column needs a name", 2)
             names = features or [name for name in header if name != header[column]]
             chosen, point = [header.index(name) for name in names], "," if sep == "," else "."
+            for i, row in enumerate(body, start=1):
+                _need(len(row) == len(header), f"row {i} has {len(row)} values, not {len(header)}", 2)
+                empty = [header[k] for k in chosen if not row[k]]
+                _need(not empty, f"row {i} has no value in column {', '.join(empty)}", 2)
             labels = np.array([row[column] for row in body])
             X = np.array([[row[k].replace(",", point) for k in chosen] for row in body], dtype=float)
         with suppress(ValueError):

@@ -208,6 +208,22 @@ def test_unreadable_data(tmp_path, files, content, capsys):
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "a line of column names"),
+        ("a,b,label\n", "and one of values at least"),
+        ("a,b,label\n1,2,1\n3,1\n", "row 2 has 2 values, not 3"),
+        ("a,b,label\n1,2,1\n3,,-1\n", "row 2 has no value in column b"),
+    ],
+)
+def test_data_with_something_missing(tmp_path, files, content, said, capsys):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    assert main([files[0], str(path)]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("text", "numbers"),
     [
         ("a;b;label\n1,5;-2;1\n3;4;-1\n", [[1.5, -2.0], [3.0, 4.0]]),

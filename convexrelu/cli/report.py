@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convexrelu._shown import number
 from convexrelu.cli import page
 from convexrelu.cli.data import Given
 from convexrelu.cli.output import working
@@ -204,16 +205,16 @@ def _runs(report: LimitReport) -> Iterator[str]:
     heads = ["run", "objective", "gap", "its limit", "gap of it", "KKT residual", "h(lam)", "verdict"]
     rows = [
         [
-            str(number),
-            f"{run.objective:.7g}",
-            f"{max(run.gap, 0):.1e}",
-            f"{run.polished_objective:.7g}",
-            f"{max(run.polished_gap, 0):.1e}",
-            f"{run.stationarity:.1e}",
-            f"{run.dual_feasibility:.6f}",
+            str(place),
+            number(run.objective, ".7g"),
+            number(max(run.gap, 0), ".1e"),
+            number(run.polished_objective, ".7g"),
+            number(max(run.polished_gap, 0), ".1e"),
+            number(run.stationarity, ".1e"),
+            number(run.dual_feasibility, ".6f"),
             run.verdict_by_class,
         ]
-        for number, run in enumerate(report.runs[:_MOST_RUNS], start=1)
+        for place, run in enumerate(report.runs[:_MOST_RUNS], start=1)
     ]
     yield page.paragraph(
         "Each run of gradient descent starts from small random weights. Its objective is that of its last "

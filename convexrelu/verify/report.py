@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu._shown import Shown
+from convexrelu._shown import Shown, number
 from convexrelu._status import Status
 from convexrelu._validation import one_vs_rest
 from convexrelu.errors import InvalidInputError
@@ -198,7 +198,7 @@ class LimitReport(Shown):
             titles = _row(_CELL_COLUMNS, "scale", "width", "global optimum", "limits (objective: runs)")
             return [titles, *(_cell_line(cell) for cell in self.cells)]
         columns = ("run", "descent", "gap", "its limit", "gap", "KKT res.", "h(lam)", "verdict")
-        lines = [_run_lines(number, run) for number, run in enumerate(self.runs, start=1)]
+        lines = [_run_lines(place, run) for place, run in enumerate(self.runs, start=1)]
         return [_row(_RUN_COLUMNS, *columns), *chain.from_iterable(lines)]
 
     def _verdicts(self) -> str:
@@ -269,25 +269,25 @@ def _optimum(lower: float, objective: float, gap: float) -> str:
     return f"  certified optimum  {lower:.7g} <= P* <= {objective:.7g}  (gap {max(gap, 0):.1e})"
 
 
-def _run_lines(number: int, run: LimitRun) -> list[str]:
+def _run_lines(place: int, run: LimitRun) -> list[str]:
     """A run's line in the table, and what is to be said about it."""
     lines = [
         _row(
             _RUN_COLUMNS,
-            str(number),
-            f"{run.objective:.6g}",
-            f"{max(run.gap, 0):.1e}",
-            f"{run.polished_objective:.6g}",
-            f"{max(run.polished_gap, 0):.1e}",
-            f"{run.stationarity:.1e}",
-            f"{run.dual_feasibility:.4f}",
+            str(place),
+            number(run.objective, ".6g"),
+            number(max(run.gap, 0), ".1e"),
+            number(run.polished_objective, ".6g"),
+            number(max(run.polished_gap, 0), ".1e"),
+            number(run.stationarity, ".1e"),
+            number(run.dual_feasibility, ".4f"),
             run.verdict_by_class,
         )
     ]
     for name, part in zip(run.problems, run.parts, strict=True):
         if part.standstill:
             lines.append("        " + (f"{name}: " if name else "") + part.standstill)
-    if run.verdict == NOT_CONVERGED:
+    if run.verdict == NOT_CONVERGED and np.isfinite(run.polished_gap):
         lines.append(
             f"        after {run.n_steps} steps descent is still {run.gap - run.polished_gap:.1e} "
             "(relatively) from the limit of its activities"
@@ -296,7 +296,7 @@ def _run_lines(number: int, run: LimitRun) -> list[str]:
 
 
 def _cell_line(cell: LimitCell) -> str:
-    limits = ", ".join(f"{limit.objective:.7g}: {limit.share.count}" for limit in cell.limits[:4])
+    limits = ", ".join(f"{number(limit.objective, '.7g')}: {limit.share.count}" for limit in cell.limits[:4])
     more = ", ..." if len(cell.limits) > 4 else ""
     return _row(_CELL_COLUMNS, f"{cell.init_scale:g}", str(cell.width), str(cell.success), limits + more)
 

@@ -157,8 +157,12 @@ class LimitRun(Shown):
         )
 
     def __str__(self) -> str:
-        reached = f"objective {self.objective:.7g}, its limit {self.polished_objective:.7g}"
-        return f"{self.width} neurons: {self.verdict}, {reached}"
+        text = f"{self.width} neurons: {self.verdict}"
+        if np.isfinite(self.objective):
+            text += f", objective {self.objective:.7g}"
+        if np.isfinite(self.polished_objective):
+            text += f", its limit {self.polished_objective:.7g}"
+        return text
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
