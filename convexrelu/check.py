@@ -466,7 +466,8 @@ def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
             for i, row in enumerate(body, start=1):
                 _need(len(row) == len(header), f"row {i} has {len(row)} values, not {len(header)}", 2)
                 empty = [header[k] for k in chosen if not row[k]]
-                _need(not empty, f"row {i} has no value in column {', '.join(empty)}", 2)
+                say = f"row {i} has no value in column {', '.join(empty)}: leave such rows out of the file"
+                _need(not empty, say, 2)
             labels = np.array([row[column] for row in body])
             X = np.array([[row[k].replace(",", point) for k in chosen] for row in body], dtype=float)
         with suppress(ValueError):
