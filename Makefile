@@ -29,8 +29,10 @@ notebooks:
 test:
 	$(PYTHON) -m pytest -n auto
 
+# An hour and more; the second command records NP Figures 6 to 8 anew, in benchmarks/results/np-*.json, and draws them.
 slow:
 	$(PYTHON) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/halves.py --anew
 
 # FUZZ times the slice that the tests run, without their type checks, which would take as long again. What fails is put
 # into tests/fuzz/corpus, and replayed from then on.

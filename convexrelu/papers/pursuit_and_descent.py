@@ -199,7 +199,7 @@ class _Plan:
             "sizes": list(self.sizes),
             "activation": repr(self.activation),
             "inner": repr(self.inner),
-            "descent": asdict(self.descent),
+            "descent": asdict(self.descent) if DESCENT in self.methods else None,
             "methods": list(self.methods),
             "rng": self.seeds.tolist(),
         }

@@ -23,12 +23,12 @@ from convexrelu.plotting.style import (
     NEGATIVE,
     POSITIVE,
     REGION,
+    WHITE_TO_BLUE,
     entitle,
     labelled,
     legend_below,
     log_axis,
     new_figure,
-    shades,
 )
 from convexrelu.pursuit import PursuitResult, PursuitStep
 
@@ -226,7 +226,8 @@ def _numbers(values: Float[np.ndarray, " k"]) -> str:
 def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> Figure:
     """Return errors and iterations over the number of samples, a column a function (NP Figures 6 to 8).
 
-    Lines join the medians over the training sets, dots are single runs.
+    Lines join the medians over the training sets, bars go from the least to the largest, dots are single
+    runs.
 
     Parameters
     ----------
@@ -280,7 +281,10 @@ def _medians(ax: Axes, comparison: Comparison, method: str, kind: str, color: st
     # an error of zero has no place on a logarithmic axis
     values = [[max(getattr(run, kind), 1e-16) for run in comparison.of(method, n)] for n in sizes]
     label = f"{method}, {kind.replace('_', ' ')}"
-    ax.plot(sizes, [float(np.median(each)) for each in values], style, color=color, label=label)
+    medians = [float(np.median(each)) for each in values]
+    ax.plot(sizes, medians, style, color=color, label=label)
+    reach = [(middle - min(each), max(each) - middle) for middle, each in zip(medians, values, strict=True)]
+    ax.errorbar(sizes, medians, np.transpose(reach), fmt="none", color=color, elinewidth=0.8, capsize=3)
     marker = "o" if style == "-" else "."
     for n, each in zip(sizes, values, strict=True):
         ax.plot([n] * len(each), each, marker, color=color, markersize=4, alpha=0.6)
@@ -332,6 +336,9 @@ def greedy_figure(objectives: ArrayLike, lower_bound: float, *, title: str = "")
 def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str = "") -> Figure:
     """Return the errors of learning modular addition, and the weights' Fourier transforms (NP Figure 9).
 
+    Each row of a transform, the constant part left out, is drawn at norm 1: dark where a neuron has one
+    frequency, pale all along where it has none.
+
     Parameters
     ----------
     result : PursuitResult
@@ -361,11 +368,11 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
     order = np.argsort(parts[0].argmax(axis=1), kind="stable")
     names = ("first layer, on a", "first layer, on b", "second layer")
     for ax, part, name in zip(axes[0][1:], parts, names, strict=True):
-        picture = part[order] / (part.max(axis=1, keepdims=True)[order] + np.finfo(float).tiny)
+        picture = part[order] / (np.linalg.norm(part, axis=1, keepdims=True)[order] + np.finfo(float).tiny)
         extent = (0.5, part.shape[1] + 0.5, len(part) + 0.5, 0.5)
         image = ax.imshow(
             picture,
-            cmap=shades(POSITIVE),
+            cmap=WHITE_TO_BLUE,
             vmin=0.0,
             vmax=1.0,
             aspect="auto",
@@ -377,7 +384,7 @@ def fourier_figure(result: PursuitResult, train: Task, test: Task, *, title: str
         entitle(ax, f"|DFT|, {name}")
     axes[0][1].set_ylabel("neuron, by frequency")
     bar = figure.colorbar(image, ax=axes[0][1:], shrink=0.9, pad=0.02)
-    bar.set_label("share of the row's largest", fontsize=9)
+    bar.set_label("share of the row's norm", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     return figure
 

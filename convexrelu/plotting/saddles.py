@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -212,7 +213,13 @@ def _loss_panel(ax: Axes, trajectory: DeepTrajectory, marks: Sequence[int]) -> N
     ax.tick_params(labelsize=8, color=MUTED)
 
 
-def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> Figure:
+def approach_figure(
+    approach: SaddleApproach,
+    mark: int,
+    *,
+    second_order: Float[np.ndarray, " T"] | None = None,
+    title: str = "",
+) -> Figure:
     """Return a run near a saddle: loss, sizes, alignment with the NCF, and its weights (NP Figures 1 to 4).
 
     Parameters
@@ -221,6 +228,9 @@ def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> 
         The run.
     mark : int
         The recorded point at which the weights are drawn, besides the start and the end.
+    second_order : (T,) float array or None
+        The cosine of w_z with the gradient of the NCF of ``H_2``, to be drawn instead where that of ``H_1``
+        is zero (NP Figure 13).
     title : str
         Above the panels.
 
@@ -256,8 +266,11 @@ def approach_figure(approach: SaddleApproach, mark: int, *, title: str = "") -> 
     sizes.legend(fontsize=8, frameon=False)
     log_axis(sizes.yaxis)
     entitle(sizes, "sizes / norm of the saddle")
-    cosine.plot(times, approach.alignment, color=BOUND, label=r"with $\nabla N(w_z)$")
-    if approach.tie_tol > TIE_TOL:
+    if second_order is not None:
+        cosine.plot(times, second_order, color=BOUND, label=r"with $\nabla N_2(w_z)$, $N_2$ of $H_2$")
+    else:
+        cosine.plot(times, approach.alignment, color=BOUND, label=r"with $\nabla N(w_z)$")
+    if second_order is None and approach.tie_tol > TIE_TOL:
         cosine.plot(times, approach.cosine, color=REGION, linestyle="--", label=r"with $\partial N(w_z)$")
     cosine.legend(fontsize=8, frameon=False)
     cosine.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--")

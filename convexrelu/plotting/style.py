@@ -109,6 +109,10 @@ def sign_color(sign: float) -> str:
     return POSITIVE if sign > 0 else NEGATIVE
 
 
+WHITE_TO_BLUE = LinearSegmentedColormap.from_list("magnitudes", ["#FFFFFF", POSITIVE, "#002B45"])
+"""Magnitudes of weights and their spectra: zero is white in every figure."""
+
+
 def shades(color: str) -> LinearSegmentedColormap:
     """Return the colour map from a pale tint (early) to the colour itself, darkened (late)."""
     return LinearSegmentedColormap.from_list(
@@ -172,7 +176,8 @@ def label_within_decades(axis: Axis) -> None:
     if np.floor(high) - np.ceil(low) < 1:
         # about evenly spaced on a logarithmic axis
         axis.set_minor_locator(LogLocator(subs=(2.0, 3.0, 5.0, 7.0)))
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        for set_formatter in (axis.set_minor_formatter, axis.set_major_formatter):
+            set_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_tick_params(which="minor", labelsize=8)
 
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
-from convexrelu.plotting.style import MUTED, POSITIVE, blank_figure, entitle
+from convexrelu.plotting.style import MUTED, WHITE_TO_BLUE, blank_figure, entitle
 
 __all__ = ["WeightRow", "draw_weights", "weights_figure", "weights_size"]
 
@@ -30,8 +29,6 @@ _WIDTH, _HEIGHT = 7.6, 2.3
 
 _LARGEST_SQUARE = 0.16  # inches; small matrices need not fill the page
 _NARROWEST = 8  # columns: narrower panels get the room of so many, for their titles
-
-_WHITE_TO_BLUE = LinearSegmentedColormap.from_list("weights", ["#FFFFFF", POSITIVE, "#002B45"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,7 +114,7 @@ def _draw(ax: Axes, W: Float[np.ndarray, "k j"], mask: Bool[np.ndarray, "k j"], 
     k, j = W.shape
     image = ax.imshow(
         np.where(mask, 0.0, np.abs(W)),
-        cmap=_WHITE_TO_BLUE,
+        cmap=WHITE_TO_BLUE,
         vmin=0.0,
         vmax=largest,
         aspect="equal",

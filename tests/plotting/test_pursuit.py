@@ -110,6 +110,8 @@ def test_the_comparison_draws_medians_and_single_runs():
     np.testing.assert_array_equal(lines["pursuit, test error"], [0.3, 0.01])
     np.testing.assert_array_equal(lines["descent, test error"], [0.9, 0.2])
     assert min(lines["pursuit, training error"]) > 0  # zero has no logarithm
+    bars = [segment[:, 1].tolist() for segment in top.collections[0].get_segments()]
+    np.testing.assert_allclose(bars, [[0.1, 0.5], [0.01, 0.01]])  # from the least to the largest
     assert "100 steps" in top.get_title()
     np.testing.assert_array_equal(bottom.lines[0].get_ydata(), [3, 2])
     with pytest.raises(cr.InvalidInputError, match="finished runs"):
@@ -133,4 +135,5 @@ def test_the_fourier_figure_draws_errors_and_spectra(sums):
     errors = [train.classification_error(step.network(train.X)) for step in result.history]
     np.testing.assert_array_equal(left.lines[0].get_ydata(), errors)
     for ax in pictures:
-        np.testing.assert_allclose(ax.images[0].get_array().max(axis=1), 1.0)
+        np.testing.assert_allclose(np.linalg.norm(ax.images[0].get_array(), axis=1), 1.0)
+        assert ax.images[0].get_cmap()(0.0)[:3] == (1.0, 1.0, 1.0)  # zero is white
