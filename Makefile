@@ -29,10 +29,12 @@ notebooks:
 test:
 	$(PYTHON) -m pytest -n auto
 
-# An hour and more; the second command records NP Figures 6 to 8 anew, in benchmarks/results/np-*.json, and draws them.
+# Hours. After the tests NP Figures 6 to 8 are recorded anew, in benchmarks/results/np-*.json, and drawn; then how far
+# pursuit gets with pointer value retrieval, in benchmarks/results/pointer.json.
 slow:
 	$(PYTHON) -m pytest -m slow
 	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/halves.py --anew
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/retrieval.py
 
 # FUZZ times the slice that the tests run, without their type checks, which would take as long again. What fails is put
 # into tests/fuzz/corpus, and replayed from then on.

@@ -1,0 +1,71 @@
+"""Pointer value retrieval (NP Figures 10 and 12): how far pursuit gets, against iterations and samples.
+
+`python benchmarks/retrieval.py` grows a network from 5000, 20,000 and 50,000 samples, each for `--limit` CPU
+seconds, prints the errors after some iterations, and keeps all in `benchmarks/results/pointer.json`.
+Numbers of samples may be named instead. The errors are `||y - H|| / ||y||`, on the training set and on as
+many fresh samples.
+"""
+
+import argparse
+
+import record
+
+record.on_processor_time()
+
+from convexrelu import neuron_pursuit  # noqa: E402  the clocks have to be set before
+from convexrelu.datasets import pointer_value_retrieval  # noqa: E402
+from convexrelu.pursuit import LimitedMemoryBFGS  # noqa: E402
+
+RESULTS = record.RESULTS / "pointer.json"
+SIZES = (5_000, 20_000, 50_000)
+SHOWN = (1, 2, 4, 8, 12, 16, 24, 32)  # iterations in the table, besides the last
+
+
+def grown(n: int, limit: float) -> record.Row:
+    """Return what a pursuit on n samples reached after each of its iterations."""
+    train, fresh = pointer_value_retrieval(n, rng=0), pointer_value_retrieval(n, rng=100)
+    result = neuron_pursuit(
+        *train,
+        depth=3,
+        tol=5e-3,
+        n_starts=4,
+        max_iterations=60,
+        inner=LimitedMemoryBFGS(patience=50, gain=1e-3),
+        time_limit=limit,
+        rng=0,
+    )
+    steps = [
+        {
+            "iteration": step.iteration,
+            "neurons": list(step.n_neurons),
+            "training_error": step.relative_error,
+            "test_error": fresh.relative_error(step.network(fresh.X)),
+            "cpu_seconds": step.seconds,
+        }
+        for step in result.history
+    ]
+    return {"n": n, "status": result.status, "limit": limit, "steps": steps}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sizes", nargs="*", type=int, help="numbers of samples (5000, 20000 and 50000)")
+    parser.add_argument("--limit", type=float, default=1200.0, help="CPU seconds for each (1200)")
+    options = parser.parse_args()
+    document = record.circumstances("numpy", "scipy") | {"runs": []}
+    lines = []
+    for n in options.sizes or SIZES:
+        run = grown(n, options.limit)
+        document["runs"].append(run)
+        record.write(RESULTS, document)
+        for step in run["steps"]:
+            if step["iteration"] in SHOWN or step is run["steps"][-1]:
+                errors = [f"{step[name]:.3f}" for name in ("training_error", "test_error")]
+                neurons = " + ".join(map(str, step["neurons"]))
+                lines.append([str(n), str(step["iteration"]), neurons, *errors, f"{step['cpu_seconds']:.0f}"])
+    columns = ["samples", "iteration", "hidden neurons", "training error", "test error", "CPU s"]
+    record.print_table(record.in_words(document) + ", one thread", columns, lines)
+
+
+if __name__ == "__main__":
+    main()
