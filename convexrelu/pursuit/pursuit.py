@@ -204,7 +204,8 @@ def neuron_pursuit(
     activation : PowerLeakyReLU, default ReLU
         The function between them; others are not homogeneous and refused.
     n_starts : int, default 10
-        Starts of each search for a neuron.
+        Starts of each search for a neuron. Ten are the paper's (NP appendix C) and cost less than the refits;
+        where few starts lead to the best neuron, more of them give a smaller network in less time.
     max_iterations : int, default 31
         Iterations at most, the first network included.
     tol : float, default 1e-3

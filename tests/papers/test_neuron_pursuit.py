@@ -1,8 +1,14 @@
 """The figures of Neuron Pursuit, with the claims behind them."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from convexrelu.papers import ReproducedFigure, neuron_pursuit
+from convexrelu.papers.neuron_pursuit import LEFT, N_RUNS, RIGHT, halves
+
+RECORDED = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def test_a_reproduced_figure_holds():
@@ -29,3 +35,14 @@ def test_all_reproduced_figures_hold():
     assert [figure.name for figure in figures] == names
     for figure in figures:
         assert figure.holds, str(figure)
+
+
+@pytest.mark.parametrize(
+    "half", [half for half in LEFT + RIGHT if half.function in ("f1", "h1")], ids=lambda half: half.function
+)
+def test_recorded_halves_hold(half):
+    """What `make slow` recorded: all runs are there, of these very settings, and the claims hold."""
+    document = json.loads((RECORDED / f"np-{half.function}.json").read_text())
+    assert len(document["runs"]) == N_RUNS * len(half.sizes)
+    [figure] = halves([half.function], folder=str(RECORDED))
+    assert figure.holds, str(figure)
