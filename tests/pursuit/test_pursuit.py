@@ -183,7 +183,6 @@ def test_modular_addition():
         depth=2,
         activation=PowerLeakyReLU(1.0, 2),
         max_iterations=55,
-        inner=LimitedMemoryBFGS(patience=50, gain=1e-3),
         delta=0.05,
         stop=lambda network: train.classification_error(network(train.X)) == 0,
         rng=0,
