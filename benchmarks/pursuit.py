@@ -19,7 +19,7 @@ from convexrelu.training import gradient_descent
 RELU, LEAKY, SQUARE = cr.PowerLeakyReLU(), cr.PowerLeakyReLU(0.5), cr.PowerLeakyReLU(1.0, 2)
 FUNCTIONS = [("fig5", 500, 3, 10), ("f1", 800, 3, 10), ("h1", 1600, 4, 4), ("g1", 3000, 3, 2)]  # n, L, seeds
 TEST = 10_000
-PATIENT = LimitedMemoryBFGS(patience=50, gain=1e-3)
+HASTY = LimitedMemoryBFGS(patience=50, gain=1e-3)
 DESCENT_STEPS = 30_000
 RESULTS = record.RESULTS / "pursuit.json"
 
@@ -56,7 +56,6 @@ def addition(seed: int, p: int = 59, n: int = 1500) -> record.Row:
         depth=2,
         activation=SQUARE,
         max_iterations=55,
-        inner=PATIENT,
         delta=0.05,
         stop=lambda network: train.classification_error(network(train.X)) == 0,
         rng=seed,
@@ -70,7 +69,7 @@ def retrieval(seed: int, n: int = 20_000, limit: float = 400.0) -> record.Row:
     train, test = pointer_value_retrieval(n, rng=seed), pointer_value_retrieval(n, rng=100 + seed)
     start = time.process_time()
     result = cr.neuron_pursuit(
-        *train, depth=3, tol=5e-3, n_starts=4, max_iterations=60, inner=PATIENT, time_limit=limit, rng=seed
+        *train, depth=3, tol=5e-3, n_starts=4, max_iterations=60, inner=HASTY, time_limit=limit, rng=seed
     )
     cpu = time.process_time() - start
     return row_of(f"pointer, n = {n}", seed, cpu, result, test.relative_error(result.network(test.X)))
