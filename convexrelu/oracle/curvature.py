@@ -31,7 +31,7 @@ _ROUNDED = 1e-14  # of an entry, through at most ten eliminations that do not le
 @kernel
 @no_type_check
 def closes(top, residual, few, c, V, level):
-    """Whether the chords with values `top` at the rays V, lowered by half of their errors, stay below a level.
+    """Whether chords with values `top` at the rays V, lowered by half of their errors, stay below a level.
 
     `residual` holds the heights at the rays of the `few` convex residuals; c is a unit vector, best where the
     chords are largest.

@@ -1,4 +1,4 @@
-"""Chords lowered by half of their errors, and the curvature of the sphere: sound, and as strong as promised."""
+"""Chords lowered by half of their errors, and the curvature of the sphere: sound, as strong as promised."""
 
 from itertools import combinations
 
