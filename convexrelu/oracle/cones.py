@@ -69,7 +69,7 @@ _TASK_CONES = 64  # handed to a task at most
 # step, each with no more than the share of what is left.
 _MOST_OPEN_BYTES = 2**27
 _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 24, 96, 1.5, 0.1
-_SAFETY, _UNEVEN = 1.25, 4.0  # the sample's mean was found to err by a tenth; its parts by a few times
+_SAFETY, _UNEVEN = 1.2, 4.0  # the sample's mean was found to err by a tenth; its parts by a few times
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
@@ -263,14 +263,16 @@ def search_cones(
     clock: Clock,
     max_nodes: int,
     level: float = 0.0,
+    floor: float = 0.0,
     ceiling: float = np.inf,
     stop_above: float = np.inf,
     turn: int = 0,
 ) -> ConeSearch:
     """Maximise the correlation over the whole sphere, starting from a direction of the given value.
 
-    Cones whose bound is at most `level`, or ``(1 + tol)`` times the best value, are closed. `ceiling` is a
-    bound known beforehand: the answer's is no worse. A value above `stop_above` ends the search. `turn`
+    Cones whose bound is at most `level`, or ``(1 + tol)`` times the best value, are closed, and those below
+    `floor`: a bound that another search has, and beside which a smaller one would gain nothing. `ceiling` is
+    a bound known beforehand: the answer's is no worse. A value above `stop_above` ends the search. `turn`
     chooses the frame whose orthants it begins with.
 
     Once there are more open cones than it may keep, the search goes for depth. Where what is left of nodes
@@ -284,10 +286,11 @@ def search_cones(
     front, closed, nodes, rounds = orthants(r, ceiling, turn), 0.0, 0, 0
     # a search to a level proves that one or nothing
     asked_for, begun, foretold = tol, clock.elapsed, level > 0.0
+    level = max(level, floor)
     while len(front) and value <= stop_above and nodes < max_nodes and not clock.expired():
         crowded = sum(array.nbytes for array in front.arrays) > _MOST_OPEN_BYTES
         if crowded and not foretold and rounds > 1:  # orthants have no bounds of their own yet
-            foretold, job = True, (kinks, value, direction, clock)
+            foretold, job = True, (kinks, value, direction, floor, clock)
             speed = nodes / max(clock.elapsed - begun, 1e-6) if np.isfinite(clock.limit) else np.inf
             tol, sampled = _affordable(front, job, tol, max_nodes - nodes, speed)
             nodes += sampled
@@ -334,9 +337,10 @@ def _affordable(
     What a search takes is estimated from that of a few open cones: how many it splits depends on no order.
     `speed` is that of the search so far, in cones per second.
     """
-    kinks, value, direction, clock = job
+    kinks, value, direction, floor, clock = job
     if value <= 0.0:
         return tol, 0
+    asked_for, tol = tol, max(tol, floor / value - 1)  # nothing is split to go below the floor
     size = min(max(len(front) // 100, _LEAST_SAMPLED), _MOST_SAMPLED, len(front))
     chosen = np.sort(np.random.default_rng(_ROTATION_SEED).permutation(len(front))[:size])
     hands = [front.taken(chosen[k::_TASKS]) for k in range(min(_TASKS, size))]
@@ -351,7 +355,7 @@ def _affordable(
         cap = int(min(_UNEVEN * fair * left, _SAMPLED_SHARE * left) / len(hands)) + 1
         found = run_tasks(
             _work,
-            [(kinks, hand, value, direction, looser, 0.0, 0.0, cap, clock) for hand in hands],
+            [(kinks, hand, value, direction, looser, floor, 0.0, cap, clock) for hand in hands],
         )
         took = sum(part.nodes for part in found)
         tried += took
@@ -361,7 +365,9 @@ def _affordable(
         if any(len(part.open) for part in found) or took > left:
             break
         affordable.append((looser, float(max(took, 1))))
-    if len(affordable) < 2 or affordable[-1][0] <= tol:
+    else:
+        return asked_for, tried
+    if len(affordable) < 2:
         return (affordable[-1][0] if affordable else looser), tried
     # between the last that is affordable and the first that is not, cones grow as a power
     (before, fewer), (last, cones) = affordable[-2:]

@@ -533,10 +533,8 @@ def _searched(sides: list[_Side], effort: _Effort) -> list[_Side]:
             answers[k] = replace(sides[k], cut=True)
             continue
         # nothing is gained below what another side's bound is
-        proven = max((answers[j].upper for j in todo[:place]), default=0.0)
-        saved = proven / best - 1 if best > 0 else 0.0
-        own = replace(effort.share(len(todo) - place), tol=max(effort.tol, saved))
-        found = _search(sides[k], best, own)
+        floor = max((answers[j].upper for j in todo[:place]), default=0.0)
+        found = _search(sides[k], best, effort.share(len(todo) - place), floor)
         effort = replace(effort, max_nodes=max(effort.max_nodes - found.nodes, 1))
         answers[k] = replace(
             sides[k],
@@ -584,8 +582,11 @@ def _attained(X: Float[np.ndarray, "n d"], side: _Side) -> tuple[float, Float[np
     return (value, direction) if value > 0 else (0.0, np.zeros(X.shape[1]))
 
 
-def _search(side: _Side, value: float, effort: _Effort) -> ConeSearch:
-    """Search all directions for more than a value: the cells if that is short, else cones, then the cells."""
+def _search(side: _Side, value: float, effort: _Effort, floor: float) -> ConeSearch:
+    """Search all directions for more than a value: the cells if that is short, else cones, then the cells.
+
+    Bounds below the floor are as good as the floor.
+    """
     pair, clock = side.pair, effort.clock
     found = ConeSearch(
         value=value, direction=side.inside, bound=side.upper, slack=0.0, nodes=0, finished=False
@@ -599,6 +600,7 @@ def _search(side: _Side, value: float, effort: _Effort) -> ConeSearch:
             side.inside,
             tol=max(0.1 * effort.tol, effort.tol - _EXACT_TOL),  # the rest is for rounding
             level=effort.level - pair.rounding,
+            floor=floor,
             clock=clock.within(share * clock.left),
             max_nodes=int(min(effort.max_nodes, share * side.listing / _CONE))
             if listable

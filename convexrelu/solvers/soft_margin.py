@@ -48,6 +48,7 @@ SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for 
 # Of the proof's time, for the oracle's search of all multipliers; the more where the rank is so low that the
 # semidefinite program, whose time the rest is, has never come near the bound of a search.
 ASKED_SHARE, MOST_SHARE, SEARCHED_RANK = 0.7, 0.95, 6
+GLANCE_SHARE = 0.1  # of that, in which a neuron that the multipliers miss ends the search
 WORTHLESS = 0.5  # of the objective: with a lower bound below, multipliers of samples are searched
 SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes that are tried
 # Of the time left, for the sample's directions, and for its search as estimated: of dense multipliers the
@@ -119,7 +120,7 @@ class SoftMargin:
     def solve(self, start: Neurons) -> Candidate:
         """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
         self.start(start)
-        wanted, asked = 0.5 * self.tol, np.inf
+        wanted, asked, proven = 0.5 * self.tol, np.inf, []
         while True:
             self.directions(max(HANDED_OVER, wanted))
             before = np.inf
@@ -133,12 +134,12 @@ class SoftMargin:
             self._thin()
             # the last time, when it is too late for another round or the one before has led to nothing
             last = self.clock.expired() or not self.gap < 0.9 * asked
-            norm = self._asked(np.inf if last else 1 + self._allowed())
-            if not last and self.clock.expired() and norm.value > 1 + self._allowed():
-                norm, last = self._asked(), True
-            if last or norm.value <= 1 + self._allowed():
-                whole = Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
-                return max(whole, self._of_samples(whole), key=lambda part: part.bound(self.problem))
+            norm = self._asked() if last else self._asked_twice()
+            proven.append(Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value))
+            if last or norm.value <= 1 + self._allowed() or self.clock.expired():
+                proven.append(self._of_samples(proven[-1]))
+                whole = max(proven, key=lambda part: part.bound(self.problem))
+                return replace(whole, neurons=self.neurons, value=self.value)
             asked = self.gap
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
@@ -158,10 +159,22 @@ class SoftMargin:
         bound = float(self.problem.demand @ self.best.mu)
         return max(bound / (self.value * (1 - self.tol)) - 1, 0.0) if self.value > 0 else np.inf
 
-    def _asked(self, stop_above: float = np.inf) -> DualNorm:
+    def _asked_twice(self) -> DualNorm:
+        """Return the dual norm of the best multipliers: a neuron that they miss will do if it shows soon.
+
+        A long search that comes upon one late goes on: what that neuron costs the bound is far less than what
+        a search cut off does, and there is no time for another.
+        """
+        enough = 1 + self._allowed()
+        timed = np.isfinite(self.proof_clock.left)
+        norm = self._asked(stop_above=enough, share=GLANCE_SHARE if timed else 1.0)
+        missed = norm.value > enough and not self.clock.expired()
+        return norm if norm.exact or missed or not timed else self._asked()
+
+    def _asked(self, *, stop_above: float = np.inf, share: float = 1.0) -> DualNorm:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for.
 
-        A value above `stop_above` will do instead.
+        Within a share of the oracle's time. A value above `stop_above` will do instead.
         """
         norm, problem, clock = unpriced(self.problem), self.problem, self.proof_clock
         if problem.rows.shape[1] > CONE_RANK or clock.expired():
@@ -169,7 +182,7 @@ class SoftMargin:
         # where the multipliers are not good enough, a bound is sought that loses little beside them
         tol = max(self._allowed() - max(self.best.largest - 1, 0.0), 0.1 * self.gap, EXACT)
         with clock.interruption.ending():
-            share = MOST_SHARE if problem.rows.shape[1] <= SEARCHED_RANK else ASKED_SHARE
+            share *= MOST_SHARE if problem.rows.shape[1] <= SEARCHED_RANK else ASKED_SHARE
             norm = self._norm(self.best.mu, share, tol=tol, stop_above=stop_above)
         bound = float(problem.demand @ self.best.mu) / max(norm.upper_bound, 1.0)
         self._note("oracle", len(self.neurons), bound=bound)

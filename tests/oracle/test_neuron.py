@@ -635,3 +635,18 @@ def test_a_multiple_of_weights_that_cancel_has_the_norm_of_its_own_floats(option
     ordinary = rng.normal(size=6)
     plain = dual_norm(X, ordinary)
     assert rescaled_norm(X, ordinary, plain, 1 / 3).upper_bound == plain.scaled(1 / 3).upper_bound
+
+
+@pytest.mark.parametrize("seed", [0, 20, 23, 37])
+def test_a_value_found_late_does_not_loosen_the_other_signs_level(seed, monkeypatch):
+    """The second sign is searched to the bound of the first: to that itself, however its own value grows."""
+    rng = np.random.default_rng(seed)
+    X, lam = rng.normal(size=(300, 4)), rng.normal(size=300)
+    norm = dual_norm(X, lam, tol=0.3, max_nodes=5000)
+
+    def poor(pair, *_):
+        return -pair.positive[:1] / np.linalg.norm(pair.positive[0])
+
+    # without a good start values grow as cones are bounded
+    monkeypatch.setattr("convexrelu.oracle.neuron.starting_directions", poor)
+    assert covered_norm(X, lam, norm.cover).upper_bound == norm.cover.level
