@@ -5,9 +5,9 @@ sum. A p_i of Z_+ that changes its sign is convex there, so the chord through it
 from above; a q_j of Z_- that does enters as ``-(q_j^T u)_+ <= -t_j q_j^T u``, t_j in [0, 1]. The best bound
 over t and over the cone's own constraints is one call of the box least-norm kernel, and it is exact once no
 p_i changes its sign. Where the parent's t do not close the cone, p_i that nearly cancel against q_j are
-bounded with them, by greed where they are few (:mod:`.matching`), else in play (:mod:`.shares`). Cones are
-split along the edge on which the chords err most in total, and in the end exactly where a generator vanishes,
-so that the search is finite.
+bounded with them, by greed where they are few (:mod:`.matching`), else in play (:mod:`.shares`); and what
+chords do not close, curvature may (:mod:`.curvature`). Cones are split along the edge on which the chords err
+most in total, and in the end exactly where a generator vanishes, so that the search is finite.
 
 A cone keeps a list of the generators that change their sign on it and works on these alone. Its parts inherit
 the sum of the others, and begin with its multipliers t and with what its play ended with.
