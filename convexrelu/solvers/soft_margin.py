@@ -42,6 +42,7 @@ STARTS = 50  # of the local search for one sign, anywhere; half as many near row
 FOLLOWED = 30  # of the neurons, the largest: starts as well
 WIDER = 8  # times as many starts, before the local search is believed that nothing violates
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
+SEARCHED = 0.99  # of the gap allowed, to which it searches: its bound may be all that, and is rounded upwards
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
 SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
@@ -180,7 +181,8 @@ class SoftMargin:
         if problem.rows.shape[1] > CONE_RANK or clock.expired():
             return norm
         # where the multipliers are not good enough, a bound is sought that loses little beside them
-        tol = max(self._allowed() - max(self.best.largest - 1, 0.0), 0.1 * self.gap, EXACT)
+        room = (1 + self._allowed()) / max(self.best.largest, 1.0) - 1
+        tol = max(SEARCHED * room, 0.1 * self.gap, EXACT)
         with clock.interruption.ending():
             share *= MOST_SHARE if problem.rows.shape[1] <= SEARCHED_RANK else ASKED_SHARE
             norm = self._norm(self.best.mu, share, tol=tol, stop_above=stop_above)
