@@ -65,12 +65,17 @@ def addition(seed: int, p: int = 59, n: int = 1500) -> record.Row:
     return row | {"training_error": train.classification_error(result.network(train.X))}
 
 
+def pointer(train: Task, seed: int, limit: float) -> PursuitResult:
+    """Grow a network that retrieves pointers' values, in so many seconds."""
+    return cr.neuron_pursuit(
+        *train, depth=3, tol=5e-3, n_starts=4, max_iterations=60, inner=HASTY, time_limit=limit, rng=seed
+    )
+
+
 def retrieval(seed: int, n: int = 20_000, limit: float = 400.0) -> record.Row:
     train, test = pointer_value_retrieval(n, rng=seed), pointer_value_retrieval(n, rng=100 + seed)
     start = time.process_time()
-    result = cr.neuron_pursuit(
-        *train, depth=3, tol=5e-3, n_starts=4, max_iterations=60, inner=HASTY, time_limit=limit, rng=seed
-    )
+    result = pointer(train, seed, limit)
     cpu = time.process_time() - start
     return row_of(f"pointer, n = {n}", seed, cpu, result, test.relative_error(result.network(test.X)))
 

@@ -12,9 +12,9 @@ import record
 
 record.on_processor_time()
 
-from convexrelu import neuron_pursuit  # noqa: E402  the clocks have to be set before
+from pursuit import pointer  # noqa: E402  the clocks have to be set before
+
 from convexrelu.datasets import pointer_value_retrieval  # noqa: E402
-from convexrelu.pursuit import LimitedMemoryBFGS  # noqa: E402
 
 RESULTS = record.RESULTS / "pointer.json"
 SIZES = (5_000, 20_000, 50_000)
@@ -24,16 +24,7 @@ SHOWN = (1, 2, 4, 8, 12, 16, 24, 32)  # iterations in the table, besides the las
 def grown(n: int, limit: float) -> record.Row:
     """Return what a pursuit on n samples reached after each of its iterations."""
     train, fresh = pointer_value_retrieval(n, rng=0), pointer_value_retrieval(n, rng=100)
-    result = neuron_pursuit(
-        *train,
-        depth=3,
-        tol=5e-3,
-        n_starts=4,
-        max_iterations=60,
-        inner=LimitedMemoryBFGS(patience=50, gain=1e-3),
-        time_limit=limit,
-        rng=0,
-    )
+    result = pointer(train, 0, limit)
     steps = [
         {
             "iteration": step.iteration,

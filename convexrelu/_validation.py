@@ -239,14 +239,9 @@ def check_positive(value: Any, name: str, *, finite: bool = True) -> float:
     return number
 
 
-def check_seconds(time_limit: Any) -> float:
-    """Return a time limit in seconds, inf if there is none (None), or InvalidInputError."""
-    return np.inf if time_limit is None else check_positive(time_limit, "time_limit", finite=False)
-
-
-def check_work(work_limit: Any) -> float:
-    """Return a limit of work, inf if there is none (None), or InvalidInputError."""
-    return np.inf if work_limit is None else check_positive(work_limit, "work_limit", finite=False)
+def check_seconds(limit: Any, name: str = "time_limit") -> float:
+    """Return a limit in seconds, of time or of work, inf if there is none (None), or InvalidInputError."""
+    return np.inf if limit is None else check_positive(limit, name, finite=False)
 
 
 def check_nonnegative(value: Any, name: str) -> float:

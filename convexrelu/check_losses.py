@@ -176,8 +176,8 @@ def _sum_of(a: list[Fraction], b: list[Fraction]) -> Fraction:
     return sum((x * y for x, y in zip(a, b, strict=True) if x and y), Fraction(0))
 
 
-def _product(row: Array, w: Array) -> Fraction:
-    return _sum_of(list(map(Fraction, row.tolist())), list(map(Fraction, w.tolist())))
+def _fractions(values: Array) -> list[Fraction]:
+    return list(map(Fraction, values.tolist()))
 
 
 def _eliminated(rows: list[list[Fraction]]) -> list[list[Fraction]]:
@@ -261,7 +261,7 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     gates = None if document["gates"] is None else _array(document, "gates", 2)
     beta = Fraction(document["beta"])
     _need(lam.shape == s.shape == targets.shape and (s > 0).all() and beta > 0, "lam, weights, beta misfit")
-    y, weights = list(map(Fraction, targets.tolist())), list(map(Fraction, s.tolist()))
+    y, weights = _fractions(targets), _fractions(s)
     _need(name != "poisson" or min(y) >= 0, "counts are not negative")
     # above
     constant = Fraction(network.get("output_bias", 0.0))
@@ -269,7 +269,8 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     skip = _array(network, "skip", 1) if document["skip"] and "skip" in network else np.zeros(X.shape[1])
     _need(document["skip"] or not np.any(network.get("skip", 0)), "a linear part is no part of the problem")
     _need(len(skip) == X.shape[1], "the linear part must have an entry for each column")
-    linear = [_product(row, skip) for row in X] if skip.any() else [Fraction(0)] * len(X)
+    free = _fractions(skip)
+    linear = [_sum_of(_fractions(row), free) if skip.any() else Fraction(0) for row in X]
     f, slack, unit, size = _two_layers(network, X, exact) if gates is None else _gated(network, X, gates)
     upper: Any = beta * (size + (constant**2 / 2 if bias == "penalised" else 0))
     values = []
@@ -282,10 +283,10 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         upper += sum(_up(s_n * value) for s_n, value in zip(weights, values, strict=True))
     # below
     ends = [tuple(s_n * v for v in _domain(name, given, y_n)) for s_n, y_n in zip(weights, y, strict=True)]
-    raw = list(map(Fraction, lam.tolist()))
+    raw = _fractions(lam)
     if document["skip"]:
         ones = [np.ones(len(X))] if bias is True else []
-        moved = _cancelled(raw, ends, [list(map(Fraction, column.tolist())) for column in [*X.T, *ones]])
+        moved = _cancelled(raw, ends, [_fractions(column) for column in [*X.T, *ones]])
     else:
         moved = _feasible(raw, ends, balanced=bias is True)
     if gates is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexrelu._shown import number
 from convexrelu.cli import page
 from convexrelu.cli.data import Given
 from convexrelu.cli.output import working
@@ -202,18 +201,11 @@ def _named_networks(certificate: AnyCertificate, given: Given) -> list[tuple[str
 
 def _runs(report: LimitReport) -> Iterator[str]:
     """The table of runs, and what its columns mean."""
+    from convexrelu.verify.report import run_cells
+
     heads = ["run", "objective", "gap", "its limit", "gap of it", "KKT residual", "h(lam)", "verdict"]
     rows = [
-        [
-            str(place),
-            number(run.objective, ".7g"),
-            number(max(run.gap, 0), ".1e"),
-            number(run.polished_objective, ".7g"),
-            number(max(run.polished_gap, 0), ".1e"),
-            number(run.stationarity, ".1e"),
-            number(run.dual_feasibility, ".6f"),
-            run.verdict_by_class,
-        ]
+        run_cells(place, run, objective=".7g", norm=".6f")
         for place, run in enumerate(report.runs[:_MOST_RUNS], start=1)
     ]
     yield page.paragraph(

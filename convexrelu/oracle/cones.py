@@ -731,10 +731,7 @@ def _bound(kinks, members, few, n_mixed, V, closing, scratch):
     # sqrt(r) ||u||).
     excess = 0.0
     for a in range(r):
-        value = values[a] - dot(rho, V[a])
-        for j in range(m):
-            value -= t[j] * heights[a, mixed[few + j]]
-        excess = max(excess, value)
+        excess = max(excess, _at_ray(values, heights, mixed, few, m, t, a) - dot(rho, V[a]))
     bound = norm + np.sqrt(r) * excess
     if bound > closing and _bent(values, heights, mixed, few, m, t, residual, rho, closing, V):
         bound = closing
@@ -781,14 +778,23 @@ def _chords(linear, residual, left, few, m, values, caps, t):
 
 @kernel
 @no_type_check
+def _at_ray(values, heights, mixed, few, m, t, a):
+    """The bounding function's value at a ray: what the multipliers leave of the chords'."""
+    value = values[a]
+    for j in range(m):
+        value -= t[j] * heights[a, mixed[few + j]]
+    return value
+
+
+@kernel
+@no_type_check
 def _bent(values, heights, mixed, few, m, t, residual, rho, closing, V):
     """Whether a second look, at the curvature of the kinks and of the sphere, closes the cone."""
     r, norm = len(V), np.sqrt(dot(rho, rho))
     top, toward = np.empty(r), np.empty(r)
     for a in range(r):
-        top[a], toward[a] = values[a], rho[a] / norm if 0.0 < norm < np.inf else V[0, a]
-        for j in range(m):
-            top[a] -= t[j] * heights[a, mixed[few + j]]
+        top[a] = _at_ray(values, heights, mixed, few, m, t, a)
+        toward[a] = rho[a] / norm if 0.0 < norm < np.inf else V[0, a]
     return closes(top, residual, few, toward, V, closing)
 
 
@@ -826,9 +832,7 @@ def play_rays(values, heights, mixed, few, m, t, caps, enough):
     for round_ in range(_PLAYS):
         highest, at = 0.0, 0
         for a in range(r):
-            value = values[a]
-            for j in range(m):
-                value -= t[j] * heights[a, mixed[few + j]]
+            value = _at_ray(values, heights, mixed, few, m, t, a)
             if value > highest:
                 highest, at = value, a
         top = min(top, highest)

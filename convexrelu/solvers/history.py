@@ -108,6 +108,14 @@ class SolverClock(Clock):
         """Whether the limit of either has passed, or the run was interrupted."""
         return self._late or super().expired()
 
+    def allowed(self, share: float, node: float, *, least: float) -> tuple[float | None, int | None]:
+        """A share of what is left, as a search's limits: in seconds, and where work is counted in nodes.
+
+        A node takes so many seconds of work, and the search `least` seconds at least. None for no limit.
+        """
+        seconds = None if math.isinf(self.limit) else max(share * self.seconds, least)
+        return seconds, None if self.work is None else int(share * self.left / node) + 1
+
     def did(self, seconds: float) -> None:
         """Count work that should have taken so many seconds."""
         if self.work is not None:

@@ -20,7 +20,6 @@ from convexrelu._validation import (
     check_positive,
     check_range,
     check_seconds,
-    check_work,
     one_vs_rest,
 )
 from convexrelu.arrangements import Hyperplanes, enumerate_patterns, hyperplanes_of
@@ -137,7 +136,8 @@ def solve_max_margin(
     if method not in METHODS:
         raise InvalidInputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     solver = check_solver(solver, needed=method == "program")
-    whole = SolverClock.of(check_seconds(time_limit), check_work(work_limit), Interruption())
+    work_allowed = check_seconds(work_limit, "work_limit")
+    whole = SolverClock.of(check_seconds(time_limit), work_allowed, Interruption())
     generator = as_generator(0 if rng is None else rng)
     starts = _starts(start, len(encoded.Y), matrix.shape[1])
     lines = hyperplanes_of(matrix)

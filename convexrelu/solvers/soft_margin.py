@@ -195,9 +195,8 @@ class SoftMargin:
     ) -> DualNorm:
         """Return the dual norm of multipliers as far as a share of the proof's time, or work, proves it."""
         clock = self.proof_clock
-        limit = None if np.isinf(clock.limit) else max(share * clock.seconds, 1e-3)
         node = CONE * max(int(np.count_nonzero(mu)), 1)
-        nodes = None if clock.work is None else int(share * clock.left / node) + 1
+        limit, nodes = clock.allowed(share, node, least=1e-3)
         norm = self.problem.dual_norm(mu, tol=tol, time_limit=limit, max_nodes=nodes, stop_above=stop_above)
         clock.did(node * norm.nodes)
         return norm

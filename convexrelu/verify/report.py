@@ -20,7 +20,7 @@ from convexrelu.training import AlignmentResult, alignment_flow
 from convexrelu.verify.cells import AlignedShare, LimitCell, Share
 from convexrelu.verify.verdicts import GLOBAL, NOT_CONVERGED, VERDICTS, LimitRun, problem_names
 
-__all__ = ["LimitReport"]
+__all__ = ["LimitReport", "run_cells"]
 
 _MOST_POINTS = 12  # extreme points printed
 _RUN_COLUMNS = (3, 9, 7, 9, 7, 8, 6)  # with the commonest verdict, 80 columns
@@ -269,21 +269,23 @@ def _optimum(lower: float, objective: float, gap: float) -> str:
     return f"  certified optimum  {lower:.7g} <= P* <= {objective:.7g}  (gap {max(gap, 0):.1e})"
 
 
+def run_cells(place: int, run: LimitRun, *, objective: str, norm: str) -> list[str]:
+    """Return a run's row of a table, its objectives and h(lam) in these formats."""
+    return [
+        str(place),
+        number(run.objective, objective),
+        number(max(run.gap, 0), ".1e"),
+        number(run.polished_objective, objective),
+        number(max(run.polished_gap, 0), ".1e"),
+        number(run.stationarity, ".1e"),
+        number(run.dual_feasibility, norm),
+        run.verdict_by_class,
+    ]
+
+
 def _run_lines(place: int, run: LimitRun) -> list[str]:
     """A run's line in the table, and what is to be said about it."""
-    lines = [
-        _row(
-            _RUN_COLUMNS,
-            str(place),
-            number(run.objective, ".6g"),
-            number(max(run.gap, 0), ".1e"),
-            number(run.polished_objective, ".6g"),
-            number(max(run.polished_gap, 0), ".1e"),
-            number(run.stationarity, ".1e"),
-            number(run.dual_feasibility, ".4f"),
-            run.verdict_by_class,
-        )
-    ]
+    lines = [_row(_RUN_COLUMNS, *run_cells(place, run, objective=".6g", norm=".4f"))]
     for name, part in zip(run.problems, run.parts, strict=True):
         if part.standstill:
             lines.append("        " + (f"{name}: " if name else "") + part.standstill)

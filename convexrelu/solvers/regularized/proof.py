@@ -63,11 +63,10 @@ def proven_norm(
     # what the structure of the rows proves: it needs no search to be repeated
     proven = ProvenNorm(norm=norm_of(decay, lam, search=False), relaxation=Relaxation())
     with clock.interruption.ending():
-        limit = None if np.isinf(clock.limit) else max(0.9 * clock.seconds, 1e-2)
-        nodes = None if limit is None else MOST_NODES
         node = CORNER if decay.loss.vector else CONE * max(int(np.count_nonzero(lam)), 1)
-        if clock.work is not None:
-            nodes = int(0.9 * clock.left / node) + 1
+        limit, nodes = clock.allowed(0.9, node, least=1e-2)
+        if limit is not None and nodes is None:
+            nodes = MOST_NODES
         norm = norm_of(decay, lam, tol=tol, time_limit=limit, max_nodes=nodes, stop_above=stop_above)
         clock.did(node * norm.nodes)
         proven = ProvenNorm(norm=norm)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from convexrelu._clock import Interruption
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
-from convexrelu._validation import as_generator, check_positive, check_seconds, check_work
+from convexrelu._validation import as_generator, check_positive, check_seconds
 from convexrelu.certificates.regularized import RegularizedCertificate, assess_regularized, check_network
 from convexrelu.certificates.weight_decay import Decayed, OutputBias, WeightDecay, weight_decay
 from convexrelu.errors import InvalidInputError
@@ -169,7 +169,7 @@ def solve(
     if start is not None:
         check_network(problem, start)
     interruption = Interruption()
-    clock = SolverClock.of(seconds, check_work(work_limit), interruption)
+    clock = SolverClock.of(seconds, check_seconds(work_limit, "work_limit"), interruption)
     with show_rounds(progress), interruption.listening():
         if problem.gates is not None:
             network, lam, norm = GatedSearch(problem, tol=tolerance, clock=clock).solve(start)
