@@ -594,6 +594,8 @@ def _consider(kinks, members, count, V, parent_sum, bound, slack, stack, size, b
     bound = min(bound, own + slack)
     if bound > closing and norm > 0.0:
         reached = _value_inside(members[2], mixed, few, n_mixed, total, inverse, rho, norm)
+        if reached > state[0]:  # a sliver's inverse is wrong, and so may be where the point seems to lie
+            reached = _value(kinks[0], n_convex, rho, norm)
         if reached > state[0]:
             state[0] = reached
             for c in range(r):
@@ -892,6 +894,17 @@ def _value_inside(coordinates, mixed, few, n_mixed, total, inverse, rho, norm):
             height += coordinates[c, mixed[j]] * rho[c]
         if height > 0.0:
             value += height if j < few else -height
+    return value / norm
+
+
+@kernel
+@no_type_check
+def _value(generators, n_convex, rho, norm):
+    """Return the correlation of rho / norm, wherever it lies."""
+    value = 0.0
+    for j in range(len(generators)):
+        height = max(dot(generators[j], rho), 0.0)
+        value += height if j < n_convex else -height
     return value / norm
 
 

@@ -57,6 +57,9 @@ CONE_RANK = 10
 
 # Seconds for a cell and for a cone on one thread, as measured; they only decide what is tried, for how long.
 _CELL, _CELL_PER_GENERATOR, _CONE = 2e-7, 4e-9, 3e-5
+# So many weights of one sign nearly all have one value, that of a soft margin's cap, and neurons of nearly
+# one correlation: guesses hardly rule a cell out then, and for each generator it takes so much.
+_DENSE, _CELL_PER_DENSE = 80, 3.5e-7
 _COUNTLESS = 10**15  # the numbers of cells grow beyond the range of floats
 # Before cells are listed, cones get a third of that time: they finish first where many generators hardly
 # matter (weights of no special origin), and otherwise leave a bound for a listing that is cut off.
@@ -459,7 +462,8 @@ class _Side:
     @cached_property
     def listing(self) -> float:
         """Seconds that a list of the cells takes, estimated."""
-        return listing_seconds(self.pair)
+        dense = len(self.pair.negative) >= _DENSE
+        return listing_seconds(self.pair, _CELL_PER_DENSE if dense else _CELL_PER_GENERATOR)
 
 
 def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> float:
@@ -469,11 +473,11 @@ def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) ->
     return math.fsum(listing_seconds(pair) for pair in pairs if len(pair.positive))
 
 
-def listing_seconds(pair: Zonotopes) -> float:
+def listing_seconds(pair: Zonotopes, per_generator: float = _CELL_PER_GENERATOR) -> float:
     """Return about how long a list of the cells of the positive generators takes on one thread."""
     lines = hyperplanes_of(pair.positive)
     n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
-    return n_cells * (_CELL + _CELL_PER_GENERATOR * len(pair.negative))
+    return n_cells * (_CELL + per_generator * len(pair.negative))
 
 
 def _maximize(

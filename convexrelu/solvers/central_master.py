@@ -60,6 +60,16 @@ class CentralMaster:
         self._weights = np.r_[self._weights, np.zeros(len(directions))]
         self.directions = self.directions.joined(directions)
 
+    def largest(self, mu: np.ndarray) -> float:
+        """The largest correlation of multipliers with the directions."""
+        return float((self._features @ mu).max(initial=0.0))
+
+    def strongest(self, mu: np.ndarray, *, above: float, most: int) -> Neurons:
+        """The directions, no more than so many, that correlate most with multipliers, and more than that."""
+        correlations = self._features @ mu
+        order = np.argsort(-correlations)[:most]
+        return self.directions.kept(order[correlations[order] > above])
+
     def drop_idle(self, below: float) -> None:
         """Forget directions that play no part and correlate less than that with the latest multipliers."""
         kept = (self._features @ self.mu > below) | (self._weights > 1e-6 * self._weights.max(initial=0.0))
@@ -73,7 +83,7 @@ class CentralMaster:
         """
         F, demand, caps = self._features, self.problem.demand, self.problem.caps
         mu = np.minimum(self.mu, (1 - 1e-3) * caps)
-        mu = mu * min(_INSIDE / max(float((F @ mu).max(initial=0.0)), 1e-300), 1.0)
+        mu = mu * min(_INSIDE / max(self.largest(mu), 1e-300), 1.0)
         room, slack = caps - mu, 1.0 - F @ mu
         missing = demand - self._weights @ F
         value = float(self._weights.sum() + caps @ np.maximum(missing, 0.0))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._clock import Interruption
-from convexrelu._parallel import count_workers, run_tasks
+from convexrelu._parallel import count_workers, one_blas_thread, run_tasks
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import (
     SOLVABLE,
@@ -145,7 +145,7 @@ def solve_max_margin(
         check_feasible_classes(matrix, encoded, lines)
     workers, work = min(len(encoded.Y), count_workers()), 1 / len(encoded.Y)
     sources = generator.spawn(len(encoded.Y))
-    with show_rounds(progress), whole.interruption.listening():
+    with show_rounds(progress), one_blas_thread(), whole.interruption.listening():
         solutions = run_tasks(
             _solve_binary,
             [

@@ -30,7 +30,7 @@ __all__ = ["Reduced", "ReducedProgram", "own_masks", "resolved"]
 # Asked of the interior-point method; what it reached is measured by the caller, never assumed.
 _TOLERANCE = 1e-10
 _NEAR = 0.02  # rows whose cosine with a neuron is below this may well change sides: they start with a hinge
-_FAR = 0.5  # of a row's demand: rows farther from their margins than this are expected to stay on their side
+_FAR = 0.1  # of a row's demand: rows farther from their margins than this are expected to stay on their side
 _IDLE = 1e-7  # share of the largest neuron below which one is the interior-point method's idea of zero
 
 

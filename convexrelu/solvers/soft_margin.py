@@ -36,16 +36,23 @@ _LOGGER = logging.getLogger("convexrelu")
 HANDED_OVER = 3e-3  # estimated gap at which the linear master hands over
 BETWEEN = 4  # rounds of the linear master between two reduced programs
 MAX_ROUNDS = 1000
+PATIENCE = 3  # questions to the oracle whose answers have closed little of the gap, before the last one
 SHARE = 0.2  # of the open gap, to which the linear master is solved
 PER_ROUND, FEWER = 100, 30  # violated directions added at once, for each output sign; when the gap is small
 STARTS = 50  # of the local search for one sign, anywhere; half as many near rows
 FOLLOWED = 30  # of the neurons, the largest: starts as well
 WIDER = 8  # times as many starts, before the local search is believed that nothing violates
+# What it misses is near the neurons, whose correlation the multipliers have levelled: a start there, at one
+# of these distances, finds it ten times as often as one anywhere (2000 rows in rank 3).
+BESIDE, LEAST_ASIDE, MOST_ASIDE = 16, 3e-3, 0.1
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
-SEARCHED = 0.99  # of the gap allowed, to which it searches: its bound may be all that, and is rounded upwards
+SEARCHED = 0.97  # of the gap allowed, to which it searches: its bound may be all that, and is rounded upwards
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
 THINNED = 0.05  # of the tolerance, that fewer multipliers may cost
 SPARSE_SHARE, SPARSE_GAP = 0.3, 0.75  # of the time left, of the tolerance: for multipliers of fewer rows
+# Up to this rank the oracle takes little longer for all rows than for few; and of multipliers in the middle
+# of the optimal face the local search misses less than of those at a vertex.
+DENSE_RANK = 3
 # Of the proof's time, for the oracle's search of all multipliers; the more where the rank is so low that the
 # semidefinite program, whose time the rest is, has never come near the bound of a search.
 ASKED_SHARE, MOST_SHARE, SEARCHED_RANK = 0.7, 0.95, 6
@@ -56,7 +63,9 @@ SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes tha
 # estimate was found to be too low, by two to six.
 SAMPLE_SHARE, SAMPLE_SEARCH = 0.3, 0.06
 SPARSE_ROUNDS = 60  # till then a vertex bounds as well, or it would take longer than the oracle gains
-MOST = 200  # directions, beyond which those that are not in use are dropped
+# Directions, beyond which those that are not in use are dropped, but for those of correlations that are less
+# than a multiple of the gap below one, or less than this.
+MOST, NEARLY = 200, 0.01
 
 
 def soft_margin_pays(problem: Problem) -> bool:
@@ -77,6 +86,11 @@ class _Multipliers:
     def bound(self, problem: Problem) -> float:
         """The lower bound, if no direction correlates more."""
         return float(problem.demand @ self.mu) / max(self.largest, 1.0)
+
+
+def _moved(before: float, gap: float) -> bool:
+    """Whether a round has done something: closed a tenth of the gap, or found that it is a tenth larger."""
+    return not 0.9 * before <= gap <= 1.1 * before
 
 
 class SoftMargin:
@@ -121,33 +135,48 @@ class SoftMargin:
     def solve(self, start: Neurons) -> Candidate:
         """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
         self.start(start)
-        wanted, asked, proven = 0.5 * self.tol, np.inf, []
+        proven: list[Candidate] = []
+        wanted, futile = 0.5 * self.tol, 0
         while True:
-            self.directions(max(HANDED_OVER, wanted))
-            before = np.inf
-            # what no longer shrinks is rounding, or no local search finds it
-            while wanted < self.gap < 0.9 * before and not self.clock.expired():
-                before = self.gap
-                self._vertex()
-                self._patterns(wanted)
-            self._vertex()
+            if self.gap > max(HANDED_OVER, wanted):
+                self.directions(max(HANDED_OVER, wanted))
+            self._polish(wanted)
             self._sparse()
             self._thin()
-            # the last time, when it is too late for another round or the one before has led to nothing
-            last = self.clock.expired() or not self.gap < 0.9 * asked
+            # the last time, when it is too late for another round or those before have led to nothing
+            last = self.clock.expired() or futile == PATIENCE
             norm = self._asked() if last else self._asked_twice()
-            proven.append(Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value))
+            now = Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
+            before, after = (self._open(part) for part in (proven, [*proven, now]))
+            futile = 0 if after < 0.9 * before else futile + 1
+            proven.append(now)
             if last or norm.value <= 1 + self._allowed() or self.clock.expired():
-                proven.append(self._of_samples(proven[-1]))
+                proven.append(self._of_samples(now))
                 whole = max(proven, key=lambda part: part.bound(self.problem))
                 return replace(whole, neurons=self.neurons, value=self.value)
-            asked = self.gap
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             found = norm.direction @ self.problem.basis
             near = found + np.vstack(
                 [np.zeros_like(found), 0.05 * self.rng.normal(size=(STARTS, len(found)))]
             )
             self._violating(self.best.mu, norm.sign, near / np.linalg.norm(near, axis=1, keepdims=True))
+
+    def _open(self, proven: list[Candidate]) -> float:
+        """The relative gap that is proven, the oracle having missed nothing."""
+        bounds = [float(self.problem.demand @ part.mu) / max(part.norm.value, 1.0) for part in proven]
+        return 1.0 - max(bounds, default=0.0) / self.value if self.value > 0 else 0.0
+
+    def _polish(self, wanted: float) -> None:
+        """Move the neurons until the gap is small, or nothing moves it."""
+        before = np.inf
+        self._vertex()
+        for _ in range(MAX_ROUNDS):
+            # what no longer shrinks is rounding, or no local search finds it
+            if self.gap <= wanted or not _moved(before, self.gap) or self.clock.expired():
+                break
+            before = self.gap
+            self._patterns(wanted)
+            self._vertex()
 
     def start(self, neurons: Neurons) -> None:
         """Let neurons take part, and price the multipliers at their caps."""
@@ -240,8 +269,8 @@ class SoftMargin:
         there are directions lie strictly between zero and their caps. That is the fewer generators for the
         oracle. From all directions known few are missing.
         """
-        if self.problem.rows.shape[1] > CONE_RANK:
-            return  # the oracle is not asked
+        if not DENSE_RANK < self.problem.rows.shape[1] <= CONE_RANK:
+            return  # above, the oracle is not asked
         master = Master(self.problem, penalty=np.inf)
         master.add(self.master.directions.joined(self.neurons.normalized()))
         clock = self.clock.within(SPARSE_SHARE * self.clock.left)
@@ -335,7 +364,8 @@ class SoftMargin:
                 break
             self.clock.did(answer.work)
             self.offer(answer.neurons)
-            violators = self.priced(np.minimum(answer.mu, self.problem.caps))
+            mu = np.minimum(answer.mu, self.problem.caps)
+            violators = self.priced(mu).joined(self.master.strongest(mu, above=1 + VIOLATED, most=FEWER))
             self._note("patterns", len(program))
             if self.gap <= wanted:
                 break
@@ -356,12 +386,14 @@ class SoftMargin:
 
     def _judged(self, mu: Float[np.ndarray, " k"], *, wider: int = 1) -> tuple[Neurons, _Multipliers]:
         """Return neurons that violate at these multipliers, and the multipliers with the largest value."""
-        found, largest = self.problem.empty_neurons, 0.0
+        found, largest = self.problem.empty_neurons, self.master.largest(mu)
         followed = self.neurons.kept(np.argsort(-np.linalg.norm(self.neurons.U, axis=1))[:FOLLOWED])
         for sign in (1.0, -1.0):
             own = followed.kept(followed.signs == sign).normalized().U
-            weights = sign * self.problem.y * mu
-            violators, value = self._violating(mu, sign, np.vstack([own, self._starts(weights, wider)]))
+            starts = [own, self._starts(sign * self.problem.y * mu, wider)]
+            if wider > 1:
+                starts.append(self._beside(self.neurons.kept(self.neurons.signs == sign).normalized().U))
+            violators, value = self._violating(mu, sign, np.vstack(starts))
             found, largest = found.joined(violators), max(largest, value)
         return found, _Multipliers(mu=mu, largest=largest)
 
@@ -384,7 +416,7 @@ class SoftMargin:
             known = float((self.best.mu @ problem.features(found)).max())
             self.best.largest = max(self.best.largest, known)
             if len(self.master) > MOST:
-                self.master.drop_idle(1 - float(np.clip(3 * self.gap, 0.05, 0.3)))
+                self.master.drop_idle(1 - float(np.clip(3 * self.gap, NEARLY, 0.3)))
             self.master.add(found)
         return found, float(values.max(initial=0.0))
 
@@ -398,6 +430,14 @@ class SoftMargin:
         )
         directions: np.ndarray = starts / np.linalg.norm(starts, axis=1, keepdims=True)
         return directions
+
+    def _beside(self, directions: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "s r"]:
+        """Return random starts near unit directions, at distances of all sizes."""
+        near = np.repeat(directions, BESIDE, axis=0)
+        distances = np.exp(self.rng.uniform(np.log(LEAST_ASIDE), np.log(MOST_ASIDE), size=(len(near), 1)))
+        near += distances * self.rng.normal(size=near.shape) / np.sqrt(near.shape[1])
+        starts: np.ndarray = near / np.linalg.norm(near, axis=1, keepdims=True)
+        return starts
 
     def offer(self, neurons: Neurons) -> None:
         """Keep the neurons if they are the best on all rows."""

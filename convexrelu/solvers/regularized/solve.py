@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from convexrelu._clock import Interruption
+from convexrelu._parallel import one_blas_thread
 from convexrelu._status import Status
 from convexrelu._typing import ArrayLike, RNGLike
 from convexrelu._validation import as_generator, check_positive, check_seconds
@@ -170,7 +171,7 @@ def solve(
         check_network(problem, start)
     interruption = Interruption()
     clock = SolverClock.of(seconds, check_seconds(work_limit, "work_limit"), interruption)
-    with show_rounds(progress), interruption.listening():
+    with show_rounds(progress), one_blas_thread(), interruption.listening():
         if problem.gates is not None:
             network, lam, norm = GatedSearch(problem, tol=tolerance, clock=clock).solve(start)
             return finished(
