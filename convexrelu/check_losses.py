@@ -28,6 +28,7 @@ import numpy as np
 
 from convexrelu.check import (
     SIGNS,
+    RefusedError,
     _array,
     _integers,
     _need,
@@ -37,7 +38,7 @@ from convexrelu.check import (
     fingerprint,
 )
 
-__all__ = ["weight_decay_bounds"]
+__all__ = ["cancelled", "eliminated", "weight_decay_bounds", "whole_columns"]
 
 Array = np.ndarray
 _LABELLED = "logistic", "exponential", "hinge", "squared_hinge"
@@ -146,30 +147,89 @@ def _feasible(lam: list[Fraction], ends: list[tuple[Any, Any]], *, balanced: boo
     return moved
 
 
-def _cancelled(
-    lam: list[Fraction], ends: list[tuple[Any, Any]], columns: list[list[Fraction]]
-) -> list[Fraction]:
-    """Multipliers in the domain that add up to zero with each column, moved in proportion to their room."""
-    moved = [min(max(value, low), high) for value, (low, high) in zip(lam, ends, strict=True)]
-    rooms = [
-        Fraction(float(min(value - low, high - value, abs(value))))
-        for value, (low, high) in zip(moved, ends, strict=True)
-    ]
-    weighted = [[room * x for room, x in zip(rooms, column, strict=True)] for column in columns]
-    rows = [
-        [_sum_of(a, b) for b in columns] + [_sum_of(c, moved)] for a, c in zip(weighted, columns, strict=True)
-    ]
-    steps = [Fraction(0)] * len(columns)
-    for row in _eliminated(rows):
-        pivot = next((j for j, value in enumerate(row[:-1]) if value), None)
-        if pivot is not None:
-            steps[pivot] = row[-1]
-    for step, column in zip(steps, weighted, strict=True):
-        moved = [value - step * x for value, x in zip(moved, column, strict=True)] if step else moved
-    inside = all(low <= value <= high for value, (low, high) in zip(moved, ends, strict=True))
-    balanced = all(_sum_of(column, moved) == 0 for column in columns)
-    _need(inside and balanced, "the multipliers must add up to zero with the columns of the linear part")
-    return moved
+def _without_part(lam: list[Fraction], ends: list[tuple[Any, Any]], columns: Array) -> list[Fraction]:
+    """Multipliers that add up to zero with each column, in the domain or too large for it by a factor."""
+    inside = [min(max(value, low), high) for value, (low, high) in zip(lam, ends, strict=True)]
+    size = np.abs(np.array(inside, dtype=float))
+    away = [min(value - low, high - value) for value, (low, high) in zip(inside, ends, strict=True)]
+    for rooms in (np.minimum(size, np.array(away, dtype=float)), size):
+        moved = cancelled(inside, rooms, columns)
+        if moved is not None:
+            return moved
+    raise RefusedError("the multipliers must add up to zero with the columns of the linear part")
+
+
+def cancelled(lam: list[Fraction], rooms: Array, columns: Array) -> list[Fraction] | None:
+    """Return the multipliers that add up to zero with each column, moved in proportion to their rooms.
+
+    Parameters
+    ----------
+    lam : list of n Fractions
+        Multipliers.
+    rooms : (n,) float array
+        What they may move in proportion to, not negative.
+    columns : (n, q) float array
+        The columns, taken for the rational numbers that they are.
+
+    Returns
+    -------
+    list of n Fractions, or None
+        The multipliers; None if those with room cannot do it.
+    """
+    A, unit = whole_columns(columns), math.lcm(*(value.denominator for value in lam))
+    whole = np.array([int(value * unit) for value in lam], dtype=object)
+    weighted = _integers(rooms)[0][:, None] * A
+    steps, one = eliminated(np.hstack([A.T @ weighted, (A.T @ whole)[:, None]]))
+    moved = one * whole - weighted @ steps[:, 0]
+    return None if (A.T @ moved).any() else [Fraction(value, one * unit) for value in moved]
+
+
+def whole_columns(columns: Array) -> Array:
+    """Return columns of integers that are multiples of these.
+
+    Parameters
+    ----------
+    columns : (n, q) float array
+        The columns.
+
+    Returns
+    -------
+    (n, q) object array
+        Integers.
+    """
+    whole = np.zeros(columns.shape, dtype=object)
+    for j, column in enumerate(columns.T):
+        whole[:, j] = _integers(column)[0]
+    return whole
+
+
+def eliminated(equations: Array) -> tuple[Array, int]:
+    """Return a solution of equations in integers; what they leave open is zero, contradictions go unnoticed.
+
+    Parameters
+    ----------
+    equations : (q, q + m) object array
+        Integers: a matrix, and m right-hand sides.
+
+    Returns
+    -------
+    (q, m) object array, int
+        Numerators and their denominator, by elimination without fractions.
+    """
+    M, one = equations.copy(), 1
+    pivots: list[int] = []
+    for j in range(len(M)):
+        k = len(pivots)
+        found = np.flatnonzero(M[k:, j] != 0)
+        if len(found):
+            M[[k, k + found[0]]] = M[[k + found[0], k]]
+            others = np.arange(len(M)) != k
+            M[others] = (M[k, j] * M[others] - M[others, j, None] * M[k]) // one  # without a remainder
+            one = M[k, j]
+            pivots.append(j)
+    solution = np.zeros((len(M), M.shape[1] - len(M)), dtype=object)
+    solution[pivots] = M[: len(pivots), len(M) :]
+    return solution, one
 
 
 def _sum_of(a: list[Fraction], b: list[Fraction]) -> Fraction:
@@ -178,24 +238,6 @@ def _sum_of(a: list[Fraction], b: list[Fraction]) -> Fraction:
 
 def _fractions(values: Array) -> list[Fraction]:
     return list(map(Fraction, values.tolist()))
-
-
-def _eliminated(rows: list[list[Fraction]]) -> list[list[Fraction]]:
-    """Equations solved for the unknowns that they determine; each begins with one of them, times one."""
-    done: list[list[Fraction]] = []
-    left = rows
-    for j in range(len(rows)):
-        found = next((i for i, row in enumerate(left) if row[j]), None)
-        if found is None:
-            continue
-        pivot = [value / left[found][j] for value in left[found]]
-        left = left[:found] + left[found + 1 :]
-        done, left = (
-            [[a - row[j] * b for a, b in zip(row, pivot, strict=True)] for row in part]
-            for part in (done, left)
-        )
-        done.append(pivot)
-    return done + left
 
 
 def _two_layers(network: Any, X: Array, exact: bool) -> tuple[Array, Array, Fraction, Fraction]:
@@ -285,8 +327,7 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     ends = [tuple(s_n * v for v in _domain(name, given, y_n)) for s_n, y_n in zip(weights, y, strict=True)]
     raw = _fractions(lam)
     if document["skip"]:
-        ones = [np.ones(len(X))] if bias is True else []
-        moved = _cancelled(raw, ends, [_fractions(column) for column in [*X.T, *ones]])
+        moved = _without_part(raw, ends, np.column_stack([X, *[np.ones(len(X))] * (bias is True)]))
     else:
         moved = _feasible(raw, ends, balanced=bias is True)
     if gates is None:
@@ -296,13 +337,14 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     for row, before, after in zip(X, raw, moved, strict=True):
         if before != after:
             h += _root(sum(Fraction(x) ** 2 for x in row.tolist())) * abs(after - before)
-    t = (
-        Fraction(0)
-        if h == math.inf
-        else Fraction(1)
-        if h <= beta
-        else Fraction(math.floor(beta / h * 2**60), 2**60)
-    )
+    t = Fraction(0)
+    if h < math.inf:
+        within = [
+            high / value if value > high else low / value if value < low else 1
+            for value, (low, high) in zip(moved, ends, strict=True)
+        ]
+        share = min(1, *within, beta / h if h > beta else 1)
+        t = Fraction(math.floor(share * 2**60), 2**60)
     lower = -((t * sum(moved)) ** 2) / (2 * beta) if bias == "penalised" else Fraction(0)
     for n, s_n in enumerate(weights):
         lower -= _up(s_n * _conjugate(name, given, y[n], t * moved[n] / s_n))

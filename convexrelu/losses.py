@@ -149,6 +149,14 @@ class Loss(ABC):
         infinite = np.full(np.shape(y), np.inf)
         return -infinite, infinite
 
+    def conjugate_about(
+        self, v: Float[np.ndarray, ...], off: Float[np.ndarray, ...], y: Float[np.ndarray, ...]
+    ) -> Float[np.ndarray, ...]:
+        """Return a bound on the conjugate at all points of the domain that differ by `off` from v at most."""
+        low, high = self.domain(y)
+        ends = [self.conjugate(np.clip(end, low, high), y) for end in (v - off, v + off)]
+        return np.asarray(np.maximum(*ends))  # it is convex
+
     def log_value(self, q: ArrayLike) -> Float[np.ndarray, ...]:
         """Return the logarithm of the loss of margins q; -inf only where the loss is zero."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -495,6 +503,13 @@ class _MultiSquared(Loss):
     def conjugate(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
         return np.asarray((np.multiply(v, y) + 0.5 * np.square(v)).sum(axis=-1))
 
+    def conjugate_about(
+        self, v: Float[np.ndarray, ...], off: Float[np.ndarray, ...], y: Float[np.ndarray, ...]
+    ) -> Float[np.ndarray, ...]:
+        return np.asarray(
+            (np.multiply(v, y) + np.abs(y) * off + 0.5 * np.square(np.abs(v) + off)).sum(axis=-1)
+        )
+
 
 class _Softmax(Loss):
     """Multinomial logistic; targets are distributions, such as the unit vectors of the classes."""
@@ -525,6 +540,13 @@ class _Softmax(Loss):
         # sums of K rounded numbers
         off = np.abs(p.sum(axis=-1) - 1.0) > 8 * p.shape[-1] * np.finfo(float).eps
         return np.where(off, np.inf, -entr(p).sum(axis=-1))
+
+    def conjugate_about(
+        self, v: Float[np.ndarray, ...], off: Float[np.ndarray, ...], y: Float[np.ndarray, ...]
+    ) -> Float[np.ndarray, ...]:
+        # |p log p - q log q| <= -|p - q| log |p - q|, and it is never more than 1/e
+        less = entr(np.minimum(off, math.exp(-1.0))).sum(axis=-1)
+        return np.asarray(less - entr(np.clip(np.add(v, y), 0.0, 1.0)).sum(axis=-1))
 
     def domain(self, y: ArrayLike = 1.0) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, ...]]:
         return -np.asarray(y, dtype=np.float64), 1.0 - np.asarray(y, dtype=np.float64)

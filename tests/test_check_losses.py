@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu.certificates import load_certificate
 from convexrelu.check import RefusedError, check_document, main, seal
-from convexrelu.check_losses import _cancelled, _conjugate, _domain, _feasible, _gated, _gated_norm, _value
+from convexrelu.check_losses import (
+    _conjugate,
+    _domain,
+    _feasible,
+    _gated,
+    _gated_norm,
+    _value,
+    _without_part,
+    cancelled,
+    eliminated,
+    whole_columns,
+)
 
 LOSSES = [
     *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
@@ -242,32 +253,50 @@ def test_gates_are_the_signs_of_exact_products():
     st.lists(st.tuples(st.integers(-3, 3), st.integers(-3, 3), st.integers(-9, 9)), min_size=1, max_size=7)
 )
 def test_multipliers_are_moved_to_what_the_columns_ask_for(rows):
-    """In proportion to their room, between ends: exactly, or refused."""
-    columns = [[Fraction(row[0]) for row in rows], [Fraction(row[1]) for row in rows]]
-    columns.append([2 * a - b for a, b in zip(*columns, strict=True)])
+    """In proportion to their room, between ends, exactly; or to their size, and then perhaps beyond ends."""
+    columns = np.array([[a, b, 2 * a - b] for a, b, _ in rows], dtype=float)
     values, ends = [Fraction(row[2], 3) for row in rows], [(Fraction(-3), Fraction(3))] * len(rows)
-    try:
-        found = _cancelled(values, ends, columns)
-    except RefusedError:
-        return
-    assert all(low <= value <= high for value, (low, high) in zip(found, ends, strict=True))
-    for column in columns:
-        assert sum(a * b for a, b in zip(column, found, strict=True)) == 0
-    assert all(after == before for after, before in zip(found, values, strict=True) if abs(before) == 3)
-    assert _cancelled(found, ends, columns) == found
+    found = _without_part(values, ends, columns)
+    for column in columns.T:
+        assert sum(Fraction(a) * b for a, b in zip(column.tolist(), found, strict=True)) == 0
+    assert all(after == 0 for after, before in zip(found, values, strict=True) if before == 0)
+    if all(-3 <= value <= 3 for value in found):
+        assert _without_part(found, ends, columns) == found
 
 
 def test_multipliers_are_moved_as_little_as_their_room_asks_for():
-    one = [Fraction(1)] * 3
-    ends = [(Fraction(-4), Fraction(4))] * 3
+    one, ends = np.ones((3, 1)), [(Fraction(-4), Fraction(4))] * 3
     # rooms 2, 1 and 0: what is missing, 1, is shared by the first two
-    assert _cancelled([Fraction(2), Fraction(1), Fraction(-4)], ends, [one]) == [
+    assert _without_part([Fraction(2), Fraction(1), Fraction(-4)], ends, one) == [
         Fraction(2) + Fraction(2, 3),
         Fraction(1) + Fraction(1, 3),
         Fraction(-4),
     ]
-    with pytest.raises(RefusedError, match="columns of the linear part"):
-        _cancelled([Fraction(4), Fraction(4), Fraction(4)], ends, [one])
+    # without a room, in proportion to their sizes: 4 (1 - 1/3) twice and 4 (-1 - 1/3), which is too large
+    moved = _without_part([Fraction(4), Fraction(4), Fraction(-4)], ends, one)
+    assert moved == [Fraction(8, 3), Fraction(8, 3), Fraction(-16, 3)]
+    assert cancelled([Fraction(4), Fraction(4), Fraction(-4)], np.zeros(3), one) is None
+
+
+@given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 10**6), st.booleans())
+def test_equations_are_solved_in_integers(q, m, seed, deficient):
+    rng = np.random.default_rng(seed)
+    A = rng.integers(-3, 4, size=(q + 2, q)) @ (
+        np.diag(rng.integers(0, 2, q)) if deficient else np.eye(q, dtype=int)
+    )
+    A, right = A.astype(object), rng.integers(-9, 10, size=(q + 2, m)).astype(object)
+    M, b = A.T @ A, A.T @ right
+    solution, one = eliminated(np.hstack([M, b]))
+    assert one != 0
+    assert (M @ solution == one * b).all()  # normal equations never contradict
+
+
+def test_columns_become_integers_of_the_same_direction():
+    columns = np.array([[0.1, 0.0, -3e-200], [0.3, 0.0, 1e-200]])
+    whole = whole_columns(columns)
+    for column, exact in zip(whole.T, columns.T.tolist(), strict=True):
+        assert Fraction(exact[0]) * column[1] == Fraction(exact[1]) * column[0]
+        assert any(column) == any(exact)
 
 
 def test_what_it_does_not_know_it_refuses(tmp_path):

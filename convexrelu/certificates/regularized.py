@@ -537,7 +537,7 @@ def assess_regularized(
     while scaled.upper_bound > problem.beta:  # by the rounding of the products
         t *= min(problem.beta / scaled.upper_bound, 1.0 - 8 * _EPS)
         scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
-    lower = problem.dual_value(t * lam)
+    lower = problem.proven_value(t * lam, scaled.upper_bound)
     return RegularizedCertificate(
         network=network,
         lam=t * lam,
@@ -593,7 +593,7 @@ def certify_regularized(
     given = own if lam is None else np.asarray(lam, dtype=np.float64)
     if given.shape != own.shape or not np.isfinite(given).all():
         raise InvalidInputError(f"lam must be finite, of shape {own.shape}, got shape {given.shape}")
-    feasible = problem.feasible(given)
+    feasible = problem.feasible(given, exactly=True)
     tol = _affordable(problem, network, feasible)
     return assess_regularized(
         problem, network, feasible, norm_of(problem, feasible, tol=tol, time_limit=time_limit)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.optimize import minimize_scalar
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector, check_positive, check_range
+from convexrelu.certificates.equations import Equations
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss, get_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
@@ -80,6 +82,11 @@ class WeightDecay:
         ones = np.ones((len(self.X), 1 if self.output_bias is True else 0))
         return np.hstack([ones, self.X]) if self.skip else ones
 
+    @cached_property
+    def equations(self) -> Equations:
+        """What these columns ask of multipliers."""
+        return Equations(self.free)
+
     def total_loss(self, f: Float[np.ndarray, "n ..."]) -> float:
         """The weighted loss of these outputs."""
         return float(self.weights @ self.loss.value(f, self.y))
@@ -98,13 +105,24 @@ class WeightDecay:
 
     def objective(self, network: Decayed) -> float:
         """The objective of a network at its best balance, rounded upwards."""
-        f, decay = network(self.X), self.beta * network.group_norm()
+        f, size = network(self.X), network.group_norm()
+        decay = self.beta * size
         if self.output_bias == "penalised":
             decay += 0.5 * self.beta * float(np.sum(np.square(bias_of(network))))
+        # by how much the outputs are off, and the loss at most beyond that
+        off = (network.n_neurons + self.X.shape[1] + 4) * _EPS * self._magnitude(network, size)
         total = self.total_loss(f)
-        rounding = (network.n_neurons + self.X.shape[1] + 4) * _EPS * network.group_norm()
-        moved = np.abs(self.multipliers(f)).reshape(len(f), -1).sum(axis=1) @ np.linalg.norm(self.X, axis=1)
-        return float(total + decay + rounding * moved + (len(f) + 8) * _EPS * (abs(total) + decay))
+        slopes = [np.abs(self.multipliers(f + step)) for step in (-off, 0.0, off)]
+        moved = float(np.sum(np.max(slopes, axis=0) * off))
+        return float(total + decay + moved + (len(f) + 8) * _EPS * (abs(total) + decay))
+
+    def _magnitude(self, network: Decayed, size: float) -> Float[np.ndarray, "n ..."]:
+        """What the outputs add up, in absolute values."""
+        neurons = size * np.linalg.norm(self.X, axis=1)
+        if isinstance(network, TwoLayerReLU):
+            return np.asarray(neurons)
+        affine = np.abs(self.X) @ np.abs(network.skip).T + np.abs(network.output_bias)
+        return np.asarray((affine.T + neurons).T)
 
     def rescaled(self, network: Decayed) -> Decayed:
         """The network whose neurons count as much as is best, balanced; its affine part stays."""
@@ -127,61 +145,85 @@ class WeightDecay:
         near = _least(value, min(2.0, most), 1e-13)  # one that is nearly at its scale is resolved better
         return network.scaled_neurons(min((0.0, min(1.0, most), found, near), key=value))
 
-    def feasible(self, lam: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
+    def feasible(
+        self, lam: Float[np.ndarray, "n ..."], *, exactly: bool = False
+    ) -> Float[np.ndarray, "n ..."]:
         """Multipliers near these, in the domain, that satisfy the equations of the parts without penalty.
 
         What is moved is moved in proportion to the room that it has; zero, which always will do, if that
-        leads out of the domain.
+        leads out of the domain. A column that is others but for rounding asks for nothing of its own, unless
+        `exactly`.
         """
         low, high = self.interval()
         lam = np.clip(lam, low, high)
-        A = self.free
+        A = self.equations.basis if exactly else self.free
         if not A.shape[1]:
             return lam
         # at an end there is no room; all can be scaled down, if less precisely
-        rooms = (np.minimum(np.minimum(lam - low, high - lam), np.abs(lam)), np.abs(lam))
-        for room in rooms:
+        for room in (self._room(lam), np.abs(lam)):
             moved, room = lam, room if lam.ndim == 1 else room.min(axis=1)  # noqa: PLW2901
             for _ in range(_MOST_STOPPED):
-                moved = self._projected(moved, room)
+                moved = _projected(A, moved, room)
                 outside = (moved < low) | (moved > high)
                 if not outside.any():
                     break
                 # what has come to an end stays there
                 moved = np.clip(moved, low, high)
                 room = np.where(outside if lam.ndim == 1 else outside.any(axis=1), 0.0, room)  # noqa: PLW2901
-            if not outside.any() and self.satisfied(moved):
+            if not outside.any() and _vanishing(A, moved):
                 return moved
         return np.zeros_like(lam)
 
-    def _projected(
-        self, lam: Float[np.ndarray, "n ..."], room: Float[np.ndarray, " n"]
-    ) -> Float[np.ndarray, "n ..."]:
-        A = self.free
-        gram = (A.T * room) @ A
-        for _ in range(_ROUNDS):
-            step = np.linalg.lstsq(gram, A.T @ lam, rcond=None)[0]
-            lam = lam - ((A @ step).T * room).T
-        return lam
+    def _room(self, lam: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
+        """How far each multiplier in the domain may move either way, without changing its sign."""
+        low, high = self.interval()
+        return np.asarray(np.minimum(np.minimum(lam - low, high - lam), np.abs(lam)))
 
     def satisfied(self, lam: Float[np.ndarray, "n ..."]) -> bool:
         """Whether the equations of the parts without penalty hold, to rounding."""
-        A = self.free
-        largest = np.abs(A).max(axis=0, initial=0.0)
-        size = np.multiply.outer(largest, np.abs(lam).sum(axis=0))
-        return bool((np.abs(A.T @ lam) <= EQUATION_TOL * size).all())
+        return _vanishing(self.free, lam)
 
-    def dual_value(self, lam: Float[np.ndarray, "n ..."]) -> float:
-        """What multipliers prove that are feasible, rounded downwards; -inf outside the domain."""
-        terms = self.weights * self.loss.conjugate((-lam.T / self.weights).T, self.y)
+    def proven_value(self, lam: Float[np.ndarray, "n ..."], norm: float) -> float:
+        """What floats in the domain prove with h(lam) <= `norm`, rounded downwards.
+
+        It is the value of multipliers near them that satisfy the equations exactly, whose dual norm may be
+        larger by the move, and which may have to be scaled down.
+        """
+        moved, off = self.equations.located(lam, self._room(lam))
+        away = np.linalg.norm((np.abs(moved - lam) + off).reshape(len(lam), -1), axis=1)
+        norm += float(away @ np.linalg.norm(self.X, axis=1)) * (1 + sum(self.X.shape) * _EPS)
+        low, high = self.interval()
+        most, least = moved + off, moved - off
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = np.where(most > high, high / most, 1.0), np.where(least < low, low / least, 1.0)
+        t = min(float(np.min(shares)), self.beta / norm if norm > self.beta else 1.0)
+        if t == 1 and not off.any():
+            return self.dual_value(moved)
+        t *= 1 - 8 * _EPS
+        return self.dual_value(t * moved, t * off + 2 * _EPS * np.abs(moved))
+
+    def dual_value(
+        self, lam: Float[np.ndarray, "n ..."], off: Float[np.ndarray, "n ..."] | None = None
+    ) -> float:
+        """What feasible multipliers prove, rounded downwards; -inf outside the domain.
+
+        If they are known to within `off` only, the least that they can prove.
+        """
+        v = (-lam.T / self.weights).T
+        if off is None:
+            terms = self.weights * self.loss.conjugate(v, self.y)
+        else:
+            widened = (off.T / self.weights).T * (1 + 4 * _EPS) + _EPS * np.abs(v)
+            terms = self.weights * self.loss.conjugate_about(v, widened, self.y)
         if not np.isfinite(terms).all():
             return -np.inf
         penalty = 0.0
         if self.output_bias == "penalised":
-            penalty = float(np.sum(np.square(lam.sum(axis=0)))) / (2.0 * self.beta)
+            total = np.abs(lam.sum(axis=0)) + (0.0 if off is None else off.sum(axis=0))
+            penalty = float(np.sum(np.square(total))) / (2.0 * self.beta)
         # what cancels in a conjugate is of the size of its product with the target
         size = float(np.abs(terms).sum() + np.abs(lam * self.y).sum())
-        return -float(terms.sum()) - penalty - (len(terms) + 8) * _EPS * (size + penalty)
+        return 0.0 - float(terms.sum()) - penalty - (len(terms) + 8) * _EPS * (size + penalty)
 
     def scale(self, lam: Float[np.ndarray, "n ..."], norm: float) -> float:
         """The t >= 0 for which ``t lam`` proves the most, for a lam in the domain and h(lam) <= `norm`."""
@@ -217,6 +259,24 @@ class WeightDecay:
             middle = 0.5 * (low + high)
             low, high = (low, middle) if self.dual_value(middle * lam) >= wanted else (middle, high)
         return max(self.beta / high, least)
+
+
+def _projected(
+    A: Float[np.ndarray, "n q"], lam: Float[np.ndarray, "n ..."], room: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "n ..."]:
+    """Return multipliers that add up to zero with the columns, moved in proportion to their room."""
+    gram = (A.T * room) @ A
+    for _ in range(_ROUNDS):
+        step = np.linalg.lstsq(gram, A.T @ lam, rcond=None)[0]
+        lam = lam - ((A @ step).T * room).T
+    return lam
+
+
+def _vanishing(A: Float[np.ndarray, "n q"], lam: Float[np.ndarray, "n ..."]) -> bool:
+    """Whether the sums of multipliers with the columns are rounding."""
+    largest = np.abs(A).max(axis=0, initial=0.0)
+    size = np.multiply.outer(largest, np.abs(lam).sum(axis=0))
+    return bool((np.abs(A.T @ lam) <= EQUATION_TOL * size).all())
 
 
 def _least(function: Callable[[float], float], most: float, tol: float) -> float:
