@@ -1,8 +1,9 @@
 """Certificates that are tampered with: refused, or what is left still proves what they state.
 
-One certificate of each kind is altered at random: a number by 1e-6 or more, relative, a byte of a packed
-array, a field that is removed, renamed or moved, a list or path that is cut, repeated or reversed, an entry
-of the data by its last bit. `make fuzz` tries a hundred times as often as the tests.
+One certificate of each kind, and so of each kind of proof, is altered at random: a number by 1e-6 or more,
+relative, a byte of a packed array, a field that is removed, renamed or moved, a list or path that is cut,
+repeated or reversed, an entry of the data by its last bit. `make fuzz` tries a hundred times as often as the
+tests.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from convexrelu.check import RefusedError, check_document, main, seal
 
 from .test_fuzz import FACTOR
 
-TRIES = 20 * FACTOR  # of each way, in all kinds together
+TRIES = 20 * FACTOR  # of each kind
 SMALLEST = -6.0  # the power of ten of the smallest change of a number, relative
 
 
@@ -49,11 +50,22 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
         with pytest.raises(cr.InfeasibleError) as caught:
             cr.solve_max_margin(X, y)
         return certify_infeasible(X, y, caught.value.farkas), X, y
+    if kind == "closed form":  # orthogonally separable
+        X = y[:, None] * np.abs(X)
     if kind == "classes":
         y = rng.integers(3, size=n).astype(float)
-    if kind in ("hard", "soft", "classes", "branches"):
-        C = np.inf if kind in ("hard", "branches") else 1.0
-        return cr.solve_max_margin(X, y, C=C, time_limit=2.0).certificate, X, y
+    if kind in MARGINS:
+        C = np.inf if kind in ("hard", "branches", "closed form") else 1.0
+        return (
+            cr.solve_max_margin(X, y, C=C, time_limit=2.0 if kind == "branches" else 60.0).certificate,
+            X,
+            y,
+        )
+    if kind in PARTS:
+        y, parts = rng.normal(size=n), dict(PARTS[kind])
+        if kind == "gated":
+            parts["gates"] = rng.normal(size=(5, d))
+        return cr.solve(X, y, loss="squared", beta=0.5, **parts).certificate, X, y
     if kind == "poisson":
         y = rng.poisson(2.0, size=n).astype(float)
     elif not cr.losses.get_loss(kind).takes_labels:
@@ -61,11 +73,23 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
     return cr.solve(X, y, loss=kind, beta=0.5, output_bias=kind == "huber").certificate, X, y
 
 
+MARGINS = ("hard", "soft", "classes", "branches", "closed form")
 LOSSES = (
     *("squared", "absolute", "huber", "quantile", "epsilon_insensitive"),
     *("hinge", "squared_hinge", "logistic", "exponential", "poisson"),
 )
-KINDS = ("hard", "soft", "classes", "branches", "infeasible", *LOSSES)
+PARTS: dict[str, dict[str, Any]] = {
+    "linear part": {"skip": True, "output_bias": True},
+    "penalised": {"output_bias": "penalised"},
+    "gated": {},
+}
+KINDS = (*MARGINS, "infeasible", *LOSSES, *PARTS)
+PROOFS = {  # how the others prove their bounds
+    "closed form": "pairs",
+    "branches": "semidefinite",
+    "infeasible": "lines",
+    "gated": "none",
+}
 
 
 @cache
@@ -180,16 +204,35 @@ def still_proves(changed: Any, original: Case) -> None:
         assert original.bounds[0] <= high
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_altered_is_refused_or_still_proves_what_it_states(cases, way):
-    rng = np.random.default_rng(None if FACTOR > 1 else 0)
-    refused = 0
-    for _ in range(TRIES):
-        original = cases[0][pick(KINDS, rng)]
+def alter_data(original: Case, rng: np.random.Generator) -> None:
+    """One entry of the data differs by its last bit, or one label."""
+    X, y = original.X.copy(), original.y.copy()
+    if rng.random() < 0.8:
+        place = rng.integers(X.shape[0]), rng.integers(X.shape[1])
+        X[place] = np.nextafter(X[place], rng.choice([-np.inf, np.inf]))
+    else:
+        place = rng.integers(len(y))
+        y[place] = -y[place] if set(original.y) == {-1.0, 1.0} else np.nextafter(y[place], np.inf)
+    if len(set(y)) > 1:
+        with pytest.raises(RefusedError, match=r"other data|number of classes"):
+            check_document(original.document, X, y)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_altered_is_refused_or_still_proves_what_it_states(cases, kind):
+    rng = np.random.default_rng(None if FACTOR > 1 else KINDS.index(kind))
+    original, tried, refused = cases[0][kind], 0, 0
+    while tried < TRIES:
+        way = pick([*WAYS, "data"], rng)
+        if way == "data":
+            alter_data(original, rng)
+            tried, refused = tried + 1, refused + 1
+            continue
         changed = copy.deepcopy(original.document)
         WAYS[way](changed, rng)
         if changed == original.document:
             continue
+        tried += 1
         assert seal(changed) != changed.get("seal")  # by accident nothing passes
         try:
             check_document(changed, original.X, original.y)
@@ -198,6 +241,14 @@ def test_what_is_altered_is_refused_or_still_proves_what_it_states(cases, way):
             continue
         still_proves(changed, original)
     assert refused > TRIES / 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_proof_is_among_them(cases, kind):
+    document = cases[0][kind].document
+    parts = document.get("certificates", [document])
+    found = {(part["proof"][sign] or {"kind": "none"})["kind"] for part in parts for sign in part["proof"]}
+    assert PROOFS.get(kind, "cones") in found
 
 
 def test_an_altered_file_is_refused(cases):
@@ -213,21 +264,3 @@ def test_an_altered_file_is_refused(cases):
                 with open(path, "w", encoding="utf-8") as stream:
                     json.dump(changed, stream)
                 assert main([path, f"{folder}/{kind}.npz"]) in (1, 2), kind
-
-
-def test_other_data_is_refused(cases):
-    """One entry of the data differs by its last bit, or one label."""
-    rng = np.random.default_rng(None if FACTOR > 1 else 0)
-    for _ in range(TRIES):
-        original = cases[0][pick(KINDS, rng)]
-        X, y = original.X.copy(), original.y.copy()
-        if rng.random() < 0.8:
-            place = rng.integers(X.shape[0]), rng.integers(X.shape[1])
-            X[place] = np.nextafter(X[place], rng.choice([-np.inf, np.inf]))
-        else:
-            place = rng.integers(len(y))
-            y[place] = -y[place] if set(original.y) == {-1.0, 1.0} else np.nextafter(y[place], np.inf)
-        if len(set(y)) == 1:
-            continue
-        with pytest.raises(RefusedError, match=r"other data|number of classes"):
-            check_document(original.document, X, y)
