@@ -2,9 +2,9 @@
 
 It reads a certificate (format 2, docs/certificate.md) and the data it is about, and verifies what the file
 claims, ``lower_bound <= P* <= objective``, with NumPy and the standard library. Nothing else of the package
-is imported but, for a certificate of training with weight decay, check_losses.py. Nothing is searched for,
-and no number of the file is believed: a proof is evaluated to a bound that holds whatever its numbers are,
-and the claims must follow from the bounds.
+is imported but, for training with weight decay, check_losses.py and check_outputs.py. Nothing is searched
+for, and no number of the file is believed: a proof is evaluated to a bound that holds whatever its numbers
+are, and the claims must follow from the bounds.
 
 The upper bound is the network at its best scale. The lower one is ``y^T lam / max(h(lam), max(y lam)/C)``,
 where ``h(lam) = max_{||u||<=1} |sum_n lam_n (x_n^T u)_+|`` is bounded for lam and for -lam by one of
@@ -394,9 +394,11 @@ def check_document(document: Any, X: Array, labels: Array, *, exact: bool = Fals
     try:
         with np.errstate(all="ignore"):  # absurd numbers end as no bound at all
             if "loss" in document:
-                from convexrelu.check_losses import weight_decay_bounds
-
-                return _claimed(document, *weight_decay_bounds(document, X, labels, exact))
+                if document["network"].get("n_outputs"):
+                    from convexrelu.check_outputs import output_bounds as loss_bounds
+                else:
+                    from convexrelu.check_losses import weight_decay_bounds as loss_bounds
+                return _claimed(document, *loss_bounds(document, X, labels, exact))
             values, parts = np.unique(labels).tolist(), document.get("certificates", [document])
             ys = [np.where(labels == value, 1, -1) for value in values[len(values) < 3 :] or [1]]
             _need(len(parts) == len(ys), "the certificate is about another number of classes")
@@ -478,7 +480,9 @@ def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
             X = np.hstack([X, np.ones((len(X), 1))]) if done["bias"] else X
     except Exception as error:  # a damaged archive raises almost anything
         raise RefusedError(f"{path} cannot be read as data: {error}", 2) from error
-    _need(X.ndim == 2 and np.isfinite(X).all() and labels.shape == X.shape[:1] != (0,), "misshapen data", 2)
+    _need(
+        X.ndim == 2 and np.isfinite(X).all() and labels.shape[:1] == X.shape[:1] != (0,), "misshapen data", 2
+    )
     return X, labels
 
 

@@ -289,7 +289,6 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
         not about this data or this file does not know its kind of network.
     """
     name, given, bias, network = (document[key] for key in ("loss", "parameters", "output_bias", "network"))
-    _need(not network.get("n_outputs"), "of several outputs only `convexrelu check` knows", 2)
     _need(document["proof"] is not None, "it holds no proof: `convexrelu check` repeats the search", 2)
     targets = labels
     if name in _LABELLED:

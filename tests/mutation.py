@@ -51,6 +51,7 @@ CALLS = {
 TESTS = {
     "convexrelu/check.py": ["tests/test_check.py", "tests/oracle/test_witness.py"],
     "convexrelu/check_losses.py": ["tests/test_check_losses.py"],
+    "convexrelu/check_outputs.py": ["tests/test_check_outputs.py"],
     "convexrelu/certificates": ["tests/certificates", "tests/test_check.py", "tests/test_check_losses.py"],
     "convexrelu/oracle": ["tests/oracle"],
 }

@@ -299,16 +299,6 @@ def test_columns_become_integers_of_the_same_direction():
         assert any(column) == any(exact)
 
 
-def test_what_it_does_not_know_it_refuses(tmp_path):
-    X, y = data("squared")
-    Y = np.column_stack([y, y[::-1]])
-    np.savez(tmp_path / "d.npz", X=X, y=y)
-    for loss, targets, options in (("multi_squared", Y, {}),):
-        certificate = cr.solve(X, targets, loss=loss, beta=0.5, tol=1e-2, **options).certificate
-        certificate.save(tmp_path / "c.json")
-        assert main([str(tmp_path / "c.json"), str(tmp_path / "d.npz")]) == 2
-
-
 def test_from_the_command_line_with_nothing_but_numpy(tmp_path):
     X, y = data("logistic", n=20, d=3)
     cr.solve(X, y, loss="logistic", beta=0.3).certificate.save(tmp_path / "c.json")

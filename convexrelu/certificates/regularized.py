@@ -21,6 +21,7 @@ from convexrelu._validation import check_seconds
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.certificate import stated_norm
+from convexrelu.certificates.output_proof import output_proof, proven_output_norm
 from convexrelu.certificates.stored import (
     RECHECK_TOL,
     Enclosure,
@@ -193,15 +194,19 @@ class RegularizedCertificate(StoredCertificate):
         -------
         RegularizedCertificate
             Its bounds are those that the proof proves: these but for rounding. This one if it has a proof, if
-            its data is not at hand (it came from a file), if the checker does not know its kind of network
-            (several outputs), or if a proof as good would be too large.
+            its data is not at hand (it came from a file), or if a proof as good would be too large.
         """
         problem = self._source
-        if self.proof is not None or problem is None or not self._independent:
+        if self.proof is not None or problem is None:
             return self
         lam, level = self.lam, max(self.dual_feasibility, self.cover.level if self.cover else 0.0)
         if problem.gates is not None:  # the checker evaluates them all: there is nothing to prove
             proof, norm = dict.fromkeys(SIGNS), gated_norm(problem.X, lam, problem.gates)
+        elif problem.loss.vector:
+            found = output_proof(problem.X, lam, level)
+            if found is None:
+                return self
+            proof, norm = found, proven_output_norm(problem.X, lam, found)
         else:
             proof = proof_of(problem.X, lam, level, self.relaxation, raised=False)
             norm = proven_norm(problem.X, lam, proof)
@@ -219,11 +224,6 @@ class RegularizedCertificate(StoredCertificate):
         )
         lower, upper = claimed(bare.to_document(), problem.X, problem.y)
         return replace(bare, lower_bound=lower, objective=upper, gap=relative_gap(upper, lower))
-
-    @property
-    def _independent(self) -> bool:
-        """Whether the independent checker knows this kind of network."""
-        return not self.loss.vector
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegularizedCertificate:
@@ -322,7 +322,8 @@ class RegularizedCertificate(StoredCertificate):
         if problem.gates is not None:
             return gated_norm(problem.X, self.lam, problem.gates)
         if self.proof is not None:
-            return proven_norm(problem.X, self.lam, self.proof)
+            proven = proven_output_norm if self.loss.vector else proven_norm
+            return proven(problem.X, self.lam, self.proof)
         if self.relaxation is not None:
             if not self.relaxation.leaves:
                 return norm_of(problem, self.lam, search=False)

@@ -61,6 +61,9 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
             X,
             y,
         )
+    if kind in OUTPUTS:
+        y = rng.normal(size=(n, 2)) if kind == "multi_squared" else np.arange(n) % 3.0
+        return cr.solve(X, y, loss=kind, beta=0.5, tol=1e-2, output_bias=True).certificate, X, y
     if kind in PARTS:
         y, parts = rng.normal(size=n), dict(PARTS[kind])
         if kind == "gated":
@@ -83,7 +86,8 @@ PARTS: dict[str, dict[str, Any]] = {
     "penalised": {"output_bias": "penalised"},
     "gated": {},
 }
-KINDS = (*MARGINS, "infeasible", *LOSSES, *PARTS)
+OUTPUTS = ("multi_squared", "softmax")
+KINDS = (*MARGINS, "infeasible", *LOSSES, *PARTS, *OUTPUTS)
 PROOFS = {  # how the others prove their bounds
     "closed form": "pairs",
     "branches": "semidefinite",
@@ -211,9 +215,9 @@ def alter_data(original: Case, rng: np.random.Generator) -> None:
         place = rng.integers(X.shape[0]), rng.integers(X.shape[1])
         X[place] = np.nextafter(X[place], rng.choice([-np.inf, np.inf]))
     else:
-        place = rng.integers(len(y))
-        y[place] = -y[place] if set(original.y) == {-1.0, 1.0} else np.nextafter(y[place], np.inf)
-    if len(set(y)) > 1:
+        place = tuple(rng.integers(y.shape))
+        y[place] = -y[place] if set(original.y.ravel()) == {-1.0, 1.0} else np.nextafter(y[place], np.inf)
+    if len(set(y.ravel())) > 1:
         with pytest.raises(RefusedError, match=r"other data|number of classes"):
             check_document(original.document, X, y)
 
@@ -247,6 +251,8 @@ def test_what_is_altered_is_refused_or_still_proves_what_it_states(cases, kind):
 def test_every_kind_of_proof_is_among_them(cases, kind):
     document = cases[0][kind].document
     parts = document.get("certificates", [document])
+    if kind in OUTPUTS:
+        parts = [{"proof": corner} for corner in document["proof"]["corners"]]
     found = {(part["proof"][sign] or {"kind": "none"})["kind"] for part in parts for sign in part["proof"]}
     assert PROOFS.get(kind, "cones") in found
 
