@@ -22,7 +22,12 @@ import pytest
 
 import convexrelu as cr
 from convexrelu.certificates import certify_infeasible
+from convexrelu.certificates.certificate import assess
 from convexrelu.check import RefusedError, check_document, main, seal
+from convexrelu.oracle.relaxation import relaxed_norm
+from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.problem import prepare
+from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
 from .test_fuzz import FACTOR
 
@@ -42,7 +47,7 @@ class Case:
 
 def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(5)
-    n, d = {"hard": (14, 3), "branches": (14, 12)}.get(kind, (12, 2))
+    n, d = {"hard": (14, 3), "branches": (20, 12)}.get(kind, (12, 2))
     X, y = rng.normal(size=(n, d)), np.where(rng.random(n) < 0.5, 1.0, -1.0)
     if kind == "infeasible":
         X = np.array([[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1.0]])
@@ -54,13 +59,11 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
         X = y[:, None] * np.abs(X)
     if kind == "classes":
         y = rng.integers(3, size=n).astype(float)
+    if kind == "branches":
+        return relaxed(X, y), X, y
     if kind in MARGINS:
-        C = np.inf if kind in ("hard", "branches", "closed form") else 1.0
-        return (
-            cr.solve_max_margin(X, y, C=C, time_limit=2.0 if kind == "branches" else 60.0).certificate,
-            X,
-            y,
-        )
+        C = 1.0 if kind in ("soft", "classes") else np.inf
+        return cr.solve_max_margin(X, y, C=C, time_limit=60.0).certificate, X, y
     if kind in OUTPUTS:
         y = rng.normal(size=(n, 2)) if kind == "multi_squared" else np.arange(n) % 3.0
         return cr.solve(X, y, loss=kind, beta=0.5, tol=1e-2, output_bias=True).certificate, X, y
@@ -74,6 +77,23 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
     elif not cr.losses.get_loss(kind).takes_labels:
         y = rng.normal(size=n)
     return cr.solve(X, y, loss=kind, beta=0.5, output_bias=kind == "huber").certificate, X, y
+
+
+def relaxed(X: np.ndarray, y: np.ndarray) -> cr.Certificate:
+    """A certificate by the semidefinite program, where a search would be quicker."""
+    network = cr.solve_max_margin(X, y, time_limit=60.0).network
+    reduced = prepare(X, y, np.inf)
+    found = semidefinite_bound(
+        reduced,
+        np.ones(len(y)),
+        reduced.neurons(network),
+        clock=SolverClock(limit=np.inf),
+        target=0.9 * network.objective() / reduced.scale,
+    )
+    lam = reduced.dual(found.mu)
+    norm = relaxed_norm(X, lam, found.relaxation)
+    nobody = cr.TwoLayerReLU(np.zeros((0, X.shape[1])), [])
+    return assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=found.relaxation)
 
 
 MARGINS = ("hard", "soft", "classes", "branches", "closed form")
