@@ -90,11 +90,13 @@ class Equations:
                 if (off <= each).all():
                     return lam, off
         columns = [list(map(Fraction, column.tolist())) for column in np.atleast_2d(lam.T)]
-        for own in narrow:
+        moved = np.zeros_like(lam)
+        for own in (*narrow, np.ones(len(lam))):
             found = [cancelled(column, own, self.A) for column in columns]
-            if None not in found:
+            exact = [list(map(float, column)) for column in found if column is not None]
+            if len(exact) == len(columns):
+                moved = np.array(exact).T.reshape(lam.shape)
                 break
-        moved = np.array([[float(value) for value in column or []] for column in found]).T.reshape(lam.shape)
         return moved, _EPS * np.abs(moved)
 
 

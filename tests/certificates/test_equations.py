@@ -153,6 +153,15 @@ def test_columns_that_depend_to_the_last_bit_ask_for_nothing(kind):
     assert float(enclosure.lower) == pytest.approx(solution.lower_bound, rel=1e-9)
 
 
+def test_where_each_sample_has_an_output_without_room_all_are_moved():
+    X = np.column_stack([np.ones(4), np.arange(4.0)])
+    lam = np.array([[1.0, 0.0], [0.0, -1.0], [-2.0, 0.0], [0.0, 2.0]])
+    moved, off = Equations(X).located(lam, np.abs(lam))
+    assert (np.abs(exact(X).T @ exact(moved)) <= np.abs(exact(X)).T @ exact(off)).all()
+    assert np.linalg.norm(moved) > 1
+    assert np.allclose(moved, lam - X @ np.linalg.lstsq(X, lam, rcond=None)[0])
+
+
 @given(st.integers(0, 10**6), st.integers(1, 4), st.floats(0, 9))
 def test_the_move_of_multipliers_is_bounded(seed, q, decades):
     rng = np.random.default_rng(seed)
