@@ -86,7 +86,8 @@ def as_matrix(
     """Return a finite (n, d) float64 matrix, n, d >= 1 (0 rows if `min_rows` is 0), or InvalidInputError."""
     array = _as_float(value, name)
     if array.ndim != 2:
-        raise InvalidInputError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
+        hint = ": reshape(-1, 1) makes a vector one column, reshape(1, -1) one row" if array.ndim == 1 else ""
+        raise InvalidInputError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}{hint}")
     if len(array) < min_rows or array.shape[1] == 0:
         raise InvalidInputError(f"{name} must hold at least one row and one column, got shape {array.shape}")
     if columns is not None and array.shape[1] != columns:

@@ -26,7 +26,7 @@ from convexrelu.certificates.weight_decay import Decayed, weight_decay
 from convexrelu.errors import InvalidInputError
 from convexrelu.losses import Loss
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
-from convexrelu.networks.convert import CONVERTED
+from convexrelu.networks.convert import how_to_convert
 from convexrelu.networks.layers import bias_hint
 from convexrelu.oracle import DualNorm, dual_norm, rescaled_norm
 
@@ -144,7 +144,8 @@ def _networks_of(network: Decayed | Sequence[TwoLayerReLU], K: int) -> list[TwoL
     if K == 1:
         if not isinstance(network, TwoLayerReLU):
             raise InvalidInputError(
-                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}{CONVERTED}"
+                f"network must be a TwoLayerReLU for two labels, got {type(network).__name__}"
+                f"{how_to_convert(network)}"
             )
         return [network]
     networks = list(network) if isinstance(network, Sequence) else []

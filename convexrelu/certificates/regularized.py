@@ -37,7 +37,7 @@ from convexrelu.check import SIGNS
 from convexrelu.errors import CertificateError, InvalidInputError
 from convexrelu.losses import Loss, stored_loss
 from convexrelu.networks import GatedReLU, ReLUNetwork, TwoLayerReLU
-from convexrelu.networks.convert import CONVERTED
+from convexrelu.networks.convert import how_to_convert
 from convexrelu.networks.layers import bias_hint
 from convexrelu.oracle import Cover, DualNorm, covered_norm, dual_norm, rescaled_norm
 from convexrelu.oracle.outputs import covered_output_norm, output_norm
@@ -448,7 +448,9 @@ def check_network(problem: WeightDecay, network: Decayed) -> None:
     wanted = GatedReLU if problem.gates is not None else (TwoLayerReLU, ReLUNetwork)
     if not isinstance(network, wanted):
         needed = "a GatedReLU" if problem.gates is not None else "a TwoLayerReLU or a ReLUNetwork"
-        raise InvalidInputError(f"network must be {needed}, got {type(network).__name__}{CONVERTED}")
+        raise InvalidInputError(
+            f"network must be {needed}, got {type(network).__name__}{how_to_convert(network)}"
+        )
     if network.n_features != problem.X.shape[1]:
         raise InvalidInputError(
             f"network must have {problem.X.shape[1]} inputs, as X has columns, got {network.n_features}"

@@ -17,16 +17,13 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks.parts import Parts, parts_of, to_numpy
 
 __all__ = [
-    "CONVERTED",
     "GivenOut",
     "feed_forward_module",
     "feed_forward_weights",
+    "how_to_convert",
     "parts_from_file",
     "torch_parts",
 ]
-
-CONVERTED = ": TwoLayerReLU.from_torch, from_sklearn or from_weights makes one"
-"""What to do about anything else that was given as a network."""
 
 _TORCH_NEED = "needs nn.Sequential(nn.Linear(d, m), nn.ReLU(), nn.Linear(m, K)), or its state_dict()"
 _DEEP_NEED = (
@@ -36,6 +33,13 @@ _IDLE = {"Identity", "Dropout"}  # what changes nothing once training is over
 _HEADS = {"Sigmoid", "LogSigmoid", "Softmax", "LogSoftmax"}
 _FILES = (".json", ".npz", ".pt", ".pth")
 _ONNX_OPSET = 13  # the first with every type that is used; old readers know it, too
+
+
+def how_to_convert(given: object) -> str:
+    """Return what to do about anything else that was given as a network."""
+    if hasattr(given, "network"):
+        return ": take its network, of a fitted estimator network_"
+    return ": TwoLayerReLU.from_torch, from_sklearn or from_weights makes one"
 
 
 def torch_parts(module: Any) -> Parts:

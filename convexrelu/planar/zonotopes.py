@@ -14,6 +14,7 @@ from convexrelu._box_least_norm import box_least_norm
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.planar.neurons import unit_neurons
 
 __all__ = ["HausdorffSegment", "hausdorff_segments", "zonotope_generators", "zonotope_polygon"]
 
@@ -146,7 +147,7 @@ def hausdorff_segments(X: ArrayLike, lam: ArrayLike, network: TwoLayerReLU) -> t
     [1.0, 1.0]
     """
     found = []
-    directions = network.W1 / np.linalg.norm(network.W1, axis=1, keepdims=True)
+    directions = unit_neurons(network, 2)
     for neuron, sign in zip(directions, network.signs.tolist(), strict=True):
         mine, other = zonotope_generators(X, lam, sign), zonotope_generators(X, lam, -sign)
         vertex = mine[mine @ neuron > 0].sum(axis=0)

@@ -2,6 +2,7 @@
 
 from convexrelu.plotting.alignment import basins_figure
 from convexrelu.plotting.arrangements import arrangement_figure, coverage_figure
+from convexrelu.plotting.dark import darkened
 from convexrelu.plotting.early_alignment import (
     branching_figure,
     directions_figure,
@@ -54,6 +55,7 @@ __all__ = [
     "comparison_figure",
     "cosines_figure",
     "coverage_figure",
+    "darkened",
     "decision_figure",
     "directions_figure",
     "early_training_figure",

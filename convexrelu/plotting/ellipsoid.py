@@ -12,6 +12,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_matrix, as_vector
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.planar import Ellipsoid, PatternExtreme, ellipsoid_of, pattern_extremes
+from convexrelu.planar.neurons import unit_neurons
 from convexrelu.plotting.style import (
     DUAL,
     GRID,
@@ -27,12 +28,7 @@ from convexrelu.plotting.style import (
     stars,
 )
 
-__all__ = ["draw_rectified", "ellipsoids_figure", "extreme_points_figure", "unit_neurons"]
-
-
-def unit_neurons(network: TwoLayerReLU) -> Float[np.ndarray, "m d"]:
-    """Return the directions of the neurons."""
-    return np.asarray(network.W1 / np.linalg.norm(network.W1, axis=1, keepdims=True))
+__all__ = ["draw_rectified", "ellipsoids_figure", "extreme_points_figure"]
 
 
 def draw_rectified(ax: Axes, ellipsoid: Ellipsoid) -> None:
@@ -94,7 +90,7 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
     for extreme in pattern_extremes(matrix, weights):
         if extreme.value > 0:
             _draw_extreme(ax, matrix, extreme, float(ellipsoid.body[:, 1].max()) * (1 - 1e-9))
-    images = np.maximum(matrix @ unit_neurons(network).T, 0).T
+    images = np.maximum(matrix @ unit_neurons(network, matrix.shape[1]).T, 0).T
     stars(ax, images, "optimal neurons at unit length")
     tip = _draw_direction(ax, weights, 0.45 * float(ellipsoid.spikes.max()))
     _frame(ax, ellipsoid, np.vstack([ellipsoid.body, images, tip]))

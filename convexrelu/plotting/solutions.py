@@ -13,6 +13,7 @@ from convexrelu._typing import ArrayLike
 from convexrelu._validation import as_labels, as_matrix, as_vector
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import ReLUNetwork, TwoLayerReLU
+from convexrelu.networks.convert import how_to_convert
 from convexrelu.networks.layers import bias_hint
 from convexrelu.networks.neurons import largest, row_norms
 from convexrelu.plotting.style import (
@@ -185,6 +186,11 @@ def _check_plane(X: Float[np.ndarray, "n d"], network: TwoLayerReLU | ReLUNetwor
     if not (d == 2 or (d == 3 and (X[:, 2] == X[0, 2]).all())):
         raise InvalidInputError(
             f"X must have two columns, or two and a constant one (datasets.with_bias), got {d} columns"
+        )
+    if not isinstance(network, (TwoLayerReLU, ReLUNetwork)):
+        raise InvalidInputError(
+            f"network must be a TwoLayerReLU or a ReLUNetwork, got {type(network).__name__}"
+            f"{how_to_convert(network)}"
         )
     if network.n_features != d:
         raise InvalidInputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +70,15 @@ class NamedFigure:
     figure: Figure
 
 
+class _ShownFigure(Figure):
+    """A figure that notebooks show, also where nobody has asked for matplotlib's inline backend."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png")
+        return content.getvalue()
+
+
 def new_figure(
     rows: int = 1, columns: int = 1, *, size: tuple[float, float], one_scale: bool = False, title: str = ""
 ) -> tuple[Figure, list[list[Axes]]]:
@@ -88,7 +98,7 @@ def new_figure(
 
 def blank_figure(*, size: tuple[float, float], title: str = "") -> Figure:
     """Return a figure that pyplot does not know of, without axes."""
-    figure = Figure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
+    figure = _ShownFigure(figsize=size, dpi=150, layout=ConstrainedLayoutEngine(h_pad=_PAD, w_pad=_PAD))
     FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11)
@@ -193,13 +203,20 @@ def labelled(ax: Axes) -> dict[str, Artist]:
 
 
 def legend_below(figure: Figure, ax: Axes, *, columns: int = 2) -> None:
-    """Put the legend of `ax` under the whole figure, where it hides nothing; each label once."""
+    """Put the legend of `ax` under the whole figure, where it hides nothing; each label once.
+
+    It has so many columns, or as many as the figure is wide enough for.
+    """
     unique = labelled(ax)
-    figure.legend(
-        list(unique.values()),
-        list(unique),
-        loc="outside lower center",
-        ncols=columns,
-        fontsize=8,
-        frameon=False,
-    )
+    for count in range(columns, 0, -1):
+        legend = figure.legend(
+            list(unique.values()),
+            list(unique),
+            loc="outside lower center",
+            ncols=count,
+            fontsize=8,
+            frameon=False,
+        )
+        if count == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
+from convexrelu.plotting.arguments import several
 from convexrelu.plotting.neurons import growth_figure
 from convexrelu.plotting.style import (
     BOUND,
@@ -34,12 +35,14 @@ from convexrelu.training import TrainingBounds, Trajectory
 __all__ = ["alignment_figure", "bounds_figure", "training_figures"]
 
 
-def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: str = "") -> Figure:
+def bounds_figure(
+    bounds: TrainingBounds | Sequence[TrainingBounds], *, optimum: float, title: str = ""
+) -> Figure:
     """Return objective and self-certified lower bound over training, and the relative gaps, one line a run.
 
     Parameters
     ----------
-    bounds : sequence of TrainingBounds
+    bounds : TrainingBounds or sequence of TrainingBounds
         Of runs on one binary problem (:func:`convexrelu.training.training_bounds`).
     optimum : float
         The certified P*.
@@ -56,13 +59,12 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
     InvalidInputError
         If there is no run, or `optimum` is not positive.
     """
-    if not bounds or not optimum > 0:
-        raise InvalidInputError(
-            f"at least one run and a positive optimum are needed, got {len(bounds)} and {optimum}"
-        )
+    runs = several(bounds, TrainingBounds, "bounds", hint=": training_bounds makes them of a Trajectory")
+    if not optimum > 0:
+        raise InvalidInputError(f"optimum must be positive, got {optimum}")
     figure, [[left, right]] = new_figure(1, 2, size=(9.8, 4.5), title=title)
-    fitting = any(np.isfinite(each.trajectory.objective).any() for each in bounds)
-    for each in bounds:
+    fitting = any(np.isfinite(each.trajectory.objective).any() for each in runs)
+    for each in runs:
         _draw_run(left, right if fitting else None, each, optimum)
     left.axhline(
         optimum,
@@ -82,8 +84,8 @@ def bounds_figure(bounds: Sequence[TrainingBounds], *, optimum: float, title: st
         right.text(0.5, 0.5, "no run fits the data", transform=right.transAxes, ha="center", va="center")
         right.set_yticks([])
     for ax in (left, right):
-        mark_stages(ax, [each.trajectory for each in bounds])
-        _against_time(ax, time_word(bounds[0].trajectory))
+        mark_stages(ax, [each.trajectory for each in runs])
+        _against_time(ax, time_word(runs[0].trajectory))
     right.set_xlim(left.get_xlim())
     for ax in (left, right):
         label_within_decades(ax.xaxis)
@@ -137,12 +139,12 @@ def _gap(upper: Float[np.ndarray, " k"], lower: float | Float[np.ndarray, " k"])
     return np.where(fits, np.maximum((safe - lower) / safe, 1e-12), np.nan)
 
 
-def alignment_figure(trajectories: Sequence[Trajectory], *, title: str = "") -> Figure:
+def alignment_figure(trajectories: Trajectory | Sequence[Trajectory], *, title: str = "") -> Figure:
     """Return each neuron's cosine with the direction that WP Theorem 1 says it turns to, one panel a run.
 
     Parameters
     ----------
-    trajectories : sequence of Trajectory
+    trajectories : Trajectory or sequence of Trajectory
         Runs on one binary problem; at most six are drawn.
     title : str
         The title.
@@ -157,9 +159,7 @@ def alignment_figure(trajectories: Sequence[Trajectory], *, title: str = "") -> 
     InvalidInputError
         If there is no run.
     """
-    if not trajectories:
-        raise InvalidInputError("trajectories must hold at least one run, got none")
-    shown = list(trajectories[:6])
+    shown = several(trajectories, Trajectory, "trajectories")[:6]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = new_figure(

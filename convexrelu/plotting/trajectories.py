@@ -15,7 +15,9 @@ from matplotlib.ticker import MultipleLocator
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.planar import ellipsoid_of
-from convexrelu.plotting.ellipsoid import draw_rectified, unit_neurons
+from convexrelu.planar.neurons import unit_neurons
+from convexrelu.plotting.arguments import several
+from convexrelu.plotting.ellipsoid import draw_rectified
 from convexrelu.plotting.style import (
     GRID,
     INK,
@@ -159,12 +161,14 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str =
     return figure
 
 
-def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, title: str = "") -> Figure:
+def seeds_figure(
+    trajectories: Trajectory | Sequence[Trajectory], network: TwoLayerReLU, *, title: str = ""
+) -> Figure:
     """Return runs side by side: above in the rectified ellipsoid, below on the circle (WP Figures 7 and 10).
 
     Parameters
     ----------
-    trajectories : sequence of Trajectory
+    trajectories : Trajectory or sequence of Trajectory
         Runs on two samples with two columns.
     network : TwoLayerReLU
         The optimum.
@@ -181,11 +185,10 @@ def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, t
     InvalidInputError
         If there is no run, or the data is not 2 by 2.
     """
-    if not trajectories:
-        raise InvalidInputError("trajectories must hold at least one run, got none")
-    _need_planar(trajectories[0])
-    figure, axes = new_figure(2, len(trajectories), size=(3.4 * len(trajectories) + 1.2, 7.4), title=title)
-    for column, trajectory in enumerate(trajectories):
+    runs = several(trajectories, Trajectory, "trajectories")
+    _need_planar(runs[0])
+    figure, axes = new_figure(2, len(runs), size=(3.4 * len(runs) + 1.2, 7.4), title=title)
+    for column, trajectory in enumerate(runs):
         top, bottom = axes[0][column], axes[1][column]
         _draw_images(top, trajectory, network)
         _draw_circle(bottom, trajectory, network)
@@ -193,7 +196,7 @@ def seeds_figure(trajectories: Sequence[Trajectory], network: TwoLayerReLU, *, t
         bottom.set_xlabel(f"radius: log of the {time_word(trajectory)}")
         if column:
             top.set_ylabel("")
-    _time_bars(figure, [ax for row in axes for ax in row], trajectories[0])
+    _time_bars(figure, [ax for row in axes for ax in row], runs[0])
     legend_below(figure, axes[1][0], columns=4)
     return figure
 
@@ -227,7 +230,7 @@ def _draw_images(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     lengths = np.linalg.norm(fine, axis=2, keepdims=True)
     arcs = fine / np.where(lengths > 0, lengths, 1.0)
     _draw_paths(ax, trajectory, np.maximum(directions @ X.T, 0), lines=np.maximum(arcs @ X.T, 0))
-    stars(ax, np.maximum(unit_neurons(network) @ X.T, 0), "optimal neurons")
+    stars(ax, np.maximum(unit_neurons(network, X.shape[1]) @ X.T, 0), "optimal neurons")
     square(ax, np.vstack([ellipsoid.body, np.diag(ellipsoid.spikes)]), pad=0.09)
     ax.set_xlabel(r"$(x_1^\top \hat w)_+$")
     ax.set_ylabel(r"$(x_2^\top \hat w)_+$")
@@ -321,9 +324,10 @@ def _draw_circle(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
     _shade_dead(ax, circle, dead)
     ends = directions_of(trajectory)
     _draw_paths(ax, trajectory, ends * rings[:, None, None])
-    for direction in unit_neurons(network):
+    optimal = unit_neurons(network, 2)
+    for direction in optimal:
         ax.plot(*np.vstack([0 * direction, direction]).T, color=INK, linewidth=0.9, linestyle="--", zorder=2)
-    stars(ax, unit_neurons(network), "optimal neurons")
+    stars(ax, optimal, "optimal neurons")
     ax.set_xlim(-1.12, 1.12)
     ax.set_ylim(-1.12, 1.12)
     ax.set_aspect("equal")
@@ -361,7 +365,7 @@ def _draw_angles(ax: Axes, trajectory: Trajectory, network: TwoLayerReLU) -> Non
         ax.plot(times, turns[:, i], color=color, linewidth=1.5, alpha=0.85, linestyle=":" if still else "-")
         if still:
             _mark_still(ax, np.array([times[-1], turns[-1, i]]), zorder=5)
-    for direction, sign in zip(unit_neurons(network), network.signs, strict=True):
+    for direction, sign in zip(unit_neurons(network, 2), network.signs, strict=True):
         angle = float(np.degrees(np.arctan2(direction[1], direction[0])))
         angle -= 360 * np.round((angle - 90) / 360)
         ax.axhline(angle, color=INK, linewidth=0.9, linestyle="--", zorder=1)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from convexrelu._typing import ArrayLike
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.planar import hausdorff_segments, zonotope_generators, zonotope_polygon
+from convexrelu.plotting.arguments import several
 from convexrelu.plotting.style import (
     INK,
     NEGATIVE,
@@ -44,15 +45,15 @@ class ZonotopePanel:
     X: ArrayLike
     lam: ArrayLike
     network: TwoLayerReLU
-    title: str
+    title: str = ""
 
 
-def zonotopes_figure(panels: Sequence[ZonotopePanel], *, title: str = "") -> Figure:
+def zonotopes_figure(panels: ZonotopePanel | Sequence[ZonotopePanel], *, title: str = "") -> Figure:
     """Return the two zonotopes at the optimal lam, with the segments that realise their Hausdorff distance.
 
     Parameters
     ----------
-    panels : sequence of ZonotopePanel
+    panels : ZonotopePanel or sequence of ZonotopePanel
         Data sets in the plane, one a panel.
     title : str
         The title over all.
@@ -66,9 +67,19 @@ def zonotopes_figure(panels: Sequence[ZonotopePanel], *, title: str = "") -> Fig
     ------
     InvalidInputError
         If a data set is not in the plane, or shapes disagree.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> solution = cr.solve_max_margin(X, y)
+    >>> figure = zonotopes_figure(ZonotopePanel(X=X, lam=solution.lam, network=solution.network))
+    >>> len(figure.axes)
+    1
     """
-    figure, [row] = new_figure(1, len(panels), size=(4.9 * len(panels), 5.4), title=title)
-    for ax, panel in zip(row, panels, strict=True):
+    shown = several(panels, ZonotopePanel, "panels")
+    figure, [row] = new_figure(1, len(shown), size=(4.9 * len(shown), 5.4), title=title)
+    for ax, panel in zip(row, shown, strict=True):
         _draw_panel(ax, panel)
     legend_below(figure, row[0], columns=2)
     return figure

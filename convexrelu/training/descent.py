@@ -145,8 +145,9 @@ def gradient_descent(
         Binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
         FeedForward with k outputs.
     network : TwoLayerReLU, FeedForward, or sequence of either
-        Where to start; frozen weights stay. Several starts run in parallel, each bit for bit as it would
-        alone, for any number of workers.
+        Where to start, such as ``scaled_start(X, y, width=10, scale=1e-3, rng=0).network`` of
+        :mod:`convexrelu.training`; frozen weights stay. Several starts run in parallel, each bit for bit as
+        it would alone, for any number of workers.
     step_size : float
         The step size. Normalised steps of 0.1 to 0.5 are safe for the logistic and the exponential loss.
     n_steps : int

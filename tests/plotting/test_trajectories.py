@@ -65,7 +65,7 @@ def test_angles_are_those_of_the_neurons(run, optimum):
 def test_seeds_have_a_column_each(run, optimum):
     figure = seeds_figure([run, run], optimum, title="t")
     assert [ax.get_title() for ax in figure.axes[:2]] == ["run 1", "run 2"]
-    with pytest.raises(cr.InvalidInputError, match="at least one run"):
+    with pytest.raises(cr.InvalidInputError, match="one Trajectory or more, got none"):
         seeds_figure([], optimum, title="t")
 
 

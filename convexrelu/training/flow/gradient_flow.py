@@ -117,7 +117,8 @@ def gradient_flow(
         Binary labels for a TwoLayerReLU, and for a loss of labels; else (n,) or (n, k) targets of a
         FeedForward with k outputs.
     network : TwoLayerReLU or FeedForward
-        Where to start; frozen weights stay.
+        Where to start, such as ``scaled_start(X, y, width=10, scale=1e-3, rng=0).network`` of
+        :mod:`convexrelu.training`; frozen weights stay.
     t_max : float or None
         The true time at which to stop; either this or `log_t_max`.
     log_t_max : float or None
