@@ -603,7 +603,7 @@ def get_loss(loss: str | Loss) -> Loss:
         return loss
     name = _SYNONYMS.get(loss, loss) if isinstance(loss, str) else ""
     if name not in _LOSSES:
-        names = ", ".join(repr(known) for known in _LOSSES)
+        names = ", ".join(repr(known) for known in [*_SYNONYMS, *_LOSSES])
         raise InvalidInputError(
             f"loss must be one of {names}, or an object of convexrelu.losses, got {loss!r}"
         )

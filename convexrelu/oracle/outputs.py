@@ -31,6 +31,7 @@ _RANK_TOL = (
 _VERTEX_SHARE = 0.2  # of the tolerance, for the scalar norms at the corners
 _LEAST_VERTEX_TOL = 1e-9
 _MOST_CORNERS = 20_000
+_LEAST_SECONDS = 1e-3  # for a scalar search that begins when time is nearly up
 _STARTS, _SEED, _ROUNDS = 40, 11, 100
 _COVER_TOL = 1e-9  # a cover's level is higher than the bound by so much: sums round differently elsewhere
 _SAME_DIRECTION = 6  # decimals to which ends on one maximum agree
@@ -84,7 +85,7 @@ def output_norm(
     tol : float, default 1e-3
         The search ends once ``upper_bound <= (1 + tol) value``.
     time_limit : float or None
-        Seconds, looked at between two scalar searches.
+        Seconds. A scalar search that they end has a bound, too.
     max_nodes : int or None
         Corners, each a search of the scalar oracle, at most.
     search : bool, default True
@@ -241,7 +242,7 @@ class _Sphere:
             for corner in corners:
                 if self.value > level or clock.expired() or self.nodes >= most:
                     return max(proven, inherited, *(bound for _, bound in open_cones)) + missing
-                self._look(inside, corner)
+                self._look(inside, corner, clock)
             top = min(self._top(corners), inherited)
             if top + missing <= level:
                 proven = max(proven, top)
@@ -255,12 +256,13 @@ class _Sphere:
                 open_cones.append((half, top))
         return proven + missing
 
-    def _look(self, inside: Float[np.ndarray, "n r"], corner: Float[np.ndarray, " r"]) -> None:
+    def _look(self, inside: Float[np.ndarray, "n r"], corner: Float[np.ndarray, " r"], clock: Clock) -> None:
         """Ask the scalar oracle for the bound at a corner, unless it is known."""
         key = corner.tobytes()
         if key in self._known:
             return
-        norm = dual_norm(self.X, inside @ corner, tol=self.tol)
+        seconds = None if np.isinf(clock.limit) else max(clock.left, _LEAST_SECONDS)
+        norm = dual_norm(self.X, inside @ corner, tol=self.tol, time_limit=seconds)
         self.nodes += 1
         self._known[key] = norm.upper_bound
         attained = float(np.linalg.norm(self.Lam.T @ np.maximum(self.X @ norm.direction, 0.0)))

@@ -38,6 +38,14 @@ def basins_figure(found: BasinMap, *, title: str = "") -> Figure:
     -------
     Figure
         Two panels in the plane, four in space.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> from convexrelu.training import basin_map
+    >>> [ax.get_title() for ax in basins_figure(basin_map(X, y)).axes]
+    ['positive neurons', 'negative neurons']
     """
     return _circles(found, title) if found.X.shape[1] == 2 else _spheres(found, title)
 

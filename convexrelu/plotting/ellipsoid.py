@@ -80,6 +80,15 @@ def extreme_points_figure(X: ArrayLike, network: TwoLayerReLU, lam: ArrayLike, *
     ------
     InvalidInputError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> solution = cr.solve_max_margin(X, y)
+    >>> [ax] = extreme_points_figure(X, solution.network, solution.lam).axes
+    >>> [line.get_xydata().shape for line in ax.lines if line.get_marker() == "*"]
+    [(2, 2)]
     """
     ellipsoid = ellipsoid_of(X)
     matrix, weights = as_matrix(X), as_vector(lam, "lam", length=2)
@@ -161,6 +170,11 @@ def ellipsoids_figure(X: ArrayLike, *, title: str = "") -> Figure:
     ------
     InvalidInputError
         If X does not have two rows.
+
+    Examples
+    --------
+    >>> len(ellipsoids_figure([[1.65, -0.47], [-0.47, 1.35]]).axes)
+    2
     """
     ellipsoid = ellipsoid_of(X)
     figure, [[left, right]] = new_figure(1, 2, size=(8.2, 4.3), title=title)

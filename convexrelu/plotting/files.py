@@ -34,6 +34,15 @@ def save_figures(figures: NamedFigure | Iterable[NamedFigure], folder: str | os.
     ------
     InvalidInputError
         If the folder cannot be made, or something else than a NamedFigure is given.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from convexrelu.plotting import ellipsoids_figure
+    >>> named = NamedFigure(name="ellipsoids", figure=ellipsoids_figure([[1.65, -0.47], [-0.47, 1.35]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in save_figures(named, folder)]
+    ['ellipsoids.png']
     """
     target = Path(folder)
     try:

@@ -51,6 +51,15 @@ def input_space_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     ------
     InvalidInputError
         If the data does not have two columns.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> [ax.get_ylabel() for ax in input_space_figure(run).axes]
+    ['second input']
     """
     X, y = trajectory.X, trajectory.y
     if X.shape[1] != 2:
@@ -106,6 +115,15 @@ def growth_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     -------
     Figure
         One panel.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> [ax.get_xlabel() for ax in growth_figure(run).axes]
+    ['step']
     """
     figure, [[ax]] = new_figure(size=(6.4, 4.2), title=title)
     times, chosen = time_axis(trajectory)

@@ -38,6 +38,16 @@ def polar_figure(X: ArrayLike, y: ArrayLike, lam: ArrayLike, *, title: str = "")
     ------
     InvalidInputError
         If the shapes do not fit.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> solution = cr.solve_max_margin(X, y)
+    >>> [ax] = polar_figure(X, y, solution.lam).axes
+    >>> [star] = [line for line in ax.lines if line.get_marker() == "*"]
+    >>> star.get_xydata().round(3)
+    array([[ 0.583, -0.7  ]])
     """
     matrix, labels = as_data(X, y)
     weights = as_vector(lam, "lam", length=2)

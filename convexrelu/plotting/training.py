@@ -58,6 +58,16 @@ def bounds_figure(
     ------
     InvalidInputError
         If there is no run, or `optimum` is not positive.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> from convexrelu.training import training_bounds
+    >>> [ax.get_ylabel() for ax in bounds_figure(training_bounds(run), optimum=1.282432).axes]
+    ['bounds on $P^*$', 'relative gap']
     """
     runs = several(bounds, TrainingBounds, "bounds", hint=": training_bounds makes them of a Trajectory")
     if not optimum > 0:
@@ -158,6 +168,15 @@ def alignment_figure(trajectories: Trajectory | Sequence[Trajectory], *, title: 
     ------
     InvalidInputError
         If there is no run.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> [ax.get_title() for ax in alignment_figure(run).axes]
+    ['run 1']
     """
     shown = several(trajectories, Trajectory, "trajectories")[:6]
     columns = min(3, len(shown))

@@ -121,6 +121,17 @@ def ellipsoid_trajectories_figure(
     ------
     InvalidInputError
         If the data does not have two rows.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> optimum = cr.TwoLayerReLU([[0.56, -0.16], [-0.23, 0.66]], [1.0, -1.0])
+    >>> figure = ellipsoid_trajectories_figure(run, optimum)
+    >>> len(figure.axes)  # the third is a bar of the other sign's shades
+    3
     """
     figure, [[ax]] = new_figure(size=(6.0, 5.6), title=title)
     _draw_images(ax, trajectory, network)
@@ -150,6 +161,17 @@ def circle_figure(trajectory: Trajectory, network: TwoLayerReLU, *, title: str =
     ------
     InvalidInputError
         If the data does not have two columns.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> optimum = cr.TwoLayerReLU([[0.56, -0.16], [-0.23, 0.66]], [1.0, -1.0])
+    >>> [circle, angles] = circle_figure(run, optimum).axes
+    >>> angles.get_ylabel()
+    'angle of the neuron (degrees)'
     """
     _need_planar(trajectory)
     figure, [[left, right]] = new_figure(1, 2, size=(9.6, 5.2), title=title)
@@ -184,6 +206,16 @@ def seeds_figure(
     ------
     InvalidInputError
         If there is no run, or the data is not 2 by 2.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> optimum = cr.TwoLayerReLU([[0.56, -0.16], [-0.23, 0.66]], [1.0, -1.0])
+    >>> [ax.get_title() for ax in seeds_figure([run, run], optimum).axes[:2]]
+    ['run 1', 'run 2']
     """
     runs = several(trajectories, Trajectory, "trajectories")
     _need_planar(runs[0])

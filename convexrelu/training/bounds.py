@@ -61,6 +61,16 @@ def training_bounds(trajectory: Trajectory, *, size: int = 12) -> TrainingBounds
     ------
     InvalidInputError
         If `size` is not positive.
+
+    Examples
+    --------
+    >>> import convexrelu as cr
+    >>> X, y = cr.datasets.load("wang-pilanci-f1")
+    >>> start = cr.TwoLayerReLU([[0.1, 0.0], [0.0, 0.1]], [0.1, -0.1])
+    >>> run = cr.gradient_descent(X, y, start, step_size=0.3, n_steps=100, normalized=True)
+    >>> bounds = training_bounds(run)
+    >>> bool(bounds.lower_bound[-1] <= 1.282433 <= bounds.objective[-1])
+    True
     """
     chosen = _spread(trajectory, check_count(size, "size"))
     return TrainingBounds(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convexrelu.errors import InvalidInputError
-from convexrelu.oracle import Cover, dual_norm
+from convexrelu.oracle import Cover, dual_norm, outputs
 from convexrelu.oracle.outputs import covered_output_norm, output_norm
 
 
@@ -88,3 +88,25 @@ def test_a_poor_start_is_mended_by_the_search(monkeypatch):
         attained = np.linalg.norm(Lam.T @ np.maximum(X @ found.direction, 0))
         assert found.value <= attained * (1 + 1e-12)
     assert output_norm(X, Lam, tol=1e-3).value == pytest.approx(known.value, rel=1e-3)
+
+
+def test_scalar_searches_have_the_seconds_that_are_left(monkeypatch):
+    """One alone may take minutes: 80 rows in six dimensions to 2e-7."""
+    given = []
+
+    def searched(*arguments, **options):
+        given.append(options.get("time_limit"))
+        return dual_norm(*arguments, **options)
+
+    monkeypatch.setattr(outputs, "dual_norm", searched)
+    rng = np.random.default_rng(3)
+    X, Lam = rng.normal(size=(9, 2)), rng.normal(size=(9, 2))
+    output_norm(X, Lam, time_limit=100.0)
+    limits = [seconds for seconds in given if seconds is not None]  # the crude bounds search for nothing
+    assert len(limits) >= 2
+    assert limits == sorted(limits, reverse=True)
+    assert 0 < limits[-1] <= limits[0] <= 100
+    given.clear()
+    output_norm(X, Lam)
+    assert len(given) >= 2
+    assert not any(given)
