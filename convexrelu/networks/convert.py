@@ -250,6 +250,38 @@ class GivenOut(ABC):
     def _parts(self, wanted: str, *, biases: bool) -> Parts:
         """Return the layers, for what is wanted."""
 
+    def to_weights(self, *, biases: bool = False) -> Parts:
+        """Return the layers as arrays: ``f(x) = W2 (W1 x + b1)_+ + b2``, the inverse of ``from_weights``.
+
+        A linear part becomes two neurons for each input that has one: ``t = (t)_+ - (-t)_+``.
+
+        Parameters
+        ----------
+        biases : bool, default False
+            Whether to take the weights of the last column, the ones, as the hidden biases b1: W1 then acts on
+            X without it.
+
+        Returns
+        -------
+        named tuple
+            ``W1`` (m, d), ``b1`` (m,) or None, ``W2`` (K, m) and ``b2`` (K,) or None: copies.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no neuron, or no column but the ones.
+
+        Examples
+        --------
+        >>> from convexrelu import TwoLayerReLU
+        >>> W1, b1, W2, b2 = TwoLayerReLU([[1.0, -1.0, 0.5]], [2.0]).to_weights(biases=True)
+        >>> W1, b1, W2, b2
+        (array([[ 1., -1.]]), array([0.5]), array([[2.]]), None)
+        """
+        W1, b1, W2, b2 = self._parts("to_weights", biases=biases)
+        hidden, constant = (None if bias is None else np.array(bias) for bias in (b1, b2))
+        return Parts(np.array(W1), hidden, np.array(W2), constant)
+
     def to_torch(self, *, biases: bool = False) -> Any:
         """Return ``nn.Sequential(Linear(d, m), ReLU(), Linear(m, K))`` in double precision.
 

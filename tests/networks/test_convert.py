@@ -284,6 +284,27 @@ def test_every_network_goes_out_to_torch(network, biases):
 
 @pytest.mark.parametrize("network", [ONE, SEVERAL, AFFINE])
 @pytest.mark.parametrize("biases", [False, True])
+def test_every_network_goes_out_as_arrays(network, biases):
+    W1, b1, W2, b2 = network.to_weights(biases=biases)
+    inputs = X if biases else with_bias(X)
+    values = np.maximum(inputs @ W1.T + (0 if b1 is None else b1), 0) @ W2.T + (0 if b2 is None else b2)
+    expected = network(with_bias(X)).reshape(len(X), -1)
+    np.testing.assert_allclose(values, expected, rtol=1e-12, atol=1e-13)
+    assert (b1 is not None) == biases
+    W1[:] = 0.0  # a copy
+    np.testing.assert_array_equal(network(with_bias(X)).reshape(len(X), -1), expected)
+
+
+def test_arrays_come_back_as_the_same_network():
+    again = TwoLayerReLU.from_weights(*ONE.to_weights(biases=True))
+    np.testing.assert_array_equal(again.W1, ONE.W1)
+    np.testing.assert_array_equal(again.w2, ONE.w2)
+    with pytest.raises(InvalidInputError, match="to_weights needs a column beside the ones"):
+        TwoLayerReLU([[1.0]], [1.0]).to_weights(biases=True)
+
+
+@pytest.mark.parametrize("network", [ONE, SEVERAL, AFFINE])
+@pytest.mark.parametrize("biases", [False, True])
 def test_every_network_goes_out_to_onnx(network, biases, tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
