@@ -73,6 +73,9 @@ class NamedFigure:
 class _ShownFigure(Figure):
     """A figure that notebooks show, also where nobody has asked for matplotlib's inline backend."""
 
+    def __repr__(self) -> str:
+        return Figure.__repr__(self).replace(type(self).__name__, Figure.__name__)  # matplotlib's own words
+
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()
         self.savefig(content, format="png")

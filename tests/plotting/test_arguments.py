@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -106,4 +108,6 @@ def test_legends_are_no_wider_than_their_figure(count):
 def test_a_notebook_shows_a_figure_by_itself():
     figure = zonotopes_figure(ZonotopePanel(X=X, lam=SOLUTION.lam, network=SOLUTION.network))
     assert isinstance(figure, Figure)
+    assert repr(figure).startswith("<Figure size ")
+    assert len(pickle.loads(pickle.dumps(figure)).axes) == 1
     assert figure._repr_png_().startswith(b"\x89PNG")
