@@ -7,7 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convexrelu import arrangements as arrangements
+    from convexrelu import certificates as certificates
     from convexrelu import datasets, losses
+    from convexrelu import ncf as ncf
+    from convexrelu import networks as networks
+    from convexrelu import oracle as oracle
+    from convexrelu import papers as papers
+    from convexrelu import planar as planar
+    from convexrelu import plotting as plotting
+    from convexrelu import programs as programs
+    from convexrelu import pursuit as pursuit
+    from convexrelu import saddles as saddles
+    from convexrelu import solvers as solvers
+    from convexrelu import training as training
+    from convexrelu import verify as verify
     from convexrelu.arrangements import (
         Arrangement,
         count_patterns,
@@ -109,6 +123,10 @@ _HOME = {
     "training": ["Trajectory", "alignment_flow", "gradient_descent", "gradient_flow"],
     "verify": ["LimitReport", "verify_gradient_descent"],
 }
+_PACKAGES = [
+    *("arrangements", "certificates", "datasets", "losses", "ncf", "networks", "oracle", "papers", "planar"),
+    *("plotting", "programs", "pursuit", "saddles", "solvers", "training", "verify"),
+]
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -173,7 +191,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "losses"):
+    if name in _PACKAGES:
         return import_module(f"convexrelu.{name}")
     if name in _MODULE_OF:
         return getattr(import_module(f"convexrelu.{_MODULE_OF[name]}"), name)
@@ -181,4 +199,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*__all__, *_PACKAGES, *(name for name in globals() if name.startswith("__"))})

@@ -68,6 +68,17 @@ def test_names_know_where_they_live():
             assert getattr(convexrelu, name) is getattr(home, name)
 
 
+def test_packages_need_no_import_of_their_own():
+    """`import convexrelu as cr; cr.plotting` is enough, and completion shows it, without what is private."""
+    shown = [name for name in dir(convexrelu) if not name.startswith("_")]
+    packages = sorted(set(shown) - NAMES | {"datasets", "losses"})
+    code = "; ".join(["import convexrelu as cr", *(f"print(cr.{name}.__name__)" for name in packages)])
+    assert run_python(code).split() == [f"convexrelu.{name}" for name in packages]
+    assert {"plotting", "training", "planar", "oracle"} <= set(packages)
+    for name in packages:
+        assert import_module(f"convexrelu.{name}").__doc__
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(AttributeError, match="no_such_name"):
         convexrelu.no_such_name  # noqa: B018
