@@ -111,7 +111,8 @@ def load(name: str, *, standardize: bool = True, bias: bool = True, pca: int | N
             raise InvalidInputError(f"pca must be None for {name}, which is taken as printed, got {pca}")
         return Dataset(*_PRINTED[name][:2], name, _PRINTED[name][2])
     if name not in _LOADERS:
-        raise InvalidInputError(f"name must be one of {', '.join(names())}; got {name!r}")
+        hint = ": datasets.from_file reads files" if "." in str(name) else ""
+        raise InvalidInputError(f"name must be one of {', '.join(names())}; got {name!r}{hint}")
     raw = _LOADERS[name]()
     X, steps = raw.X, list[str]()
     if standardize:

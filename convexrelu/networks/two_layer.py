@@ -137,6 +137,8 @@ class TwoLayerReLU(Stored, GivenOut):
     def predict(self, X: ArrayLike) -> Float[np.ndarray, " n"]:
         """Return the labels +1 (where f(x) > 0) and -1 (elsewhere, f(x) = 0 included).
 
+        What a regression predicts is ``network(X)`` itself.
+
         Parameters
         ----------
         X : (n, d) array_like

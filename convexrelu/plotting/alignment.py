@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from convexrelu.plotting.arguments import check_kind
 from convexrelu.plotting.style import GRID, INK, MUTED, entitle, labelled, new_figure
 from convexrelu.training import AlignmentResult, BasinMap
 
@@ -39,6 +40,11 @@ def basins_figure(found: BasinMap, *, title: str = "") -> Figure:
     Figure
         Two panels in the plane, four in space.
 
+    Raises
+    ------
+    InvalidInputError
+        If it is no BasinMap.
+
     Examples
     --------
     >>> import convexrelu as cr
@@ -47,6 +53,7 @@ def basins_figure(found: BasinMap, *, title: str = "") -> Figure:
     >>> [ax.get_title() for ax in basins_figure(basin_map(X, y)).axes]
     ['positive neurons', 'negative neurons']
     """
+    check_kind(found, "found", BasinMap)
     return _circles(found, title) if found.X.shape[1] == 2 else _spheres(found, title)
 
 

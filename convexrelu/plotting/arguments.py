@@ -7,9 +7,16 @@ from typing import TypeVar
 
 from convexrelu.errors import InvalidInputError
 
-__all__ = ["several"]
+__all__ = ["check_kind", "several"]
 
 _T = TypeVar("_T")
+
+
+def check_kind(given: object, name: str, *kinds: type) -> None:
+    """Refuse what is of none of these kinds (InvalidInputError)."""
+    if not isinstance(given, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidInputError(f"{name} must be a {wanted}, got {type(given).__name__}")
 
 
 def several(given: object, kind: type[_T], name: str, *, hint: str = "") -> tuple[_T, ...]:

@@ -16,6 +16,7 @@ from convexrelu._validation import check_count
 from convexrelu.arrangements import Arrangement, Hyperplanes
 from convexrelu.arrangements.integers import decide
 from convexrelu.errors import InvalidInputError
+from convexrelu.plotting.arguments import check_kind
 from convexrelu.plotting.style import (
     BOUND,
     GRID,
@@ -61,7 +62,7 @@ def arrangement_figure(X: ArrayLike, arrangement: Arrangement, *, title: str = "
     Raises
     ------
     InvalidInputError
-        If the rank is neither 2 nor 3.
+        If the rank is neither 2 nor 3, or `arrangement` is no Arrangement.
 
     Examples
     --------
@@ -71,6 +72,7 @@ def arrangement_figure(X: ArrayLike, arrangement: Arrangement, *, title: str = "
     >>> len(figure.axes)
     1
     """
+    check_kind(arrangement, "arrangement", Arrangement)
     lines = decide(X).lines
     rank = lines.rank
     if rank not in (2, 3):

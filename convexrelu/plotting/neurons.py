@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from convexrelu.errors import InvalidInputError
+from convexrelu.plotting.arguments import check_kind
 from convexrelu.plotting.style import (
     GRID,
     INK,
@@ -61,6 +62,7 @@ def input_space_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     >>> [ax.get_ylabel() for ax in input_space_figure(run).axes]
     ['second input']
     """
+    check_kind(trajectory, "trajectory", Trajectory)
     X, y = trajectory.X, trajectory.y
     if X.shape[1] != 2:
         raise InvalidInputError(f"the data must have two columns for a picture of it, got {X.shape[1]}")
@@ -116,6 +118,11 @@ def growth_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     Figure
         One panel.
 
+    Raises
+    ------
+    InvalidInputError
+        If it is no Trajectory.
+
     Examples
     --------
     >>> import convexrelu as cr
@@ -125,6 +132,7 @@ def growth_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     >>> [ax.get_xlabel() for ax in growth_figure(run).axes]
     ['step']
     """
+    check_kind(trajectory, "trajectory", Trajectory)
     figure, [[ax]] = new_figure(size=(6.4, 4.2), title=title)
     times, chosen = time_axis(trajectory)
     sizes = np.linalg.norm(trajectory.W1, axis=2) * np.abs(trajectory.w2)
@@ -172,7 +180,13 @@ def cosines_figure(trajectory: Trajectory, *, title: str = "") -> Figure:
     -------
     Figure
         One panel.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is no Trajectory.
     """
+    check_kind(trajectory, "trajectory", Trajectory)
     figure, [[ax]] = new_figure(size=(7.2, 4.4), title=title)
     times, chosen = time_axis(trajectory)
     cosines = np.where(_sees(trajectory), trajectory.alignment, np.nan)

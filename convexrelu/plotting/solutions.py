@@ -16,6 +16,7 @@ from convexrelu.networks import ReLUNetwork, TwoLayerReLU
 from convexrelu.networks.convert import how_to_convert
 from convexrelu.networks.layers import bias_hint
 from convexrelu.networks.neurons import largest, row_norms
+from convexrelu.plotting.arguments import check_kind
 from convexrelu.plotting.style import (
     BOUND,
     GRID,
@@ -136,6 +137,11 @@ def gap_figure(solution: MaxMarginSolution | MultiClassSolution | Solution, *, t
     Figure
         One panel, or one a class.
 
+    Raises
+    ------
+    InvalidInputError
+        If it is something else, such as a certificate, which does not know how it came about.
+
     Examples
     --------
     >>> import convexrelu as cr
@@ -143,6 +149,7 @@ def gap_figure(solution: MaxMarginSolution | MultiClassSolution | Solution, *, t
     >>> [text.get_text() for text in figure.legends[0].get_texts()]
     ['best objective so far', 'lower bound, estimated', 'lower bound, proven']
     """
+    check_kind(solution, "solution", MaxMarginSolution, MultiClassSolution, Solution)
     parts = solution.solutions if isinstance(solution, MultiClassSolution) else (solution,)
     columns = min(len(parts), _PANELS)
     rows = -(-len(parts) // columns)

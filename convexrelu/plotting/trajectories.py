@@ -16,7 +16,7 @@ from convexrelu.errors import InvalidInputError
 from convexrelu.networks import TwoLayerReLU
 from convexrelu.planar import ellipsoid_of
 from convexrelu.planar.neurons import unit_neurons
-from convexrelu.plotting.arguments import several
+from convexrelu.plotting.arguments import check_kind, several
 from convexrelu.plotting.ellipsoid import draw_rectified
 from convexrelu.plotting.style import (
     GRID,
@@ -133,6 +133,7 @@ def ellipsoid_trajectories_figure(
     >>> len(figure.axes)  # the third is a bar of the other sign's shades
     3
     """
+    check_kind(trajectory, "trajectory", Trajectory)
     figure, [[ax]] = new_figure(size=(6.0, 5.6), title=title)
     _draw_images(ax, trajectory, network)
     _time_bars(figure, [ax], trajectory)
@@ -234,6 +235,7 @@ def seeds_figure(
 
 
 def _need_planar(trajectory: Trajectory) -> None:
+    check_kind(trajectory, "trajectory", Trajectory)
     if trajectory.X.shape[1] != 2:
         raise InvalidInputError(
             f"the data must have two columns for a circle of directions, got {trajectory.X.shape[1]}"

@@ -29,6 +29,7 @@ from convexrelu._validation import (
 )
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward, PowerLeakyReLU, TwoLayerReLU, pack, unpack
+from convexrelu.networks.convert import how_to_convert
 from convexrelu.training.kernels import CONVERGED, DIVERGED, REACHED, RUNNING
 from convexrelu.training.problem import DeepProblem, TwoLayerProblem, check_problem
 from convexrelu.training.run import Process, follow
@@ -304,6 +305,7 @@ def _as_networks(networks: Any) -> tuple[Any, ...]:
     except TypeError as error:
         raise InvalidInputError(
             f"network must be a TwoLayerReLU, a FeedForward or a sequence, got {type(networks).__name__}"
+            f"{how_to_convert(networks)}"
         ) from error
     if not starts:
         raise InvalidInputError("network must hold at least one network, got an empty sequence")

@@ -119,3 +119,10 @@ def test_bad_requests_are_refused():
         datasets.load("wang-pilanci-f1", pca=1)
     with pytest.raises(InvalidInputError, match="pca must be"):
         datasets.load("wine", pca=0)
+
+
+def test_a_file_is_read_by_another_function():
+    with pytest.raises(InvalidInputError, match=r"got 'mine\.csv': datasets\.from_file reads files"):
+        datasets.load("mine.csv")
+    with pytest.raises(InvalidInputError, match=r"got 'moon'$"):
+        datasets.load("moon")

@@ -15,15 +15,22 @@ from convexrelu.plotting import (
     NamedFigure,
     ZonotopePanel,
     alignment_figure,
+    arrangement_figure,
+    basins_figure,
     bounds_figure,
     circle_figure,
+    cosines_figure,
     decision_figure,
+    ellipsoid_trajectories_figure,
     extreme_points_figure,
+    gap_figure,
+    growth_figure,
+    input_space_figure,
     save_figures,
     seeds_figure,
     zonotopes_figure,
 )
-from convexrelu.training import training_bounds
+from convexrelu.training import scaled_start, training_bounds
 
 X, Y = cr.datasets.load("wang-pilanci-f1")
 SOLUTION = cr.solve_max_margin(X, Y)
@@ -86,6 +93,32 @@ def test_one_is_as_good_as_a_list_of_one():
         bounds_figure([RUN], optimum=1.0)
     with pytest.raises(InvalidInputError, match="optimum must be positive, got 0"):
         bounds_figure(bounds, optimum=0.0)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("draw", "wanted"),
+    [
+        (growth_figure, "Trajectory"),
+        (cosines_figure, "Trajectory"),
+        (input_space_figure, "Trajectory"),
+        (lambda run: circle_figure(run, SOLUTION.network), "Trajectory"),
+        (lambda run: ellipsoid_trajectories_figure(run, SOLUTION.network), "Trajectory"),
+        (gap_figure, "MaxMarginSolution or MultiClassSolution or Solution"),
+        (basins_figure, "BasinMap"),
+        (lambda cells: arrangement_figure(X, cells), "Arrangement"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(draw, wanted):
+    with pytest.raises(InvalidInputError, match=f"must be a {wanted}, got Certificate"):
+        draw(SOLUTION.certificate)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_descent_tells_a_start_from_its_network():
+    start = scaled_start(X, Y, width=4, scale=0.1, rng=0)
+    with pytest.raises(InvalidInputError, match="got ScaledStart: take its network"):
+        cr.gradient_descent(X, Y, start, step_size=0.1, n_steps=10)
 
 
 @pytest.mark.usefixtures("unchecked")
