@@ -147,7 +147,7 @@ def hausdorff_segments(X: ArrayLike, lam: ArrayLike, network: TwoLayerReLU) -> t
     [1.0, 1.0]
     """
     found = []
-    directions = unit_neurons(network, 2)
+    directions = unit_neurons(network, as_matrix(X, columns=2).shape[1])
     for neuron, sign in zip(directions, network.signs.tolist(), strict=True):
         mine, other = zonotope_generators(X, lam, sign), zonotope_generators(X, lam, -sign)
         vertex = mine[mine @ neuron > 0].sum(axis=0)
