@@ -135,12 +135,13 @@ def test_any_loss(loss, y, options):
     assert certificate.not_optimal
     np.testing.assert_allclose(certificate.better_objective, best.objective, rtol=1e-3)
     assert certificate.lower_bound <= best.objective * (1 + 1e-9)
-    if loss != "softmax":
+    own = cr.certify(points, y, network, loss=loss, beta=0.1, improve=False, **options)
+    if loss != "softmax":  # 5 s may prove less than no limit does
         np.testing.assert_allclose(certificate.lower_bound, best.objective, rtol=1e-3)
+        assert own.lower_bound <= certificate.lower_bound
     assert certificate.check(points, y)
     assert "here is one with" in certificate.verdict
-    own = cr.certify(points, y, network, loss=loss, beta=0.1, improve=False, **options)
-    assert own.lower_bound <= certificate.lower_bound
+    assert own.lower_bound <= best.objective * (1 + 1e-9)
     np.testing.assert_allclose(own.objective, certificate.objective)
     assert own.better is None
 
