@@ -16,8 +16,12 @@ from jaxtyping import Float
 from convexrelu._box_least_norm import dot, least_norm_from
 from convexrelu._typing import kernel
 
-__all__ = ["ascend"]
+__all__ = ["ascend", "beside"]
 
+# Of starts beside neurons, at distances between these: to the power of the dimension of what surrounds each,
+# up to so many; and in all no more than so many.
+_EACH_WAY, _MOST_EACH, _MOST_BESIDE = 6, 200, 10_000
+_LEAST_ASIDE, _MOST_ASIDE = 3e-3, 0.1
 _MOST_FREE = 60  # rows in one exact solution
 _MAX_STEPS = 60
 
@@ -33,6 +37,20 @@ def ascend(
     ends, values = np.array(starts, dtype=np.float64, order="C"), np.empty(len(starts))
     _ascend(np.ascontiguousarray(rows[used]), weights[used], ends, values, _MOST_FREE, _MAX_STEPS)
     return ends, values
+
+
+def beside(directions: Float[np.ndarray, "m r"], rng: np.random.Generator) -> Float[np.ndarray, "s r"]:
+    """Return random unit starts near unit directions, at distances of all sizes.
+
+    Multipliers that a network fits to its neurons level the correlation near these, and there it is that a
+    narrow maximum is missed: such starts find it ten times as often as those anywhere (2000 rows in rank 3).
+    """
+    m, r = directions.shape
+    near = np.repeat(directions, min(_EACH_WAY ** (r - 1), _MOST_EACH, 1 + _MOST_BESIDE // max(m, 1)), axis=0)
+    distances = np.exp(rng.uniform(np.log(_LEAST_ASIDE), np.log(_MOST_ASIDE), size=(len(near), 1)))
+    near += distances * rng.normal(size=near.shape) / np.sqrt(r)
+    starts: np.ndarray = near / np.linalg.norm(near, axis=1, keepdims=True)
+    return starts
 
 
 @kernel

@@ -170,7 +170,7 @@ RIGHT = (
         activation=LEAKY,
         max_iterations=16,
         n_starts=40,
-        error=5e-3,
+        error=2e-2,  # after 16 neurons it still falls
     ),
 )
 """The right halves take about an hour: see :func:`halves`."""

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 
 from convexrelu.errors import SolverError
 from convexrelu.oracle import DualNorm, search_seconds
-from convexrelu.oracle.near_ascent import ascend
+from convexrelu.oracle.near_ascent import ascend, beside
 from convexrelu.oracle.neuron import CONE_RANK
 from convexrelu.solvers.central_master import CentralMaster
 from convexrelu.solvers.column_generation import Candidate, unpriced
@@ -42,9 +42,6 @@ PER_ROUND, FEWER = 100, 30  # violated directions added at once, for each output
 STARTS = 50  # of the local search for one sign, anywhere; half as many near rows
 FOLLOWED = 30  # of the neurons, the largest: starts as well
 WIDER = 8  # times as many starts, before the local search is believed that nothing violates
-# What it misses is near the neurons, whose correlation the multipliers have levelled: a start there, at one
-# of these distances, finds it ten times as often as one anywhere (2000 rows in rank 3).
-BESIDE, LEAST_ASIDE, MOST_ASIDE = 16, 3e-3, 0.1
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
 SEARCHED = 0.97  # of the gap allowed, to which it searches: its bound may be all that, and is rounded upwards
 VIOLATED = 1e-7  # a correlation above one by less is the solvers' rounding
@@ -392,7 +389,8 @@ class SoftMargin:
             own = followed.kept(followed.signs == sign).normalized().U
             starts = [own, self._starts(sign * self.problem.y * mu, wider)]
             if wider > 1:
-                starts.append(self._beside(self.neurons.kept(self.neurons.signs == sign).normalized().U))
+                neurons = self.neurons.kept(self.neurons.signs == sign)
+                starts.append(beside(neurons.normalized().U, self.rng))
             violators, value = self._violating(mu, sign, np.vstack(starts))
             found, largest = found.joined(violators), max(largest, value)
         return found, _Multipliers(mu=mu, largest=largest)
@@ -430,14 +428,6 @@ class SoftMargin:
         )
         directions: np.ndarray = starts / np.linalg.norm(starts, axis=1, keepdims=True)
         return directions
-
-    def _beside(self, directions: Float[np.ndarray, "m r"]) -> Float[np.ndarray, "s r"]:
-        """Return random starts near unit directions, at distances of all sizes."""
-        near = np.repeat(directions, BESIDE, axis=0)
-        distances = np.exp(self.rng.uniform(np.log(LEAST_ASIDE), np.log(MOST_ASIDE), size=(len(near), 1)))
-        near += distances * self.rng.normal(size=near.shape) / np.sqrt(near.shape[1])
-        starts: np.ndarray = near / np.linalg.norm(near, axis=1, keepdims=True)
-        return starts
 
     def offer(self, neurons: Neurons) -> None:
         """Keep the neurons if they are the best on all rows."""

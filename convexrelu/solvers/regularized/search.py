@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from convexrelu.oracle.near_ascent import ascend
+from convexrelu.oracle.near_ascent import ascend, beside
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons
 from convexrelu.solvers.regularized.master import fit_sizes
@@ -141,9 +141,9 @@ class Search:
         stalls = 0
         for _ in range(MAX_ROUNDS):
             before = self.value, self.dual.bound
-            violators, violation = self._priced(self.starts)
+            violators, violation = self._priced()
             if self.gap <= (wanted if self.moving else CLOSE * self.tol) or not len(violators):
-                wide, violation = self._priced(WIDER * self.starts)
+                wide, violation = self._priced(wider=WIDER)
                 violators = violators.joined(wide)
             self._note("patterns" if self.moving else "directions")
             closed = self.gap <= wanted and self.moving
@@ -208,7 +208,7 @@ class Search:
         if not self.loss.exact:
             self.loss = self.loss.moved(self.loss.multipliers(self.problem.outputs(mix)))
 
-    def _priced(self, starts: int) -> tuple[Neurons, float]:
+    def _priced(self, *, wider: int = 1) -> tuple[Neurons, float]:
         """Return the violators at the mix's multipliers, the largest first, and by how much they violate."""
         problem, beta = self.problem, self.problem.decay.beta
         raw = self.loss.multipliers(problem.outputs(self.mix))
@@ -218,8 +218,10 @@ class Search:
         found, values = self.mix.neurons.kept(np.zeros(0, dtype=np.int64)), np.zeros(0)
         for sign in (1.0, -1.0):
             own = self.mix.neurons.kept(self.mix.neurons.signs == sign).normalized().U
-            anywhere = self.rng.normal(size=(starts, problem.Z.shape[1]))
-            ends, reached = self._climbed(lam, sign, np.vstack([own, anywhere]))
+            starts = [own, self.rng.normal(size=(wider * self.starts, problem.Z.shape[1]))]
+            if wider > 1:
+                starts.append(beside(own, self.rng))
+            ends, reached = self._climbed(lam, sign, np.vstack(starts))
             found, values = found.joined(ends), np.r_[values, reached]
         largest = float(values.max(initial=0.0))
         bound = self.problem.decay.bound(lam, largest) if problem.decay.satisfied(lam) else -np.inf
