@@ -39,7 +39,7 @@ def test_all_reproduced_figures_hold():
 
 @pytest.mark.parametrize("half", LEFT + RIGHT, ids=lambda half: half.function)
 def test_recorded_halves_hold(half):
-    """What `benchmarks/halves.py` recorded: all runs are there, of these very settings, and the claims hold."""
+    """What `benchmarks/halves.py` recorded: all runs, of these very settings, and the claims hold."""
     document = json.loads((RECORDED / f"np-{half.function}.json").read_text())
     assert len(document["runs"]) == N_RUNS * len(half.sizes)
     [figure] = halves([half.function], folder=str(RECORDED))
