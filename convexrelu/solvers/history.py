@@ -12,7 +12,13 @@ from typing import Any
 from convexrelu._clock import Clock, Interruption
 from convexrelu.solvers.work import Work
 
-__all__ = ["Round", "SolverClock", "show_rounds"]
+__all__ = ["GLANCE_SHARE", "Round", "SolverClock", "show_rounds"]
+
+GLANCE_SHARE = 0.1
+"""Of a proof's time, in which a neuron that the multipliers miss ends the oracle's search.
+
+One found later costs the bound far less than the end of the search would, and there is no time for another.
+"""
 
 _LOGGER = logging.getLogger("convexrelu")
 

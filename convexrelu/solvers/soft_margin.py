@@ -23,7 +23,7 @@ from convexrelu.oracle.near_ascent import ascend, beside
 from convexrelu.oracle.neuron import CONE_RANK
 from convexrelu.solvers.central_master import CentralMaster
 from convexrelu.solvers.column_generation import Candidate, unpriced
-from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.history import GLANCE_SHARE, SolverClock
 from convexrelu.solvers.linear_master import Master
 from convexrelu.solvers.problem import Neurons, Problem, spread
 from convexrelu.solvers.reduced_program import ReducedProgram
@@ -53,7 +53,6 @@ DENSE_RANK = 3
 # Of the proof's time, for the oracle's search of all multipliers; the more where the rank is so low that the
 # semidefinite program, whose time the rest is, has never come near the bound of a search.
 ASKED_SHARE, MOST_SHARE, SEARCHED_RANK = 0.7, 0.95, 6
-GLANCE_SHARE = 0.1  # of that, in which a neuron that the multipliers miss ends the search
 WORTHLESS = 0.5  # of the objective: with a lower bound below, multipliers of samples are searched
 SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes that are tried
 # Of the time left, for the sample's directions, and for its search as estimated: of dense multipliers the
@@ -390,7 +389,7 @@ class SoftMargin:
             starts = [own, self._starts(sign * self.problem.y * mu, wider)]
             if wider > 1:
                 neurons = self.neurons.kept(self.neurons.signs == sign)
-                starts.append(beside(neurons.normalized().U, self.rng))
+                starts.append(beside(neurons.normalized().U, len(mu), self.rng))
             violators, value = self._violating(mu, sign, np.vstack(starts))
             found, largest = found.joined(violators), max(largest, value)
         return found, _Multipliers(mu=mu, largest=largest)

@@ -58,13 +58,14 @@ def proven_norm(
     tol: float,
     clock: SolverClock,
     stop_above: float = np.inf,
+    share: float = 0.9,
 ) -> ProvenNorm:
-    """Return the dual norm as far as it is proven until the clock expires; Ctrl-C ends it on the spot."""
+    """Return the dual norm as far as a share of the clock's time proves it; Ctrl-C ends it on the spot."""
     # what the structure of the rows proves: it needs no search to be repeated
     proven = ProvenNorm(norm=norm_of(decay, lam, search=False), relaxation=Relaxation())
     with clock.interruption.ending():
         node = CORNER if decay.loss.vector else CONE * max(int(np.count_nonzero(lam)), 1)
-        limit, nodes = clock.allowed(0.9, node, least=1e-2)
+        limit, nodes = clock.allowed(share, node, least=1e-2)
         if limit is not None and nodes is None:
             nodes = MOST_NODES
         norm = norm_of(decay, lam, tol=tol, time_limit=limit, max_nodes=nodes, stop_above=stop_above)

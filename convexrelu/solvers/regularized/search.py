@@ -9,13 +9,14 @@ asked for leaves room, no closer. A violator that it finds goes back in.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from convexrelu.oracle.near_ascent import ascend, beside
-from convexrelu.solvers.history import SolverClock
+from convexrelu.solvers.history import GLANCE_SHARE, SolverClock
 from convexrelu.solvers.problem import Neurons
 from convexrelu.solvers.regularized.master import fit_sizes
 from convexrelu.solvers.regularized.model import Coordinates, Mix, SmoothedLoss
@@ -32,7 +33,7 @@ CLOSE = 20.0  # times the tolerance: a gap at which they do in any case
 SHARE = 0.5  # of the tolerance, at which the oracle is asked; the rest is for its own
 # random starts of the local search for one sign, and how many times as many for a last look
 STARTS, WIDER = 60, 8
-FEWEST, MANY_ROWS = 12, 2000  # starts at the least; rows from which on there are fewer, as each costs more
+FEWEST, MANY_ROWS = 30, 2000  # starts at the least; rows from which on there are fewer, as each costs more
 PER_ROUND = 40  # violated directions added at once
 MOVES = 4  # steps of the neurons in a round
 NEAR, LEAST_NEAR = 0.05, 3e-3  # cosines of rows that get a hinge at once; halved from round to round
@@ -117,20 +118,23 @@ class Search:
     def solve(self, start: Mix) -> Found:
         """Return the network and its proof; the neurons of `start` take part from the beginning."""
         self._refit(start.neurons.normalized(), np.linalg.norm(start.neurons.U, axis=1), start.free)
-        asked = np.inf
+        asked, best, found = np.inf, -np.inf, None
         while True:
             self._rounds(SHARE * self.tol)
             last = self.clock.expired() or not self.gap < 0.9 * asked
             proven = self._asked(last=last)
             norm = proven.norm
+            bound = self.problem.decay.bound(self.dual.lam, norm.upper_bound)
+            if found is None or bound > best:
+                best, found = bound, Found(mix=self.best, lam=self.dual.lam, proven=proven)
             # a value within the level may leave its bound beyond it: then the violator is worth its round
-            enough = self.problem.decay.bound(self.dual.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            enough = bound >= self.value * (1 - self.tol)
             if last or enough or norm.value <= self.dual.largest * (1 + VIOLATED):
-                return Found(mix=self.best, lam=self.dual.lam, proven=proven)
+                return replace(found, mix=self.best)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
-            found = norm.direction @ self.problem.basis
-            near = found + 0.05 * self.rng.normal(size=(STARTS, len(found)))
-            violators = self._climbed(self.dual.lam, norm.sign, np.vstack([found, near]))[0]
+            missed = norm.direction @ self.problem.basis
+            near = missed + 0.05 * self.rng.normal(size=(STARTS, len(missed)))
+            violators = self._climbed(self.dual.lam, norm.sign, np.vstack([missed, near]))[0]
             self.dual.largest = max(self.dual.largest, norm.value)
             self.dual.bound = self.problem.decay.bound(self.dual.lam, self.dual.largest)
             asked = self.gap
@@ -220,7 +224,7 @@ class Search:
             own = self.mix.neurons.kept(self.mix.neurons.signs == sign).normalized().U
             starts = [own, self.rng.normal(size=(wider * self.starts, problem.Z.shape[1]))]
             if wider > 1:
-                starts.append(beside(own, self.rng))
+                starts.append(beside(own, len(lam), self.rng))
             ends, reached = self._climbed(lam, sign, np.vstack(starts))
             found, values = found.joined(ends), np.r_[values, reached]
         largest = float(values.max(initial=0.0))
@@ -246,12 +250,18 @@ class Search:
         return Neurons(U=ends[kept], signs=np.full(len(kept), sign)), values[kept]
 
     def _asked(self, *, last: bool) -> ProvenNorm:
-        """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
+        """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for.
+
+        A neuron that they miss will do instead, if it shows soon and there is time for another round.
+        """
         decay, dual = self.problem.decay, self.dual
         level = level_of(decay, dual.lam, self.value * (1 - self.tol))
         tol = room(level, max(dual.largest, decay.beta), self.gap, least=EXACT)
-        stop = np.inf if last else level
-        proven = proven_norm(decay, dual.lam, tol=tol, clock=self.proof_clock, stop_above=stop)
+        ask = partial(proven_norm, decay, dual.lam, tol=tol, clock=self.proof_clock)
+        timed = np.isfinite(self.proof_clock.left)
+        proven = ask() if last else ask(stop_above=level, share=GLANCE_SHARE if timed else 1.0)
+        if timed and not (last or proven.norm.exact or proven.norm.value > level):
+            proven = ask()
         self._note("oracle", bound=decay.bound(dual.lam, proven.norm.upper_bound))
         return proven
 
