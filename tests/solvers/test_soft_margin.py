@@ -3,23 +3,27 @@ from __future__ import annotations
 import logging
 import signal
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from convexrelu import solve_max_margin
+from convexrelu import solve, solve_max_margin
 from convexrelu._clock import Interruption
+from convexrelu._parallel import _BLAS
 from convexrelu.certificates.bounds import upper_bound
 from convexrelu.oracle.ascent import climb
-from convexrelu.oracle.near_ascent import ascend
+from convexrelu.oracle.near_ascent import ascend, beside
 from convexrelu.oracle.zonotopes import zonotopes_of
+from convexrelu.solvers import soft_margin
 from convexrelu.solvers.central_master import CentralMaster
 from convexrelu.solvers.column_generation import Candidate, generate
 from convexrelu.solvers.history import SolverClock
 from convexrelu.solvers.problem import Neurons, prepare
 from convexrelu.solvers.reduced_program import ReducedProgram
+from convexrelu.solvers.regularized import search
 from convexrelu.solvers.soft_margin import SoftMargin
 
 
@@ -151,6 +155,11 @@ def test_the_central_master_reaches_the_linear_program():
     assert (mix.mu > 0).all()
     assert (mix.mu < problem.caps).all()
     assert problem.objective(mix.neurons) == pytest.approx(mix.value, rel=1e-6)
+    heights = F.T @ problem.caps
+    assert master.largest(problem.caps) == pytest.approx(heights.max())
+    strongest = master.strongest(problem.caps, above=np.sort(heights)[-3], most=10)  # those above it are two
+    np.testing.assert_array_equal(strongest.U, directions.U[np.argsort(-heights)[:2]])
+    assert len(master.strongest(problem.caps, above=0.0, most=1)) == 1
     size = len(master)
     master.drop_idle(0.7)
     assert len(master) < size
@@ -193,6 +202,40 @@ def test_ascents_end_at_local_maxima(d):
     pair = zonotopes_of(rows, weights)
     exact = climb(pair, starts @ pair.basis)
     assert values.max() == pytest.approx(exact.values[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("d", [2, 3, 6])
+def test_starts_beside_neurons_are_near_them_at_all_distances(d):
+    rng = np.random.default_rng(d)
+    directions = rng.normal(size=(5, d))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    starts = beside(directions, 100, rng)
+    np.testing.assert_allclose(np.linalg.norm(starts, axis=1), 1, rtol=1e-12)
+    assert len(starts) % 5 == 0
+    distances = np.linalg.norm(starts - np.repeat(directions, len(starts) // 5, axis=0), axis=1)
+    assert distances.max() < 0.5
+    assert np.median(distances) < 0.05
+    assert len(beside(directions, 10**8, rng)) == 5  # one of each where rows are many
+    assert beside(directions[:0], 100, rng).shape == (0, d)
+
+
+@pytest.mark.parametrize(
+    ("train", "module"),
+    [(partial(solve_max_margin, C=1.0), soft_margin), (partial(solve, loss="squared", beta=0.5), search)],
+)
+def test_linear_algebra_keeps_to_one_thread(train, module, monkeypatch):
+    """On two it takes several times as long, and the answer depends on their number."""
+    limited = []
+
+    def noting(*arguments):
+        limited.append(_BLAS.limited)
+        return ascend(*arguments)
+
+    monkeypatch.setattr(module, "ascend", noting)
+    train(*noisy(60, 4))
+    assert limited
+    assert all(limited)
+    assert not _BLAS.limited
 
 
 def test_an_interruption_before_the_start_still_answers():
