@@ -19,8 +19,8 @@ from convexrelu._typing import kernel
 __all__ = ["ascend", "beside"]
 
 # Of starts beside neurons, at distances between these: to the power of the dimension of what surrounds each,
-# up to so many; and in all, times the number of rows, no more than so many.
-_EACH_WAY, _MOST_EACH, _MOST_BESIDE = 6, 200, 40_000_000
+# up to so many; and in all about so many.
+_EACH_WAY, _MOST_EACH, _MOST_BESIDE = 6, 200, 2500
 _LEAST_ASIDE, _MOST_ASIDE = 3e-3, 0.1
 _MOST_FREE = 60  # rows in one exact solution
 _MAX_STEPS = 60
@@ -39,16 +39,14 @@ def ascend(
     return ends, values
 
 
-def beside(
-    directions: Float[np.ndarray, "m r"], n_rows: int, rng: np.random.Generator
-) -> Float[np.ndarray, "s r"]:
-    """Return random unit starts near unit directions, at distances of all sizes; the fewer the more rows.
+def beside(directions: Float[np.ndarray, "m r"], rng: np.random.Generator) -> Float[np.ndarray, "s r"]:
+    """Return random unit starts near unit directions, at distances of all sizes.
 
     Multipliers that a network fits to its neurons level the correlation near these, and there it is that a
     narrow maximum is missed: such starts find it ten times as often as those anywhere (2000 rows in rank 3).
     """
     m, r = directions.shape
-    copies = min(_EACH_WAY ** (r - 1), _MOST_EACH, 1 + _MOST_BESIDE // max(m * n_rows, 1))
+    copies = min(_EACH_WAY ** (r - 1), _MOST_EACH, 1 + _MOST_BESIDE // max(m, 1))
     near = np.repeat(directions, copies, axis=0)
     distances = np.exp(rng.uniform(np.log(_LEAST_ASIDE), np.log(_MOST_ASIDE), size=(len(near), 1)))
     near += distances * rng.normal(size=near.shape) / np.sqrt(r)

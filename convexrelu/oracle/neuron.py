@@ -432,14 +432,11 @@ class _Effort:
         return max(self.level - rounding, value * (1 + self.tol))
 
     def share(self, parts: int) -> _Effort:
-        """The first of so many parts, twice as much of time and cones as each of the others.
-
-        What it does not need is theirs. Where it does not suffice, they have to reach its bound only.
-        """
+        """An even share of time and cones."""
         return replace(
             self,
-            clock=self.clock.within(2 * self.clock.left / (parts + 1)),
-            max_nodes=-(-2 * self.max_nodes // (parts + 1)),
+            clock=self.clock.within(self.clock.left / parts),
+            max_nodes=-(-self.max_nodes // parts),
         )
 
 
@@ -526,7 +523,7 @@ def _first_look(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], secon
 
 
 def _searched(sides: list[_Side], effort: _Effort) -> list[_Side]:
-    """Search each side for more than the best value of all, the easiest first, in a share of the effort."""
+    """Search each side for more than the best value of all, the easiest first, in an even share of effort."""
     best = max(side.value for side in sides)
     answers = list(sides)
     todo = [

@@ -389,7 +389,7 @@ class SoftMargin:
             starts = [own, self._starts(sign * self.problem.y * mu, wider)]
             if wider > 1:
                 neurons = self.neurons.kept(self.neurons.signs == sign)
-                starts.append(beside(neurons.normalized().U, len(mu), self.rng))
+                starts.append(beside(neurons.normalized().U, self.rng))
             violators, value = self._violating(mu, sign, np.vstack(starts))
             found, largest = found.joined(violators), max(largest, value)
         return found, _Multipliers(mu=mu, largest=largest)

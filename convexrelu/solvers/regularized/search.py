@@ -224,7 +224,7 @@ class Search:
             own = self.mix.neurons.kept(self.mix.neurons.signs == sign).normalized().U
             starts = [own, self.rng.normal(size=(wider * self.starts, problem.Z.shape[1]))]
             if wider > 1:
-                starts.append(beside(own, len(lam), self.rng))
+                starts.append(beside(own, self.rng))
             ends, reached = self._climbed(lam, sign, np.vstack(starts))
             found, values = found.joined(ends), np.r_[values, reached]
         largest = float(values.max(initial=0.0))
