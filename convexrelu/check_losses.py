@@ -268,6 +268,17 @@ def _gated_norm(X: Array, lam: Array, gates: Array) -> Fraction:
     return _root(Fraction(max((pulls**2).sum(axis=1)), 4 ** (row_bits + bits)))
 
 
+def _factor(lam: list[Fraction], ends: list[tuple[Any, Any]], beta: Fraction, h: Any) -> Fraction:
+    """What multipliers of dual norm h may be taken times, so that it is beta and they lie in the domain."""
+    if h == math.inf:
+        return Fraction(0)
+    within = [
+        high / value if value > high else low / value if value < low else 1
+        for value, (low, high) in zip(lam, ends, strict=True)
+    ]
+    return Fraction(math.floor(min(1, *within, beta / h if h > beta else 1) * 2**60), 2**60)
+
+
 def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> tuple[Any, Any]:
     """Return the bounds on P* that a certificate of training with weight decay proves.
 
@@ -336,14 +347,7 @@ def weight_decay_bounds(document: Any, X: Array, labels: Array, exact: bool) -> 
     for row, before, after in zip(X, raw, moved, strict=True):
         if before != after:
             h += _root(sum(Fraction(x) ** 2 for x in row.tolist())) * abs(after - before)
-    t = Fraction(0)
-    if h < math.inf:
-        within = [
-            high / value if value > high else low / value if value < low else 1
-            for value, (low, high) in zip(moved, ends, strict=True)
-        ]
-        share = min(1, *within, beta / h if h > beta else 1)
-        t = Fraction(math.floor(share * 2**60), 2**60)
+    t = _factor(moved, ends, beta, h)
     lower = -((t * sum(moved)) ** 2) / (2 * beta) if bias == "penalised" else Fraction(0)
     for n, s_n in enumerate(weights):
         lower -= _up(s_n * _conjugate(name, given, y[n], t * moved[n] / s_n))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import chain, combinations, product
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from convexrelu.check_losses import (
     _DIGITS,
     _decimal,
     _exp,
+    _factor,
     _fractions,
     _sum_of,
     _up,
@@ -323,12 +324,7 @@ def output_bounds(document: Any, X: Array, labels: Array, exact: bool) -> tuple[
         if before != after:
             change = sum(((p - q) ** 2 for p, q in zip(before, after, strict=True)), Fraction(0))
             h += _root(sum(Fraction(x) ** 2 for x in row.tolist())) * _root(change)
-    within = [
-        high / value if value > high else low / value if value < low else 1
-        for row, own in zip(moved, ends, strict=True)
-        for value, (low, high) in zip(row, own, strict=True)
-    ]
-    t = Fraction(math.floor(min(1, *within, beta / h if h > beta else 1) * 2**60), 2**60)
+    t = _factor(list(chain(*moved)), list(chain(*ends)), beta, h)
     lower = Fraction(0)
     if bias == "penalised":
         sums = [sum(column, Fraction(0)) for column in zip(*moved, strict=True)]

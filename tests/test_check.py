@@ -17,11 +17,11 @@ import pytest
 from fuzz.exact import objective as rational_objective
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from relaxed import relaxed
 
 import convexrelu as cr
 from convexrelu._box_least_norm import box_least_norm
 from convexrelu.certificates import certify_infeasible, load_certificate
-from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
 from convexrelu.check import (
     OFFSET,
@@ -40,11 +40,8 @@ from convexrelu.check import (
     main,
     seal,
 )
-from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound, relaxed_norm
+from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound
 from convexrelu.oracle.witness import _branches, proof_of
-from convexrelu.solvers.history import SolverClock
-from convexrelu.solvers.problem import prepare
-from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
 F1 = cr.datasets.load("wang-pilanci-f1")
 
@@ -941,19 +938,7 @@ def test_infeasible_data_is_proven_so(tmp_path, kind):
 def test_a_relaxation_is_written_down(tmp_path):
     """In 12 dimensions no cones are listed: the branches of the semidefinite program are the proof."""
     X, y = problem(30, 12, seed=2)
-    network = cr.solve_max_margin(X, y, time_limit=2.0).network
-    reduced = prepare(X, y, np.inf)
-    found = semidefinite_bound(
-        reduced,
-        np.ones(len(y)),
-        reduced.neurons(network),
-        clock=SolverClock(limit=np.inf),
-        target=0.9 * network.objective() / reduced.scale,
-    )
-    lam = reduced.dual(found.mu)
-    norm = relaxed_norm(X, lam, found.relaxation)
-    nobody = cr.TwoLayerReLU(np.zeros((0, 12)), [])
-    certificate = assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=found.relaxation)
+    certificate = relaxed(X, y, time_limit=2.0)
     files = saved(tmp_path, X, y, certificate)
     assert main([*files]) == 0
     assert main([*files, "--exact"]) == 0

@@ -126,13 +126,17 @@ class SoftMargin:
     @property
     def gap(self) -> float:
         """The relative gap, if the local search has missed nothing."""
-        return 1.0 - self.best.bound(self.problem) / self.value if self.value > 0 else 0.0
+        return self._open(self.best.bound(self.problem))
+
+    def _open(self, bound: float) -> float:
+        """The relative gap that a bound leaves open."""
+        return 1.0 - bound / self.value if self.value > 0 else 0.0
 
     def solve(self, start: Neurons) -> Candidate:
         """Return neurons, and multipliers with the dual norm that is proven; `start` takes part at once."""
         self.start(start)
         proven: list[Candidate] = []
-        wanted, futile = 0.5 * self.tol, 0
+        wanted, known, futile = 0.5 * self.tol, 0.0, 0
         while True:
             if self.gap > max(HANDED_OVER, wanted):
                 self.directions(max(HANDED_OVER, wanted))
@@ -142,12 +146,13 @@ class SoftMargin:
             # the last time, when it is too late for another round or those before have led to nothing
             last = self.clock.expired() or futile == PATIENCE
             norm = self._asked() if last else self._asked_twice()
-            now = Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value)
-            before, after = (self._open(part) for part in (proven, [*proven, now]))
-            futile = 0 if after < 0.9 * before else futile + 1
-            proven.append(now)
+            proven.append(Candidate(neurons=self.neurons, mu=self.best.mu, norm=norm, value=self.value))
+            # if the oracle, however it ended, has missed nothing
+            bound = _Multipliers(mu=self.best.mu, largest=norm.value).bound(self.problem)
+            futile = 0 if self._open(max(known, bound)) < 0.9 * self._open(known) else futile + 1
+            known = max(known, bound)
             if last or norm.value <= 1 + self._allowed() or self.clock.expired():
-                proven.append(self._of_samples(now))
+                proven.append(self._of_samples(proven[-1]))
                 whole = max(proven, key=lambda part: part.bound(self.problem))
                 return replace(whole, neurons=self.neurons, value=self.value)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
@@ -156,11 +161,6 @@ class SoftMargin:
                 [np.zeros_like(found), 0.05 * self.rng.normal(size=(STARTS, len(found)))]
             )
             self._violating(self.best.mu, norm.sign, near / np.linalg.norm(near, axis=1, keepdims=True))
-
-    def _open(self, proven: list[Candidate]) -> float:
-        """The relative gap that is proven, the oracle having missed nothing."""
-        bounds = [float(self.problem.demand @ part.mu) / max(part.norm.value, 1.0) for part in proven]
-        return 1.0 - max(bounds, default=0.0) / self.value if self.value > 0 else 0.0
 
     def _polish(self, wanted: float) -> None:
         """Move the neurons until the gap is small, or nothing moves it."""

@@ -19,15 +19,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from relaxed import relaxed
 
 import convexrelu as cr
 from convexrelu.certificates import certify_infeasible
-from convexrelu.certificates.certificate import assess
 from convexrelu.check import RefusedError, check_document, main, seal
-from convexrelu.oracle.relaxation import relaxed_norm
-from convexrelu.solvers.history import SolverClock
-from convexrelu.solvers.problem import prepare
-from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
 from .test_fuzz import FACTOR
 
@@ -60,7 +56,7 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
     if kind == "classes":
         y = rng.integers(3, size=n).astype(float)
     if kind == "branches":
-        return relaxed(X, y), X, y
+        return relaxed(X, y, time_limit=60.0), X, y
     if kind in MARGINS:
         C = 1.0 if kind in ("soft", "classes") else np.inf
         return cr.solve_max_margin(X, y, C=C, time_limit=60.0).certificate, X, y
@@ -77,23 +73,6 @@ def solved(kind: str) -> tuple[Any, np.ndarray, np.ndarray]:
     elif not cr.losses.get_loss(kind).takes_labels:
         y = rng.normal(size=n)
     return cr.solve(X, y, loss=kind, beta=0.5, output_bias=kind == "huber").certificate, X, y
-
-
-def relaxed(X: np.ndarray, y: np.ndarray) -> cr.Certificate:
-    """A certificate by the semidefinite program, where a search would be quicker."""
-    network = cr.solve_max_margin(X, y, time_limit=60.0).network
-    reduced = prepare(X, y, np.inf)
-    found = semidefinite_bound(
-        reduced,
-        np.ones(len(y)),
-        reduced.neurons(network),
-        clock=SolverClock(limit=np.inf),
-        target=0.9 * network.objective() / reduced.scale,
-    )
-    lam = reduced.dual(found.mu)
-    norm = relaxed_norm(X, lam, found.relaxation)
-    nobody = cr.TwoLayerReLU(np.zeros((0, X.shape[1])), [])
-    return assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=found.relaxation)
 
 
 MARGINS = ("hard", "soft", "classes", "branches", "closed form")
