@@ -63,13 +63,15 @@ __all__ = [
 _TASKS = 32  # in a round; more than there are cores, so that a slow one does not hold up the others
 _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
+_CROWDED_NODES = 1000  # where so many cones are open that to deal them out takes as long as that
 _TASK_CONES = 64  # handed to a task at most
-# Open cones beyond this make the search go for depth: that needs no more memory. Then it is foretold how long
-# it will take: a hundredth of the open cones, within bounds, is searched to tolerances that shrink by the
-# step, each with no more than the share of what is left.
-_MOST_OPEN_BYTES = 2**27
-_LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 24, 96, 1.5, 0.1
-_SAFETY, _UNEVEN = 1.2, 4.0  # the sample's mean was found to err by a tenth; its parts by a few times
+# Open cones beyond this make the search go for depth: that needs no more memory, and dealing out four times as
+# many between the rounds was found to take a quarter of the time. Then it is foretold how long it will take: a
+# sample of the open cones, one in so many within bounds, is searched to tolerances that shrink by the step,
+# each with no more than the share of what is left.
+_MOST_OPEN_BYTES = 2**25
+_SAMPLED_ONE_IN, _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 50, 96, 256, 2.0, 0.1
+_SAFETY, _UNEVEN = 1.15, 8.0  # the sample's mean was found to err by a tenth; its parts by a few times
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.
@@ -300,7 +302,7 @@ def search_cones(
         # go for depth; what they find below the bounds of cones left out, or of half of theirs, has to wait.
         shelf, most = (np.inf, len(front)) if rounds == 0 else (0.0, _FIRST_NODES)
         if rounds > 1:
-            most = _TASK_NODES
+            most = _CROWDED_NODES if crowded else _TASK_NODES
             if not crowded:
                 shelf = 0.5 * (value + float(front.bounds.max()))
                 if len(front) > 2 * _TASKS:
@@ -341,7 +343,7 @@ def _affordable(
     if value <= 0.0:
         return tol, 0
     asked_for, tol = tol, max(tol, floor / value - 1)  # nothing is split to go below the floor
-    size = min(max(len(front) // 100, _LEAST_SAMPLED), _MOST_SAMPLED, len(front))
+    size = min(max(len(front) // _SAMPLED_ONE_IN, _LEAST_SAMPLED), _MOST_SAMPLED, len(front))
     chosen = np.sort(np.random.default_rng(_ROTATION_SEED).permutation(len(front))[:size])
     hands = [front.taken(chosen[k::_TASKS]) for k in range(min(_TASKS, size))]
     fair = size / (_SAFETY * len(front))

@@ -66,6 +66,10 @@ def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
 _ABSURD = 1e100  # no neuron and no multiplier of unit rows is as large; its square would overflow
 
 
+class _Unbounded(SolverError):
+    """The program has no optimum, as rows without a constraint of their own go on earning beyond it."""
+
+
 class ReducedProgram:
     """A growing set of neurons, each with its own-class mask, and the rows that have a hinge for it.
 
@@ -132,7 +136,12 @@ class ReducedProgram:
         self._hinges |= opposite & (np.abs(heights) <= _NEAR)
         sides = np.where(opposite, -((heights > 0) & ~self._hinges).astype(float), self._masks)
         far = self._far(outputs)
-        neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
+        try:
+            neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
+        except _Unbounded:  # the network that says which rows are far was not near the optimum
+            self._near[:] = True
+            far = self._far(outputs)
+            neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
         sizes = np.linalg.norm(neurons.U, axis=1)
         live = sizes > _IDLE * sizes.max(initial=0.0)
         self._turn(neurons, sizes, live)
@@ -201,6 +210,8 @@ class ReducedProgram:
             raise SolverError(
                 f"the reduced program of {q} neurons failed: Clarabel raised {error!r}"
             ) from error
+        if str(answer.status) == "DualInfeasible" and far.any():
+            raise _Unbounded("rows far below their margins are worth more than any neuron costs")
         usable = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
         if str(answer.status) not in usable or not np.all(np.abs([*answer.x, *answer.z]) < _ABSURD):
             raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")

@@ -140,8 +140,10 @@ class SoftMargin:
         while True:
             if self.gap > max(HANDED_OVER, wanted):
                 self.directions(max(HANDED_OVER, wanted))
-            self._polish(wanted)
             self._sparse()
+            if self.gap > wanted:
+                self._polish(wanted)
+                self._sparse()
             self._thin()
             # the last time, when it is too late for another round or those before have led to nothing
             last = self.clock.expired() or futile == PATIENCE
