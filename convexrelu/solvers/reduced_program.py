@@ -66,7 +66,7 @@ def own_masks(problem: Problem, neurons: Neurons) -> Bool[np.ndarray, "q k"]:
 _ABSURD = 1e100  # no neuron and no multiplier of unit rows is as large; its square would overflow
 
 
-class _Unbounded(SolverError):
+class _UnboundedError(SolverError):
     """The program has no optimum, as rows without a constraint of their own go on earning beyond it."""
 
 
@@ -138,7 +138,7 @@ class ReducedProgram:
         far = self._far(outputs)
         try:
             neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
-        except _Unbounded:  # the network that says which rows are far was not near the optimum
+        except _UnboundedError:  # the network that says which rows are far was not near the optimum
             self._near[:] = True
             far = self._far(outputs)
             neurons, mu, work = self._solve(sides, far, penalty, size, tol, seconds)
@@ -211,7 +211,7 @@ class ReducedProgram:
                 f"the reduced program of {q} neurons failed: Clarabel raised {error!r}"
             ) from error
         if str(answer.status) == "DualInfeasible" and far.any():
-            raise _Unbounded("rows far below their margins are worth more than any neuron costs")
+            raise _UnboundedError("rows far below their margins are worth more than any neuron costs")
         usable = {"Solved", "AlmostSolved", "InsufficientProgress", "MaxIterations"}
         if str(answer.status) not in usable or not np.all(np.abs([*answer.x, *answer.z]) < _ABSURD):
             raise SolverError(f"the reduced program of {q} neurons failed: Clarabel says {answer.status}")
