@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -25,6 +26,7 @@ from convexrelu.check_outputs import (
     orthants,
     output_bound,
 )
+from convexrelu.errors import InvalidInputError
 from convexrelu.oracle.outputs import output_norm
 
 LOSSES = ["multi_squared", "softmax"]
@@ -235,3 +237,21 @@ def test_no_neurons_and_no_multipliers(tmp_path):
     assert nothing.lower_bound == 0
     nothing.save(tmp_path / "c.json")
     assert load_certificate(tmp_path / "c.json").check(X, Y)
+
+
+def test_proofs_of_outputs_end_with_their_time():
+    """A tenth of the time that it takes is not enough, and is all that is spent; more than it takes is."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(30, 3)), rng.normal(size=(30, 3))
+    certificate = cr.solve(X, Y, loss="multi_squared", beta=5.0, tol=1e-2).certificate
+    started = time.process_time()
+    proven = certificate.proven()
+    took = time.process_time() - started
+    assert proven.proof is not None
+    started = time.process_time()
+    assert certificate.proven(time_limit=1e-9) is certificate
+    assert certificate.proven(time_limit=0.1 * took) is certificate
+    assert time.process_time() - started < 0.5 * took
+    assert certificate.proven(time_limit=100.0).to_document() == proven.to_document()
+    with pytest.raises(InvalidInputError, match="time_limit"):
+        certificate.proven(time_limit=0.0)

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_data
+from convexrelu._validation import as_data, check_seconds
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import (
     bound,
@@ -193,21 +194,32 @@ class Certificate(StoredCertificate):
             relaxation=self.relaxation,
         )
 
-    def proven(self) -> Certificate:
+    def proven(self, *, time_limit: float | None = None) -> Certificate:
         """Return the certificate with a proof of its bounds, as it is saved.
 
         Its bounds are those that the proof proves: these but for rounding, or weaker ones where a proof of
         these would be too large.
 
+        Parameters
+        ----------
+        time_limit : float or None
+            Seconds. A proof that takes longer is given up like one that is too large.
+
         Returns
         -------
         Certificate
             This one if it has a proof, or if its data is not at hand (it came from a file without a proof).
+
+        Raises
+        ------
+        InvalidInputError
+            If the time limit is not positive.
         """
+        clock = Clock(limit=float(check_seconds(time_limit)))
         if self.proof is not None or self._source is None:
             return self
         X, y = self._source
-        proof = proof_of(X, self.lam, self.dual_feasibility, self.relaxation)
+        proof = proof_of(X, self.lam, self.dual_feasibility, self.relaxation, clock=clock)
         norm = proven_norm(X, self.lam, proof)
         again = assess(X, y, self.network, self.lam, norm=norm, C=self.C, better=self.better)
         unclaimed = replace(again, lower_bound=0.0, objective=np.inf, proof=proof)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from convexrelu._clock import Clock
 from convexrelu._typing import ArrayLike
-from convexrelu._validation import as_class_labels, as_matrix, one_vs_rest
+from convexrelu._validation import as_class_labels, as_matrix, check_seconds, one_vs_rest
 from convexrelu.certificates import document
 from convexrelu.certificates.bounds import relative_gap
 from convexrelu.certificates.certificate import Certificate
@@ -19,6 +20,8 @@ from convexrelu.errors import CertificateError
 from convexrelu.networks import TwoLayerReLU
 
 __all__ = ["MultiClassCertificate"]
+
+_LEAST_SECONDS = 1e-3  # for a class whose turn comes when time is up: what needs no search is proven anyway
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -107,15 +110,29 @@ class MultiClassCertificate(StoredCertificate):
             [*lines, *(f"class {k}: {c}" for k, c in zip(self.classes, self.certificates, strict=True))]
         )
 
-    def proven(self) -> MultiClassCertificate:
+    def proven(self, *, time_limit: float | None = None) -> MultiClassCertificate:
         """Return the certificate with a proof of each class's bounds (see :meth:`Certificate.proven`).
+
+        Parameters
+        ----------
+        time_limit : float or None
+            Seconds for all; the classes share what is left when their turn comes.
 
         Returns
         -------
         MultiClassCertificate
             As it is saved.
+
+        Raises
+        ------
+        InvalidInputError
+            If the time limit is not positive.
         """
-        return replace(self, certificates=tuple(part.proven() for part in self.certificates))
+        clock, parts = Clock(limit=float(check_seconds(time_limit))), list[Certificate]()
+        for part in self.certificates:
+            seconds = max(clock.left / (len(self.certificates) - len(parts)), _LEAST_SECONDS)
+            parts.append(part.proven(time_limit=seconds))
+        return replace(self, certificates=tuple(parts))
 
     def to_document(self) -> dict[str, Any]:
         """Return the certificate as plain JSON values.

@@ -6,11 +6,13 @@ widest live edge first, until the bounds at the corners prove the level.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu.check import SIGNS, _integers
 from convexrelu.check_outputs import Corners, halves, orthants, output_bound
 from convexrelu.oracle import DualNorm, dual_norm
@@ -30,10 +32,13 @@ _FLAT = 1e-6  # of the largest bound: a corner along which nothing depends on th
 
 
 def output_proof(
-    X: Float[np.ndarray, "n d"], Lam: Float[np.ndarray, "n k"], level: float
+    X: Float[np.ndarray, "n d"], Lam: Float[np.ndarray, "n k"], level: float, clock: Clock | None = None
 ) -> dict[str, Any] | None:
-    """Return a proof that ``||Lam^T (X u)_+||`` is at most `level` for unit u; None if it is too large."""
-    K = Lam.shape[1]
+    """Return a proof that ``||Lam^T (X u)_+||`` is at most `level` for unit u.
+
+    None if it is too large, or not made before the clock expires.
+    """
+    K, clock = Lam.shape[1], clock or Clock()
     if K > _MOST_OUTPUTS:
         return None
     value = output_norm(X, Lam, search=False).value
@@ -48,9 +53,12 @@ def output_proof(
             cone = work.pop()
             for corner in cone:
                 if tuple(corner) not in corners.known:
+                    if clock.expired():
+                        return None
                     lam, power = corners.weights(corner)
-                    bound = dual_norm(X, lam, tol=tol, max_nodes=_MOST_CONES).upper_bound
-                    proof = proof_of(X, lam, bound, max_nodes=_MOST_CONES, raised=False)
+                    seconds = None if math.isinf(clock.left) else clock.left
+                    bound = dual_norm(X, lam, tol=tol, max_nodes=_MOST_CONES, time_limit=seconds).upper_bound
+                    proof = proof_of(X, lam, bound, max_nodes=_MOST_CONES, raised=False, clock=clock)
                     text += len(str(proof))
                     if len(proofs) >= _MOST_CORNERS or text > _MOST_TEXT or not _complete(lam, proof):
                         return None

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from convexrelu._clock import Clock
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import check_seconds
 from convexrelu.certificates import document
@@ -187,28 +188,38 @@ class RegularizedCertificate(StoredCertificate):
         objective = np.inf if better is None else problem.objective(problem.rescaled(better))
         return replace(again, better=better, better_objective=objective)
 
-    def proven(self) -> RegularizedCertificate:
+    def proven(self, *, time_limit: float | None = None) -> RegularizedCertificate:
         """Return the certificate with a proof of its bounds, as it is saved.
+
+        Parameters
+        ----------
+        time_limit : float or None
+            Seconds. A proof that takes longer is given up like one that is too large.
 
         Returns
         -------
         RegularizedCertificate
             Its bounds are those that the proof proves: these but for rounding. This one if it has a proof, if
             its data is not at hand (it came from a file), or if a proof as good would be too large.
+
+        Raises
+        ------
+        InvalidInputError
+            If the time limit is not positive.
         """
-        problem = self._source
+        problem, clock = self._source, Clock(limit=float(check_seconds(time_limit)))
         if self.proof is not None or problem is None:
             return self
         lam, level = self.lam, max(self.dual_feasibility, self.cover.level if self.cover else 0.0)
         if problem.gates is not None:  # the checker evaluates them all: there is nothing to prove
             proof, norm = dict.fromkeys(SIGNS), gated_norm(problem.X, lam, problem.gates)
         elif problem.loss.vector:
-            found = output_proof(problem.X, lam, level)
+            found = output_proof(problem.X, lam, level, clock)
             if found is None:
                 return self
             proof, norm = found, proven_output_norm(problem.X, lam, found)
         else:
-            proof = proof_of(problem.X, lam, level, self.relaxation, raised=False)
+            proof = proof_of(problem.X, lam, level, self.relaxation, raised=False, clock=clock)
             norm = proven_norm(problem.X, lam, proof)
         if norm.upper_bound > level * (1 + _LOOSE):
             return self

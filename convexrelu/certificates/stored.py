@@ -77,7 +77,7 @@ class StoredCertificate(Shown, ABC):
         """Proven optimal to 1e-6 relative."""
         return self.gap <= OPTIMALITY_TOL
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, time_limit: float | None = None) -> None:
         """Write the certificate as JSON, format 2, with a proof that others can check (docs/certificate.md).
 
         The bounds in the file are those that its proof proves, which may be weaker than the certificate's
@@ -87,16 +87,18 @@ class StoredCertificate(Shown, ABC):
         ----------
         path : str or path
             The file; its folder must exist.
+        time_limit : float or None
+            Seconds in which the proof is made. One that takes longer is given up like one that is too large.
 
         Raises
         ------
         InvalidInputError
-            If its folder does not exist, or the path is a folder.
+            If its folder does not exist, the path is a folder, or the time limit is not positive.
         """
-        document.write(path, self.proven().to_document())
+        document.write(path, self.proven(time_limit=time_limit).to_document())
 
     @abstractmethod
-    def proven(self: _Self) -> _Self:
+    def proven(self: _Self, *, time_limit: float | None = None) -> _Self:
         """Return the certificate with a proof of its bounds, as it is saved."""
 
     @abstractmethod

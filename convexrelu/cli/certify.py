@@ -115,7 +115,7 @@ def certify(
             save_infeasible(out, given, error, str(recheck))
             raise typer.Exit(FAILS) from error
     if out is not None:
-        save_model(certificate, out, given)
+        save_model(certificate, out, given, time_limit)
     if json:
         emit_json(
             {

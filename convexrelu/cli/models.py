@@ -107,16 +107,16 @@ def fit_sentence(fit: dict[str, Any], n: int) -> str:
     return f"training R^2 {fit['r2']:.4f}"
 
 
-def save_model(certificate: AnyCertificate, path: Path, given: Given) -> None:
+def save_model(certificate: AnyCertificate, path: Path, given: Given, time_limit: float) -> None:
     """Write the certificate, its proof and the model, and say so if the file can only prove less."""
-    with working("writing the proof"):
-        proven = certificate.proven() if hasattr(certificate, "proven") else certificate
+    with working(f"writing the proof ({time_limit:g} s at most)"):
+        proven = certificate.proven(time_limit=time_limit)
         proven.save(path)
     _add_model(path, given)
     if proven.lower_bound < certificate.lower_bound * (1 - _WEAKER):
         complain(
             f"the file proves {proven.lower_bound:.9g} <= P* only: a proof of {certificate.lower_bound:.9g}, "
-            "which a search found, would be too large"
+            "which a search found, would be too large, or take longer than the time limit"
         )
 
 

@@ -124,7 +124,7 @@ def solve(
     if solution.status == "interrupted":
         complain("interrupted; the bounds so far hold")
     if out is not None:  # after the answer: a proof may take a while
-        save_model(solution.certificate, out, given)
+        save_model(solution.certificate, out, given, time_limit)
         if not json:
             say(f"\nmodel written to {out}; to check it, and to use it on other data:")
             say(f"    {recheck}")

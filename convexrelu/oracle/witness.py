@@ -2,7 +2,8 @@
 
 :mod:`convexrelu.check` says what the tree of cones means and evaluates it. Here it is grown to a level that
 is known to hold, depth first: a cone is a leaf as soon as what can be said about it in few bits, which rays
-rho meets and multipliers t in 8, 16 or 30 bits, bounds it by the level. Nothing depends on a clock.
+rho meets and multipliers t in 8, 16 or 30 bits, bounds it by the level. A tree that takes longer than a clock
+allows is given up like one that is too large; what is written does not depend on it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from convexrelu._box_least_norm import copy_into, dot, least_norm_from
+from convexrelu._clock import Clock
 from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.arrangements.vertices import invert_into
@@ -45,7 +47,7 @@ _Z_BITS = 20
 _MOST_PRODUCTS = 2e7  # of whole numbers, in the checker: a second or two
 _WORK = 300  # support rows from which on fewer cones are affordable
 _STACK = 2**27  # bytes
-_SLICE = 2000  # cones between two looks at the interpreter, which hears of Ctrl-C there
+_SLICE = 500  # cones between two looks at the clock, and at the interpreter, which hears of Ctrl-C there
 _WIDE = 1e-3  # of the widest kink's heights: what may be split at
 _CLEAR = 1e-9  # of a generator's length: heights that add up to less may have either sign
 _SLIVER = 1e-4  # edges of a cone that one ray may bound
@@ -61,15 +63,21 @@ def proof_of(
     *,
     max_nodes: int = MAX_NODES,
     raised: bool = True,
+    clock: Clock | None = None,
 ) -> dict[str, Any]:
     """Return a proof that no neuron correlates more than `level` with lam or -lam, or the best at hand.
 
-    Where a proof of the level would be too large, it is one of a higher level; by cones only if `raised`. Its
-    two parts, plain JSON values, are what :func:`convexrelu.check.correlation_bound` evaluates. A relaxation
-    that proves the level is written down as it is.
+    Where a proof of the level would be too large, or take longer than the clock allows, it is one of a higher
+    level; by cones only if `raised`. Its two parts, plain JSON values, are what
+    :func:`convexrelu.check.correlation_bound` evaluates. A relaxation that proves the level is written down
+    as it is.
     """
     higher = _HIGHER if raised else ()
-    return {name: _side(X, lam, name, level, relaxation, max_nodes, higher) for name in SIGNS}
+    clock, proof = clock or Clock(), dict[str, Any]()
+    for left, name in zip(range(len(SIGNS), 0, -1), SIGNS, strict=True):
+        own = clock.within(clock.left / left)
+        proof[name] = _side(X, lam, name, level, relaxation, max_nodes, higher, own)
+    return proof
 
 
 def proven_norm(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"], proof: dict[str, Any]) -> DualNorm:
@@ -90,6 +98,7 @@ def _side(
     relaxation: Relaxation | None,
     max_nodes: int,
     higher: tuple[float, ...],
+    clock: Clock,
 ) -> dict[str, Any] | None:
     """Return the first proof of the level for one sign, else the best; None if there is none."""
     support = np.flatnonzero((lam != 0) & X.any(axis=1))
@@ -110,7 +119,7 @@ def _side(
             proof = _branches(lam[support], support, SIGNS[name], relaxation)
         else:
             least = min(reached, estimate)
-            proof = _cones(X[support], lam[support], positive, level, least, max_nodes, higher)
+            proof = _cones(X[support], lam[support], positive, level, least, max_nodes, higher, clock)
         bound = math.inf if proof is None else float(correlation_bound(X, lam, name, proof))
         if proof is not None and bound < reached:
             best, reached = proof, bound
@@ -169,6 +178,7 @@ def _cones(
     reached: float,
     max_nodes: int,
     higher: tuple[float, ...],
+    clock: Clock,
 ) -> dict[str, Any] | None:
     """Return a cover of the sphere by cones, to the level or, if that takes too many, to a higher one."""
     G, exponent = _scaled(X, lam)
@@ -182,9 +192,11 @@ def _cones(
     packed = None if frame is None else frame.tolist()
     max_nodes = int(max_nodes * min(1.0, _WORK / len(G)))
     for share, more in [(1.0, _ABOVE), *((_LESS, more) for more in higher)]:
-        if level * (1 + more) >= reached:
+        if level * (1 + more) >= reached or clock.expired():
             break
-        tree = _tree(coordinates, positive, scaled * (1 + more), int(share * max_nodes))
+        # a higher level takes less time: half of what is left is kept for it
+        own = clock.within(_LESS * clock.left) if higher else clock
+        tree = _tree(coordinates, positive, scaled * (1 + more), int(share * max_nodes), own)
         if tree is not None:
             return {"kind": "cones", "frame": packed, **tree}
     return None
@@ -212,9 +224,9 @@ def _frame(G: Float[np.ndarray, "k d"], level: float) -> Float[np.ndarray, "r d"
 
 
 def _tree(
-    G: Float[np.ndarray, "k r"], positive: np.ndarray, level: float, max_nodes: int
+    G: Float[np.ndarray, "k r"], positive: np.ndarray, level: float, max_nodes: int, clock: Clock
 ) -> dict[str, str] | None:
-    """Return the tree of cones whose leaves are bounded by the level, packed; None if it has too many."""
+    """Return the tree of cones whose leaves are bounded by the level, packed; None if that takes too much."""
     k, r = G.shape
     order = np.concatenate([np.flatnonzero(positive), np.flatnonzero(~positive)])
     sorted_G = np.ascontiguousarray(G[order])
@@ -241,6 +253,8 @@ def _tree(
     at_once = max(1, _SLICE * _WORK // max(k, _WORK))
     state = np.array([0, 2**r, 0, 0])  # orthants begun, nodes, entries of t, height of the stack
     while state[0] < 2**r or state[3] > 0:
+        if clock.expired():
+            return None
         if len(which) < state[2] + at_once * (k - n_convex):
             which = np.concatenate([which, np.zeros(len(which) + 2 * at_once * k, dtype=np.int64)])
             t = np.concatenate([t, np.zeros(len(t) + 2 * at_once * k, dtype=np.int64)])

@@ -34,20 +34,22 @@ class Proven:
         """``(objective - lower_bound)/objective``; inf if the objective is."""
         return self.certificate.gap
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, time_limit: float | None = None) -> None:
         """Write the certificate, which holds the network or the classes', as ``certificate.save`` does.
 
         Parameters
         ----------
         path : str or path
             The file; its folder must exist.
+        time_limit : float or None
+            Seconds in which the proof is made; see ``certificate.save``.
 
         Raises
         ------
         InvalidInputError
-            If its folder does not exist, or the path is a folder.
+            If its folder does not exist, the path is a folder, or the time limit is not positive.
         """
-        self.certificate.save(path)
+        self.certificate.save(path, time_limit=time_limit)
 
     @property
     def _in_words(self) -> str:

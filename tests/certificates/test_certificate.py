@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -9,7 +10,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from convexrelu import Certificate, CertificateError, ConvexReLUError, TwoLayerReLU, solve_max_margin
+from convexrelu import (
+    Certificate,
+    CertificateError,
+    ConvexReLUError,
+    InvalidInputError,
+    TwoLayerReLU,
+    solve_max_margin,
+)
 from convexrelu.certificates import MultiClassCertificate, certify, load_certificate
 from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
@@ -597,3 +605,51 @@ def test_sums_of_parts_that_no_network_fits_say_so():
     both = MultiClassCertificate(classes=np.array([0, 1]), certificates=(part, part))
     assert both.lower_bound == np.inf
     assert both.verdict == "no network without biases fits the data: proven"
+
+
+def test_a_proof_is_made_within_its_time(tmp_path):
+    """What is cut off is given up: the file then proves what needs no search."""
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(80, 8)), np.where(rng.random(80) < 0.5, 1.0, -1.0)
+    norm, nobody = dual_norm(points, labels, max_nodes=1000), TwoLayerReLU(np.zeros((0, 8)), [])
+    certificate = assess(points, labels, nobody, labels, norm=norm, C=1.0, better=nobody)
+    limit, started = 0.5, time.process_time()
+    proven = certificate.proven(time_limit=limit)
+    assert time.process_time() - started <= limit + 2.0  # compiled kernels end what they have begun
+    pairs = certificate.proven(time_limit=1e-9)
+    assert pairs.proof["plus"]["kind"] == pairs.proof["minus"]["kind"] == "pairs"
+    assert 0 < pairs.lower_bound <= proven.lower_bound < certificate.lower_bound
+    pairs.save(tmp_path / "c.json")
+    assert load_certificate(tmp_path / "c.json").check(points, labels)
+
+
+def test_a_proof_that_is_made_in_time_does_not_depend_on_the_limit(tmp_path):
+    for certificate, points, labels in (made("optimal"), made("classes")):
+        certificate.save(tmp_path / "free.json")
+        certificate.save(tmp_path / "limited.json", time_limit=100.0)
+        assert (tmp_path / "free.json").read_bytes() == (tmp_path / "limited.json").read_bytes()
+        assert load_certificate(tmp_path / "limited.json").check(points, labels)
+
+
+def test_classes_share_the_time_of_their_proofs(monkeypatch):
+    """The first of three gets a third; what it leaves is for the others."""
+    certificate, given = made("classes")[0], []
+
+    def noted(part, *, time_limit):
+        given.append(time_limit)
+        return part
+
+    monkeypatch.setattr(Certificate, "proven", noted)
+    certificate.proven(time_limit=30.0)
+    assert given == pytest.approx([10.0, 15.0, 30.0], abs=0.5)
+    given.clear()
+    certificate.proven(time_limit=1e-12)
+    assert len(given) == 3
+    assert all(0 < seconds < 0.1 for seconds in given)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, np.nan])
+def test_limits_of_proofs_are_checked(limit):
+    for name in ("optimal", "classes"):
+        with pytest.raises(InvalidInputError, match="time_limit"):
+            made(name)[0].proven(time_limit=limit)
