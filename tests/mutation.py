@@ -2,7 +2,8 @@
 
 One operator, comparison, constant, or call of min or max of a module is changed at a time, and the tests that
 run its line must fail. A mutant on which they pass is a survivor, and is printed with its line; the exit code
-is the number of them. Compiled loops are left out: each mutant of one would be compiled anew.
+is the number of them. Compiled loops are left out, since each mutant of one would be compiled anew, unless
+NUMBA_DISABLE_JIT=1 has them interpreted: a hundred times as slow, so that --tests should name small ones.
 
 All happens in one process of pytest: it runs the tests once, and notes their lines and seconds. A mutant is a
 fork of it, with the code of one function, or the value of one constant, replaced; there the tests run, the
@@ -89,7 +90,7 @@ class Place:
 
 
 def places(tree: ast.Module) -> list[Place]:
-    """What can be changed, outside compiled functions and annotations."""
+    """What can be changed, outside annotations and functions that are compiled."""
     numbers = {id(node): number for number, node in enumerate(ast.walk(tree))}
     found: list[Place] = []
 
@@ -98,7 +99,7 @@ def places(tree: ast.Module) -> list[Place]:
             statement = node
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             decorators = [getattr(getattr(d, "func", d), "id", "") for d in node.decorator_list]
-            if "kernel" in decorators:
+            if "kernel" in decorators and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0":
                 return
             function = f"{function}.{node.name}".strip(".")
         if statement is not None and mutate(copy.copy(node)):

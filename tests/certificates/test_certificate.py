@@ -613,6 +613,7 @@ def test_a_proof_is_made_within_its_time(tmp_path):
     points, labels = rng.normal(size=(80, 8)), np.where(rng.random(80) < 0.5, 1.0, -1.0)
     norm, nobody = dual_norm(points, labels, max_nodes=1000), TwoLayerReLU(np.zeros((0, 8)), [])
     certificate = assess(points, labels, nobody, labels, norm=norm, C=1.0, better=nobody)
+    made("cut off")[0].proven()  # compiling counts for the processor, and not for the limit
     limit, started = 0.5, time.process_time()
     proven = certificate.proven(time_limit=limit)
     assert time.process_time() - started <= limit + 2.0  # compiled kernels end what they have begun
