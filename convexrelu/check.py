@@ -54,6 +54,7 @@ SHARE, UNIT, FIXED = 2**48, 2**30, 2**60  # denominators: of shares of an edge, 
 # of signed integers in arrays of five bytes; numbers in a batch of cones; times the text's length, at most:
 # the memory of packed arrays is bounded by the file's
 OFFSET, CELLS, MOST_INFLATED = 2**39, 2**18, 64
+MISSING = {"", "na", "nan", "n/a", "#n/a", "null", "none", "nil", "?", "-", "."}  # as in datasets/tables.py
 EPS, SIGNS, VERDICTS = 2.0**-52, {"plus": 1.0, "minus": -1.0}, ("holds", "does not hold", "error")
 BROKEN = ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
 Array = np.ndarray
@@ -438,10 +439,11 @@ def _read_certificate(path: str) -> Any:
     return document
 
 
-def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
+def _read_data(path: str, label: str | None, model: Any, skip: bool = False) -> tuple[Array, Array]:
     """A CSV file with a header (labels: `label`, or that column, or the last), or X and y of an NPZ file.
 
-    A model, if the certificate has one, tells the columns, and what is done to them.
+    A model, if the certificate has one, tells the columns, and what is done to them. Rows in which a value is
+    missing are left out if asked to `skip` them.
     """
     try:
         done = model and model["preprocessing"]
@@ -451,6 +453,11 @@ def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
                 name = label or ("label" if "label" in archive and "y" not in archive else "y")
                 X, labels = np.asarray(archive["X"], dtype=float), np.asarray(archive[name])
                 X = X[:, [int(feature[1:]) - 1 for feature in features]] if features else X
+                if skip:
+                    lacking = (labels != labels).reshape(len(labels), -1).any(axis=1) | np.isnan(X).any(
+                        axis=1
+                    )
+                    X, labels = X[~lacking], labels[~lacking]
         else:
             with open(path, encoding="utf-8-sig", newline="") as text:
                 sep = max(",;\t|", key=text.readline().count)
@@ -467,9 +474,15 @@ def _read_data(path: str, label: str | None, model: Any) -> tuple[Array, Array]:
             chosen, point = [header.index(name) for name in names], "," if sep == "," else "."
             for i, row in enumerate(body, start=1):
                 _need(len(row) == len(header), f"row {i} has {len(row)} values, not {len(header)}", 2)
-                empty = [header[k] for k in chosen if not row[k]]
-                say = f"row {i} has no value in column {', '.join(empty)}: leave such rows out of the file"
-                _need(not empty, say, 2)
+                empty = [header[k] for k in chosen if row[k].lower() in MISSING]
+                say = (
+                    f"row {i} has no value in column {', '.join(empty)}: --skip-missing leaves such rows out"
+                )
+                _need(skip or not empty, say, 2)
+            if skip:
+                body = [
+                    row for row in body if row[column] and not any(row[k].lower() in MISSING for k in chosen)
+                ]
             labels = np.array([row[column] for row in body])
             X = np.array([[row[k].replace(",", point) for k in chosen] for row in body], dtype=float)
         with suppress(ValueError):
@@ -503,11 +516,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("certificate", help="file written by `convexrelu solve --out` or `certify --out`")
     parser.add_argument("data", help="CSV or NPZ file")
     parser.add_argument("--label", help="label column (default: 'label' if present, else the last one)")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="leave out rows in which a value is missing"
+    )
     parser.add_argument("--exact", action="store_true", help="compute with rational numbers")
     options = parser.parse_args(arguments)
     try:
         document = _read_certificate(options.certificate)
-        data = _read_data(options.data, options.label, document.get("model"))
+        data = _read_data(options.data, options.label, document.get("model"), options.skip_missing)
         check_document(document, *data, exact=options.exact)
         parts = document.get("certificates", [document])
         prices = {f"C = {p['C']}" if "C" in p else f"beta = {p['beta']}, {p['loss']}" for p in parts}

@@ -24,6 +24,7 @@ from convexrelu._box_least_norm import box_least_norm
 from convexrelu.certificates import certify_infeasible, load_certificate
 from convexrelu.certificates.document import encode
 from convexrelu.check import (
+    MISSING,
     OFFSET,
     SIGNS,
     UNIT,
@@ -40,6 +41,7 @@ from convexrelu.check import (
     main,
     seal,
 )
+from convexrelu.datasets import tables
 from convexrelu.oracle.relaxation import Leaf, Relaxation, relaxed_bound
 from convexrelu.oracle.witness import _branches, proof_of
 
@@ -210,7 +212,8 @@ def test_unreadable_data(tmp_path, files, content, capsys):
         ("", "a line of column names"),
         ("a,b,label\n", "and one of values at least"),
         ("a,b,label\n1,2,1\n3,1\n", "row 2 has 2 values, not 3"),
-        ("a,b,label\n1,2,1\n3,,-1\n", "row 2 has no value in column b"),
+        ("a,b,label\n1,2,1\n3,,-1\n", "row 2 has no value in column b: --skip-missing"),
+        ("a,b,label\n1,2,1\n3,n/a,-1\n", "row 2 has no value in column b"),
     ],
 )
 def test_data_with_something_missing(tmp_path, files, content, said, capsys):
@@ -218,6 +221,31 @@ def test_data_with_something_missing(tmp_path, files, content, said, capsys):
     path.write_text(content)
     assert main([files[0], str(path)]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_rows_with_a_missing_value_are_left_out_as_the_package_does(tmp_path, capsys):
+    """Each word for nothing that a table is read with; a class may be called "none"."""
+    assert MISSING == tables._MISSING
+    table, arrays = tmp_path / "data.csv", tmp_path / "data.npz"
+    gone = [f"{word},1,yes" for word in sorted(MISSING)] + [
+        f"2,{word.upper()},none" for word in sorted(MISSING)
+    ]
+    table.write_text("\n".join(["a,b,label", "1,0,yes", *gone, "3,4,", "0,1,none", "1,1,yes"]))
+    data = cr.datasets.from_file(table, skip_missing=True)
+    assert len(data.X) == 3
+    certificate = cr.solve_max_margin(data.X, data.y).certificate
+    certificate.save(tmp_path / "c.json")
+    assert main([str(tmp_path / "c.json"), str(table)]) == 2
+    assert "--skip-missing" in capsys.readouterr().err
+    assert main([str(tmp_path / "c.json"), str(table), "--skip-missing"]) == 0
+    X = np.vstack([data.X, [np.nan, 1.0], data.X[:1]])
+    np.savez(arrays, X=X, y=np.r_[data.y, 1.0, np.nan])
+    assert main([str(tmp_path / "c.json"), str(arrays)]) == 2
+    assert main([str(tmp_path / "c.json"), str(arrays), "--skip-missing"]) == 0
+    np.savez(arrays, X=np.vstack([data.X, [np.inf, 1.0]]), y=np.r_[data.y, 1.0])
+    assert main([str(tmp_path / "c.json"), str(arrays), "--skip-missing"]) == 2  # infinity is not missing
+    table.write_text("a,b,label\n,0,1\n1,,-1\n")
+    assert main([str(tmp_path / "c.json"), str(table), "--skip-missing"]) == 2
 
 
 @pytest.mark.parametrize(
