@@ -5,6 +5,7 @@ import itertools
 import joblib
 import numpy as np
 import pytest
+from brute_force import correlations, maximum
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -37,31 +38,6 @@ def problems(draw, most_rows=6, most_columns=3):
     n, d = draw(st.integers(1, most_rows)), draw(st.integers(1, most_columns))
     X = draw(hnp.arrays(float, (n, d), elements=st.integers(-2, 2).map(float)))
     return X, draw(hnp.arrays(float, n, elements=WEIGHT))
-
-
-def correlations(X, lam, U):
-    return np.maximum(U @ X.T, 0) @ lam
-
-
-def maximum(X, lam):
-    """The maximum over the unit ball, by the places where local maxima can lie (WP eq. (12)).
-
-    Either inside a cell, along X^T D lam for a mask D (all masks are tried: any value is attained), or on
-    a hyperplane x_n^T u = 0, which is the same problem in one dimension less.
-    """
-    n, d = X.shape
-    masks = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    U = (masks * lam) @ X
-    sizes = np.linalg.norm(U, axis=1)
-    U = U[sizes > 1e-14] / sizes[sizes > 1e-14, None]
-    best = max(0.0, correlations(X, lam, U).max(initial=0.0))
-    if d == 1:
-        return best
-    for x in np.unique(X, axis=0):
-        if x.any():
-            within = np.linalg.svd(x[None])[2][1:]  # an orthonormal basis of the hyperplane
-            best = max(best, maximum(X @ within.T, lam))
-    return best
 
 
 def size_of(X, lam):
