@@ -117,7 +117,7 @@ def _reach(
     top = float(room.max(initial=0.0))
     if top <= 0:
         return unknown
-    w = np.sqrt(room / top) * (1 - 8 * _EPS)  # its square is no more than the room
+    w = np.sqrt(room / top)  # any weights bound a move: these keep it in proportion to the room, or nearly
     W = w[:, None] * B
     T = np.linalg.qr(W, mode="r")
     size = np.abs(np.diag(T))

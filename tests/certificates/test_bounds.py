@@ -235,3 +235,14 @@ print([name for name in banned if name in sys.modules])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("power", [-40, 0, 7, 60])
+def test_the_margin_is_in_the_units_of_the_data(power):
+    """One neuron along a row of length 5: f = 3 * 5 there, times the powers of two."""
+    X, network = 2.0**power * np.array([[3.0, 4.0]]), TwoLayerReLU([[0.6, 0.8]], [3.0])
+    judged = bound(X, np.ones(1), network, np.zeros(1), dual_norm(X, np.zeros(1)), np.inf)
+    assert judged.margin == pytest.approx(15 * 2.0**power, rel=1e-15)
+    heavy = TwoLayerReLU(1024 * network.W1, 1024 * network.w2)
+    judged = bound(X, np.ones(1), heavy, np.zeros(1), dual_norm(X, np.zeros(1)), np.inf)
+    assert judged.margin == pytest.approx(15 * 2.0 ** (power + 20), rel=1e-15)

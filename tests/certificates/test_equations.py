@@ -223,3 +223,62 @@ def test_the_objective_allows_for_outputs_that_cancel():
         assert Fraction(problem.objective(network)) >= loss + Fraction(0.1) * Fraction(
             network.group_norm()
         ) * (1 - Fraction(1, 10**12))
+
+
+@pytest.mark.parametrize("power", [-900, -200, 300, 900])
+def test_the_unit_of_a_column_does_not_matter(power):
+    rng = np.random.default_rng(7)
+    A = rng.normal(size=(9, 3))
+    lam = rng.normal(size=9)
+    lam -= A @ np.linalg.lstsq(A, lam, rcond=None)[0]
+    scaled = np.ldexp(A, [power, 0, -power // 2])
+    for room in (np.abs(lam), 0.5 * np.abs(lam)):
+        wanted, found = Equations(A).located(lam, room), Equations(scaled).located(lam, room)
+        assert np.array_equal(found[0], wanted[0])
+        assert found[1] == pytest.approx(wanted[1], rel=1e-9)
+
+
+def test_where_one_sum_vanishes_the_others_count():
+    """Of two orthogonal columns the first sums to zero to the last bit, the second to rounding alone."""
+    A = np.array([[1.0, 0.1], [1.0, 0.1], [0.0, 0.3], [0.0, 0.7]])
+    lam = np.array([1.0, -1.0, 0.1, -0.03 / 0.7])
+    sums = exact(A).T @ exact(lam)
+    assert sums[0] == 0
+    assert 0 != abs(sums[1]) < 1e-16
+    moved, off = Equations(A).located(lam, np.abs(lam))
+    assert off.any()
+    assert (np.abs(exact(A).T @ exact(moved)) <= np.abs(exact(A)).T @ exact(off)).all()
+
+
+def test_samples_of_zeros_leave_what_rounding_left_to_the_others():
+    """Nothing is left of a column in a sample of zeros; it depends on others but for rounding."""
+    X = nearly_dependent(np.random.default_rng(8), 8, 0.0)
+    X[3] = 0.0
+    equations = Equations(X)
+    assert not equations.plain
+    assert equations.basis.shape == (8, 3)
+    assert equations.basis[3].tolist() == [0, 0, 0]
+
+
+def test_the_move_is_bounded_where_rounding_spoils_orthonormal_columns():
+    """Columns equal but for 1e-14, so that M^T M is off the unit matrix by a tenth and more."""
+    spoiled = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        b = rng.normal(size=40)
+        B = np.column_stack([b, b + 10.0 ** -rng.uniform(13.5, 15.5) * rng.normal(size=40)])
+        r = 1e-17 * rng.normal(size=(2, 1))
+        room = rng.random(40)
+        off = _reach(B, r, room)[:, 0]
+        if np.isinf(off).any():
+            continue
+        spoiled += 1
+        # the least move to the sums r, in rational numbers: room (B u), B^T (room B) u = r
+        weighted = exact(room)[:, None] * exact(B)
+        (p, q), (_, t) = exact(B).T @ weighted
+        u = np.array(
+            [t * Fraction(r[0, 0]) - q * Fraction(r[1, 0]), p * Fraction(r[1, 0]) - q * Fraction(r[0, 0])]
+        )
+        moves = np.abs((weighted @ u / (p * t - q * q)).astype(float))
+        assert (moves <= off * (1 + 1e-9)).all()
+    assert spoiled >= 10

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import convexrelu as cr
 from convexrelu import losses
 from convexrelu.certificates import certify, load_certificate
-from convexrelu.certificates.regularized import assess_regularized
+from convexrelu.certificates.regularized import assess_regularized, gated_norm
 from convexrelu.certificates.weight_decay import weight_decay
 from convexrelu.check import seal
 from convexrelu.errors import CertificateError, InvalidInputError
@@ -301,7 +301,8 @@ def test_networks_that_do_not_belong_are_refused():
     for network, options, message in (
         (cr.TwoLayerReLU([[1.0]], [1.0]), {}, "inputs"),
         (cr.ReLUNetwork([[1.0, 0.0]], [1.0], output_bias=1.0), {}, "output bias"),
-        (cr.ReLUNetwork([[1.0, 0.0]], [[1.0], [2.0]]), {}, "outputs"),
+        (cr.ReLUNetwork([[1.0, 0.0]], [1.0], skip=[0.0, 1.0]), {}, "linear part"),
+        (cr.ReLUNetwork([[1.0, 0.0]], [[1.0], [2.0]]), {}, r"must have one outputs, got \(2,\)"),
         (cr.GatedReLU([[1.0, 0.0]], [[1.0, 0.0]]), {}, "must be a TwoLayerReLU"),
         (cr.TwoLayerReLU([[1.0, 0.0]], [1.0]), {"C": 1.0}, "neither C"),
     ):
@@ -391,3 +392,58 @@ def test_multipliers_that_cancel_are_scaled_with_their_rounding(seed):
     total = abs(sum(map(Fraction, certificate.lam.tolist()))) * Fraction(X[0, 0])
     assert total <= Fraction(certificate.dual_feasibility)
     assert certificate.check(X, y) is True
+
+
+@given(st.integers(0, 10**6))
+def test_gated_norms_are_rounded_upwards(seed):
+    rng = np.random.default_rng(seed)
+    X, lam, gates = rng.normal(size=(9, 3)), rng.normal(size=9), rng.normal(size=(4, 3))
+    found = gated_norm(X, lam, gates)
+    whole, weights = (np.vectorize(Fraction, otypes=[object])(part) for part in (X, lam))
+    pulls = ((X @ gates.T > 0).astype(int).T * weights) @ whole
+    largest = max((pulls**2).sum(axis=1))
+    assert Fraction(found.upper_bound) ** 2 >= largest
+    assert found.upper_bound == pytest.approx(float(largest) ** 0.5, rel=1e-13)
+    attained = np.abs(found.direction @ ((X @ gates.T > 0) * lam[:, None]).T.dot(X).T).max()
+    assert attained == pytest.approx(found.value, rel=1e-12)
+    nothing = gated_norm(X, np.zeros(9), gates)
+    assert nothing.upper_bound == nothing.value == 0
+    assert nothing.direction.tolist() == [0, 0, 0]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([1e-6, 1.0, 1e6]))
+def test_objectives_are_rounded_upwards(seed, beta):
+    """Neurons along the axes, whose lengths are rational."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(7, 3)), rng.normal(size=7)
+    sizes, w2 = rng.random(3), rng.normal(size=3)
+    objective = weight_decay(X, y, loss="squared", beta=beta).objective(cr.TwoLayerReLU(np.diag(sizes), w2))
+    whole = np.vectorize(Fraction, otypes=[object])
+    outputs = np.maximum(whole(X) * whole(sizes), 0) @ whole(w2)
+    truth = ((outputs - whole(y)) ** 2).sum() / 2 + Fraction(beta) * (whole(sizes) @ np.abs(whole(w2)))
+    assert Fraction(objective) >= truth
+    assert objective == pytest.approx(float(truth), rel=1e-12)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["hinge", "logistic", "huber", "quantile"]))
+def test_feasible_multipliers_lie_in_the_domain(seed, loss):
+    """However far the equations of a linear part would move them."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(6, 2)) * 10.0 ** rng.uniform(-3, 3, size=(6, 1)), np.sign(rng.normal(size=6))
+    problem = weight_decay(X, y, loss=loss, beta=0.1, skip=True)
+    low, high = problem.interval()
+    lam = problem.feasible(rng.normal(size=6))
+    assert ((low <= lam) & (lam <= high)).all()
+    assert problem.satisfied(lam)
+
+
+def test_better_by_rounding_is_not_better():
+    X, y, _ = data("squared", 4)
+    certificate = cr.certify(
+        X, y, cr.TwoLayerReLU(np.eye(2), [1.0, -1.0]), loss="squared", beta=0.5, improve=False
+    )
+    for less, verdict in ((1e-3, True), (1e-8, True), (1e-10, False), (0.0, False), (-1e-3, False)):
+        better = certificate.objective * (1 - less)
+        assert (
+            replace(certificate, better=certificate.network, better_objective=better).not_optimal is verdict
+        )
