@@ -454,10 +454,9 @@ def _read_data(path: str, label: str | None, model: Any, skip: bool = False) -> 
                 X, labels = np.asarray(archive["X"], dtype=float), np.asarray(archive[name])
                 X = X[:, [int(feature[1:]) - 1 for feature in features]] if features else X
                 if skip:
-                    lacking = (labels != labels).reshape(len(labels), -1).any(axis=1) | np.isnan(X).any(
-                        axis=1
-                    )
-                    X, labels = X[~lacking], labels[~lacking]
+                    known = (labels == labels).reshape(len(labels), -1).all(axis=1)
+                    kept = known & ~np.isnan(X).any(axis=1)
+                    X, labels = X[kept], labels[kept]
         else:
             with open(path, encoding="utf-8-sig", newline="") as text:
                 sep = max(",;\t|", key=text.readline().count)
@@ -472,19 +471,15 @@ def _read_data(path: str, label: str | None, model: Any, skip: bool = False) -> 
             _need(len(set(header)) == len(header) == max(map(len, body)), "each column needs a name", 2)
             names = features or [name for name in header if name != header[column]]
             chosen, point = [header.index(name) for name in names], "," if sep == "," else "."
+            full = []
             for i, row in enumerate(body, start=1):
                 _need(len(row) == len(header), f"row {i} has {len(row)} values, not {len(header)}", 2)
                 empty = [header[k] for k in chosen if row[k].lower() in MISSING]
-                say = (
-                    f"row {i} has no value in column {', '.join(empty)}: --skip-missing leaves such rows out"
-                )
+                say = f"row {i} has no value in column {', '.join(empty)}: --skip-missing leaves it out"
                 _need(skip or not empty, say, 2)
-            if skip:
-                body = [
-                    row for row in body if row[column] and not any(row[k].lower() in MISSING for k in chosen)
-                ]
-            labels = np.array([row[column] for row in body])
-            X = np.array([[row[k].replace(",", point) for k in chosen] for row in body], dtype=float)
+                full += [row] * (not skip or (row[column] != "" and not empty))
+            labels = np.array([row[column] for row in full])
+            X = np.array([[row[k].replace(",", point) for k in chosen] for row in full], dtype=float)
         with suppress(ValueError):
             labels = labels.astype(float)
         if done:
@@ -516,9 +511,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("certificate", help="file written by `convexrelu solve --out` or `certify --out`")
     parser.add_argument("data", help="CSV or NPZ file")
     parser.add_argument("--label", help="label column (default: 'label' if present, else the last one)")
-    parser.add_argument(
-        "--skip-missing", action="store_true", help="leave out rows in which a value is missing"
-    )
+    parser.add_argument("--skip-missing", action="store_true", help="leave out rows with gaps")
     parser.add_argument("--exact", action="store_true", help="compute with rational numbers")
     options = parser.parse_args(arguments)
     try:
