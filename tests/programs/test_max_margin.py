@@ -4,7 +4,6 @@ import subprocess
 import sys
 import warnings
 
-import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from convexrelu import datasets, dual_program, enumerate_patterns, primal_program, solve_max_margin
 from convexrelu.errors import InvalidInputError
+
+cp = pytest.importorskip("cvxpy")
 
 F1 = np.array([[1.65, -0.47], [-0.47, 1.35]])
 F2 = np.array([[1.65, 0.47], [0.47, 1.35]])

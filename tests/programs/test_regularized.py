@@ -8,6 +8,8 @@ import pytest
 from convexrelu import dual_program, enumerate_patterns, losses, primal_program
 from convexrelu.errors import InvalidInputError
 
+pytest.importorskip("cvxpy")
+
 SCALAR = [
     *("squared", "absolute", "huber", "logistic", "hinge", "squared_hinge", "poisson", "exponential"),
     *(losses.Quantile(tau=0.7), losses.EpsilonInsensitive(epsilon=0.3), losses.Huber(delta=0.4)),

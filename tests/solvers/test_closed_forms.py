@@ -75,6 +75,7 @@ def test_spike_free_data_of_mixed_labels(n, seed):
     assert certificate.gap <= TIGHT
     assert certificate.network.n_neurons == len(set(y))
     if n <= 6:
+        pytest.importorskip("cvxpy")
         full = solve_max_margin(X, y, method="program")
         assert certificate.objective == pytest.approx(full.objective, rel=2e-6)
 

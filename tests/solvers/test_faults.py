@@ -146,6 +146,7 @@ def test_a_linear_solver_that_raises(C, optima, monkeypatch):
 
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS"])
 def test_a_modelling_layer_that_raises(solver, monkeypatch):
+    pytest.importorskip("cvxpy")
     monkeypatch.setattr("cvxpy.Problem.solve", broken)
     with pytest.raises(ConvexReLUError, match="a fault of the backend"):
         solve_max_margin(X[:6], Y[:6], method="program", solver=solver)

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 import pytest
 
 from convexrelu import InvalidInputError, SolverError, solve_max_margin
+
+cp = pytest.importorskip("cvxpy")
 
 F1, Y1 = np.array([[1.65, -0.47], [-0.47, 1.35]]), [1, -1]
 

@@ -115,6 +115,7 @@ def test_limits_on_wide_data(n, d):
 
 
 def test_the_program_does_not_begin_what_it_cannot_end():
+    pytest.importorskip("cvxpy")
     X, y = hard_instance(22, 5)
     started = time.process_time()
     solution = solve_max_margin(X, y, method="program", time_limit=0.5)

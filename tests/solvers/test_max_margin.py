@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import warnings
 
-import cvxpy as cp
 import joblib
 import numpy as np
 import pytest
@@ -69,6 +68,7 @@ def independent(X, y, C=np.inf):
 
 
 def own_class_value(X, y, C, size):
+    cp = pytest.importorskip("cvxpy")
     norms = np.linalg.norm(X, axis=1)
     V, n = X / norms[:, None], len(X)
     cost, outputs, constraints = 0, np.zeros(n), []
@@ -226,6 +226,7 @@ def test_certified_or_proven_infeasible_and_equal_to_the_independent_form(proble
 @settings(max_examples=20, **QUICK)
 @given(problems(max_rows=6))
 def test_program_primal_and_dual_agree(problem):
+    pytest.importorskip("cvxpy")
     X, y = problem
     try:
         solution = solve_max_margin(X, y, method="program")
@@ -247,6 +248,8 @@ def test_program_primal_and_dual_agree(problem):
 @settings(max_examples=25, **QUICK)
 @given(problems(max_rows=7), st.sampled_from([0.01, 0.1, 0.5, 2.0, 30.0]), st.booleans())
 def test_with_slack_nothing_is_infeasible(problem, C, full):
+    if full:
+        pytest.importorskip("cvxpy")
     X, y = problem
     solution = solve_max_margin(X, y, C=C, method="program" if full else "auto")
     assert_solved(solution, X, y, C)
@@ -266,6 +269,7 @@ def test_where_slack_is_cheap_the_zero_network_is_optimal(C):
 
 
 def test_the_full_program_where_slack_is_cheap():
+    pytest.importorskip("cvxpy")
     solution = solve_max_margin([[-2.0]], [-1], C=1e-6, method="program")
     assert solution.objective == pytest.approx(1e-6, rel=1e-6)
 

@@ -76,6 +76,7 @@ def test_degenerate_data_is_solved_to_the_tolerance(data):
 @pytest.mark.parametrize("C", [np.inf, 0.5])
 @pytest.mark.parametrize("seed", range(4))
 def test_agrees_with_the_full_program(seed, C):
+    pytest.importorskip("cvxpy")
     X, y = random_labels(9, seed)
     X[3], X[4] = -2 * X[0], 0.5 * X[1]  # an antiparallel row, and a parallel one
     y[4] = y[1]

@@ -112,6 +112,7 @@ def test_rows_of_sixteen_decades_have_an_answer_at_every_price(seed, C):
 
 def test_bounds_that_the_local_search_makes_up_are_not_kept():
     """Multipliers of an interior-point method, priced too low, looked better than the optimum allows."""
+    pytest.importorskip("cvxpy")
     X, y = bounded_data(1)
     y[:2] = 1, -1
     solution = cr.solve_max_margin(X, y, method="program")
@@ -119,6 +120,7 @@ def test_bounds_that_the_local_search_makes_up_are_not_kept():
 
 
 def test_a_limit_reaches_the_conic_solver():
+    pytest.importorskip("cvxpy")
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(18, 4)), np.where(rng.random(18) < 0.5, 1, -1)
     solution = cr.solve_max_margin(X, y, method="program", time_limit=0.5)

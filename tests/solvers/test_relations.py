@@ -25,6 +25,7 @@ def data(seed, n=7, d=2):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("solver", ["CLARABEL", "SCS", "ECOS"])
 def test_the_full_program_of_three_solvers_is_the_engines_optimum(solver, seed):
+    pytest.importorskip("cvxpy")
     if solver == "ECOS":
         pytest.importorskip("ecos")
     X, y = data(seed, n=5)

@@ -22,6 +22,7 @@ def problem(seed, loss, n=15, d=3, p=6):
 @pytest.mark.parametrize("parts", PARTS, ids=repr)
 @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "absolute", "squared_hinge"])
 def test_gated_networks_agree_with_the_program(loss, parts):
+    pytest.importorskip("cvxpy")
     if loss == "absolute" and "skip" in parts:
         pytest.skip("the sweeps take half a minute")
     X, y, gates = problem(0, loss)
@@ -43,6 +44,7 @@ def test_gated_networks_agree_with_the_program(loss, parts):
 
 
 def test_a_gated_optimum_is_at_most_that_of_relu_with_the_same_patterns():
+    pytest.importorskip("cvxpy")
     X, y, gates = problem(1, "squared")
     gated = cr.solve(X, y, loss="squared", beta=0.6, gates=gates)
     relu = cr.primal_program(X, y, (X @ gates.T > 0).T, loss="squared", beta=0.6)

@@ -42,6 +42,7 @@ def random_problem(seed):
 
 def reference(X, y, options):
     """The value of the full program, by an interior-point method; NaN where that fails."""
+    pytest.importorskip("cvxpy")
     program = cr.primal_program(X, y, cr.enumerate_patterns(X).patterns, **options)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Solution may be inaccurate")
