@@ -2,11 +2,12 @@
 
 `python benchmarks/retrieval.py` grows a network from 5000, 20,000 and 50,000 samples, each for `--limit` CPU
 seconds, prints the errors after some iterations, and keeps all in `benchmarks/results/pointer.json`.
-Numbers of samples may be named instead. The errors are `||y - H|| / ||y||`, on the training set and on as
-many fresh samples.
+Numbers of samples may be named instead; runs of other numbers stay in the file. The errors are
+`||y - H|| / ||y||`, on the training set and on as many fresh samples.
 """
 
 import argparse
+import json
 
 import record
 
@@ -43,12 +44,13 @@ def main() -> None:
     parser.add_argument("sizes", nargs="*", type=int, help="numbers of samples (5000, 20000 and 50000)")
     parser.add_argument("--limit", type=float, default=1200.0, help="CPU seconds for each (1200)")
     options = parser.parse_args()
-    document = record.circumstances("numpy", "scipy") | {"runs": []}
+    document = record.circumstances("numpy", "scipy")
+    kept = json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
     lines = []
     for n in options.sizes or SIZES:
         run = grown(n, options.limit)
-        document["runs"].append(run)
-        record.write(RESULTS, document)
+        kept = sorted([run, *(old for old in kept if old["n"] != n)], key=lambda one: one["n"])
+        record.write(RESULTS, document | {"runs": kept})
         for step in run["steps"]:
             if step["iteration"] in SHOWN or step is run["steps"][-1]:
                 errors = [f"{step[name]:.3f}" for name in ("training_error", "test_error")]
