@@ -91,11 +91,14 @@ class Given:
         What was done to the columns.
     label : str or None
         The column of the labels or targets; None for data with a name.
+    lines : sequence of str
+        Where each row stands in its file, "line 2"; none for data that does not come from a text.
     """
 
     data: Dataset | Task
     preprocessing: Preprocessing
     label: str | None
+    lines: Sequence[str] = ()
 
     @property
     def X(self) -> Float[np.ndarray, "n d"]:  # noqa: N802
@@ -213,7 +216,8 @@ def _from_file(
         data = Task(X, raw.y, path.name, about) if real else Dataset(X, raw.y, path.name, about)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from error
-    return Given(data=data, preprocessing=preprocessing, label=raw.label)
+    lines = raw.places if raw.places[0].startswith("line") else []  # an array's rows have their numbers
+    return Given(data=data, preprocessing=preprocessing, label=raw.label, lines=lines)
 
 
 def read_features(source: str, columns: Columns, preprocessing: Preprocessing) -> RawData:

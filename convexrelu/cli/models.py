@@ -30,6 +30,7 @@ __all__ = [
     "Model",
     "fit_of_outputs",
     "fit_sentence",
+    "infeasible_sentence",
     "load_model",
     "predicted",
     "save_infeasible",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _WEAKER = 1e-6  # relative: more than rounding
+_LINES = 12  # of a file in a sentence
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,13 +122,21 @@ def save_model(certificate: AnyCertificate, path: Path, given: Given, time_limit
         )
 
 
+def infeasible_sentence(given: Given, error: InfeasibleError) -> str:
+    """Return why no network fits, where in the file to look, and what to do on the command line."""
+    where = [given.lines[row] for row in error.rows[:_LINES]] if given.lines else []
+    more = ", ..." if len(error.rows) > len(where) else ""
+    place = f" In the file: {', '.join(where)}{more}." if where else ""
+    return f"{error}{place} On the command line, --C 1 allows slack."
+
+
 def save_infeasible(path: Path, given: Given, error: InfeasibleError, command: str) -> None:
     """Write the proof that no network fits, and say so on the error stream."""
     from convexrelu.certificates import certify_infeasible
 
     certify_infeasible(given.X, given.y, error.farkas).save(path)
     _add_model(path, given)
-    complain(f"{error} The proof is written to {path}; check it with: {command}")
+    complain(f"{infeasible_sentence(given, error)} The proof is written to {path}; check it with: {command}")
 
 
 def _add_model(path: Path, given: Given) -> None:

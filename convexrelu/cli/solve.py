@@ -9,7 +9,13 @@ import numpy as np
 import typer
 
 from convexrelu.cli.data import Columns, Given, read
-from convexrelu.cli.models import fit_of_outputs, fit_sentence, save_infeasible, save_model
+from convexrelu.cli.models import (
+    fit_of_outputs,
+    fit_sentence,
+    infeasible_sentence,
+    save_infeasible,
+    save_model,
+)
 from convexrelu.cli.output import (
     BAD_INPUT,
     FAILS,
@@ -111,7 +117,7 @@ def solve(
         )
     except InfeasibleError as error:
         if out is None:
-            complain(f"{error} On the command line, --C 1 allows slack.")
+            complain(infeasible_sentence(given, error))
             raise typer.Exit(BAD_INPUT) from error
         save_infeasible(out, given, error, columns.command("check", out, data))
         raise typer.Exit(FAILS) from error

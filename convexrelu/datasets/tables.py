@@ -120,11 +120,20 @@ def read_raw(
         table = _read_csv(source, sep if sep is not None else "\t" if suffix == ".tsv" else None)
     for name in dropped:
         if name not in table.columns:
-            raise InvalidInputError(
-                f"{source}: there is no column {name!r} to drop{_instead(name, table.columns)}"
-            )
+            advice = _one_by_one(name, table.columns) or _instead(name, table.columns)
+            raise InvalidInputError(f"{source}: there is no column {name!r} to drop{advice}")
     columns = {name: column for name, column in table.columns.items() if name not in dropped}
     return _split(source, table._replace(columns=columns), label, features, skip_missing=skip_missing)
+
+
+def _one_by_one(name: str, columns: Iterable[str]) -> str:
+    """Return how to drop several columns, if `name` is a list of them; else nothing."""
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) == 1 or not set(parts) <= set(columns):
+        return ""
+    return ": name them one by one, on the command line " + " ".join(
+        f"--drop {shlex.quote(part)}" for part in parts
+    )
 
 
 def _instead(name: str, columns: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from convexrelu import datasets
 from convexrelu.ncf import maximize_added_neuron, ncf_stationarity
-from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU, fourier_spectra
+from convexrelu.networks import RELU, FeedForward, PowerLeakyReLU, fourier_spectra, pack
 from convexrelu.papers.claims import Claim, ReproducedFigure
 from convexrelu.papers.pursuit_and_descent import compare_with_descent
 from convexrelu.papers.saddle_settings import beside, descend, noise_beside
@@ -341,14 +341,15 @@ def _second(network: FeedForward) -> FeedForward:
 def _cosines(
     approach: SaddleApproach, X: Float[np.ndarray, "n d"], residual: Float[np.ndarray, "n k"]
 ) -> Float[np.ndarray, " T"]:
-    """Return the cosine of w_z with the gradient of the NCF of H_2 at each recorded point."""
+    """Return the cosine of w_z with the gradient of the NCF of H_2 at each recorded point.
+
+    ``approach.alignment`` is that of H_1, which has no correlation with the residual here.
+    """
     cosines = []
     for index, size in enumerate(approach.size * approach.saddle.norm):
         small = _second(approach.trajectory.network_at(index))
-        pairs = list(zip(small.weights, small.gradient(X, residual), strict=True))
-        value = sum(float(np.sum(W * G)) for W, G in pairs)
-        steepness = float(np.sqrt(sum(float(np.sum(G**2)) for _, G in pairs)))
-        cosines.append(value / (size * steepness))
+        gradient = pack(small.gradient(X, residual))
+        cosines.append(pack(small.weights) @ gradient / (size * np.linalg.norm(gradient)))
     return np.array(cosines)
 
 

@@ -84,7 +84,11 @@ def _check_rays(X: Float[np.ndarray, "n d"], lines: Hyperplanes, y: Float[np.nda
         pair = np.array([same_ray[y[same_ray] > 0][0], same_ray[y[same_ray] < 0][0]])
         # rows that are parallel to the last bit cancel to the last bit
         weights = np.abs(X[pair[::-1], np.argmax(np.abs(X[pair[0]]))])
-        raise _error("one ray with both labels: a network has one sign on a ray", X, y, pair, weights)
+        if np.array_equal(*X[pair]):
+            reason = "equal rows have different labels"
+        else:
+            reason = "one ray with both labels: a network has one sign on a ray"
+        raise _error(reason, X, y, pair, weights)
 
 
 def _check_antipodes(
@@ -136,13 +140,14 @@ def _error(
     farkas[rows] = y[rows] * np.ldexp(weights, -np.frexp(weights.max())[1])
     residual = _residual(X[rows], farkas[rows])
     listed = ", ".join(str(int(row)) for row in sorted(rows)[:12]) + (", ..." if len(rows) > 12 else "")
-    message = f"no two-layer ReLU network without bias fits the labels: {reason} (rows {listed}). "
+    biased = bool(((X[0] == X) & (X != 0)).all(axis=0).any())  # by a ones column
+    kind = "" if biased else " without bias"
+    message = f"no two-layer ReLU network{kind} fits the labels: {reason} (rows {listed}). "
     if residual > 0:
         least = lower_bound(y, farkas, residual, np.inf)
         message += f"(Within rounding: none whose objective at margin 1 is below {least:.2g}.) "
-    message += (
-        "Append a ones column (datasets.with_bias), correct the labels, or allow slack with a finite C."
-    )
+    cure = "Correct the labels" if biased else "Append a ones column (datasets.with_bias), correct the labels"
+    message += f"{cure}, or allow slack with a finite C."
     return InfeasibleError(message, farkas=farkas, rows=np.sort(rows), residual=residual)
 
 

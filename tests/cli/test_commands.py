@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,7 +218,23 @@ def test_infeasible_data_names_its_rows(run):
     done = run("solve", "twice.npz", *RAW)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
-    assert all(word in done.stderr for word in ("rows 0, 1", "--C 1"))
+    assert all(word in done.stderr for word in ("rows 0, 1", "Append a ones column", "--C 1"))
+
+
+def test_infeasible_rows_of_a_table_are_lines_of_the_file(run):
+    """With a bias column nothing is left to append; a row with a missing value moves the numbers."""
+    lines = ["a,b,label", "1,2,x", "3,,x", "1,2,y", "0,1,y"]
+    Path("twice.csv").write_text("\n".join(lines) + "\n")
+    done = run("solve", "twice.csv", "--skip-missing")
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2
+    assert "equal rows have different labels (rows 0, 1)" in said
+    assert "In the file: line 2, line 4." in said
+    assert "ones column" not in said
+    assert "without bias" not in said
+    saved = run("solve", "twice.csv", "--skip-missing", "--out", "proof.json")
+    assert saved.exit_code == 1
+    assert "line 2, line 4" in saved.stderr
 
 
 @pytest.mark.parametrize(

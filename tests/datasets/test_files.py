@@ -323,6 +323,8 @@ def test_what_is_no_number_is_said_with_what_to_do(tmp_path, text, said):
 
 def test_columns_to_drop_must_be_there(tmp_path):
     (tmp_path / "data.csv").write_text("a,b,label\n1,2,0\n2,3,1\n")
+    with pytest.raises(InvalidInputError, match=r"no column 'a, b' to drop: .* --drop a --drop b"):
+        datasets.from_file(tmp_path / "data.csv", drop="a, b")
     with pytest.raises(InvalidInputError, match="no column 'c' to drop; the columns are a, b, label"):
         datasets.from_file(tmp_path / "data.csv", drop=["c"])
     with pytest.raises(InvalidInputError, match="one character"):
