@@ -142,6 +142,12 @@ def _label_name(value: object) -> str:
 
 
 def _tag(value: float, name: str, *, binary: bool) -> str:
-    """Return how a label and its class are printed: "labelled +1", or "virginica (labelled +1)"."""
+    """Return how a label and its class are printed after their count.
+
+    "labelled +1", "virginica (labelled +1)", or "of class 0 (labelled -1)", since "212 0" reads like one
+    number.
+    """
     label = f"{value:+.0f}" if binary else f"{value:.0f}"
-    return f"labelled {label}" if name == f"{value:.0f}" else f"{name} (labelled {label})"
+    if name == f"{value:.0f}":
+        return f"labelled {label}"
+    return f"{'' if name[:1].isalpha() else 'of class '}{name} (labelled {label})"

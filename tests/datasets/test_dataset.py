@@ -58,6 +58,7 @@ def test_what_a_person_reads():
     assert repr(data) == "Dataset('letters', n=3, d=3, n_classes=2)"
     assert str(data) == "letters: 3 samples, 3 features; 1 a (labelled -1), 2 b (labelled +1)\nthree samples"
     assert "1 labelled -1, 1 labelled +1" in str(Dataset(np.eye(2), [-1, 1], "signs"))
+    assert "1 of class 0 (labelled -1), 1 labelled +1" in str(Dataset(np.eye(2), [0, 1], "bits"))
 
 
 @pytest.mark.parametrize(
