@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from importlib.util import find_spec
 
 import joblib
 import numpy as np
@@ -25,6 +26,10 @@ F2 = np.array([[1.65, 0.47], [0.47, 1.35]])
 PROMISE = 1e-6  # certified relative gap, and agreement of values computed in different ways
 # Each example takes about 0.2 s: shrinking a failure would take minutes, and small examples are drawn anyway.
 QUICK = {"deadline": None, "phases": (Phase.explicit, Phase.reuse, Phase.generate)}
+HAS_CVXPY = find_spec("cvxpy") is not None
+NEEDS_CVXPY = pytest.mark.skipif(not HAS_CVXPY, reason="cvxpy is an extra")
+PROGRAM = pytest.param("program", marks=NEEDS_CVXPY)
+FULL = st.booleans() if HAS_CVXPY else st.just(False)
 PRECISE = {"tol_gap_abs": 1e-10, "tol_gap_rel": 1e-10, "tol_feas": 1e-10}
 
 
@@ -167,7 +172,7 @@ def assert_solved(solution, X, y, C=np.inf):
 # The papers' data ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["auto", "column-generation", "program"])
+@pytest.mark.parametrize("method", ["auto", "column-generation", PROGRAM])
 def test_wang_pilanci_f1(method):
     solution = solve_max_margin(F1, [1, -1], method=method)
     assert_solved(solution, F1, np.array([1.0, -1.0]))
@@ -179,7 +184,7 @@ def test_wang_pilanci_f1(method):
     np.testing.assert_allclose(solution.lam, [0.582875, -0.699557], atol=1e-6)
 
 
-@pytest.mark.parametrize("method", ["auto", "column-generation", "program"])
+@pytest.mark.parametrize("method", ["auto", "column-generation", PROGRAM])
 def test_wang_pilanci_f2(method):
     solution = solve_max_margin(F2, [1, 1], method=method)
     assert_solved(solution, F2, np.ones(2))
@@ -198,7 +203,7 @@ def test_wang_pilanci_f2(method):
         (np.array([[-4.0]]), [-1], 0.25, 1),
     ],
 )
-@pytest.mark.parametrize("method", ["auto", "program"])
+@pytest.mark.parametrize("method", ["auto", PROGRAM])
 def test_closed_forms_of_the_specification(X, y, value, neurons, method):
     solution = solve_max_margin(X, y, method=method)
     assert_solved(solution, X, np.array(y, float))
@@ -223,10 +228,10 @@ def test_certified_or_proven_infeasible_and_equal_to_the_independent_form(proble
     assert solution.lower_bound * (1 - PROMISE) <= value <= solution.objective * (1 + PROMISE)
 
 
+@NEEDS_CVXPY
 @settings(max_examples=20, **QUICK)
 @given(problems(max_rows=6))
 def test_program_primal_and_dual_agree(problem):
-    pytest.importorskip("cvxpy")
     X, y = problem
     try:
         solution = solve_max_margin(X, y, method="program")
@@ -246,10 +251,8 @@ def test_program_primal_and_dual_agree(problem):
 
 
 @settings(max_examples=25, **QUICK)
-@given(problems(max_rows=7), st.sampled_from([0.01, 0.1, 0.5, 2.0, 30.0]), st.booleans())
+@given(problems(max_rows=7), st.sampled_from([0.01, 0.1, 0.5, 2.0, 30.0]), FULL)
 def test_with_slack_nothing_is_infeasible(problem, C, full):
-    if full:
-        pytest.importorskip("cvxpy")
     X, y = problem
     solution = solve_max_margin(X, y, C=C, method="program" if full else "auto")
     assert_solved(solution, X, y, C)
@@ -268,8 +271,8 @@ def test_where_slack_is_cheap_the_zero_network_is_optimal(C):
     assert solution.network.n_neurons == 0
 
 
+@NEEDS_CVXPY
 def test_the_full_program_where_slack_is_cheap():
-    pytest.importorskip("cvxpy")
     solution = solve_max_margin([[-2.0]], [-1], C=1e-6, method="program")
     assert solution.objective == pytest.approx(1e-6, rel=1e-6)
 
@@ -358,7 +361,7 @@ def test_order_rotation_embedding_and_labels_do_not_matter(seed):
 
 
 @settings(max_examples=6, **QUICK)
-@given(st.sampled_from([1e-8, 1e-3, 0.5, 7.0, 1e5, 1e9]), st.integers(0, 50), st.booleans())
+@given(st.sampled_from([1e-8, 1e-3, 0.5, 7.0, 1e5, 1e9]), st.integers(0, 50), FULL)
 def test_scaling_the_data_divides_the_optimum(c, seed, full):
     X, y, _ = instance(seed, n=5, d=2)
     method = "program" if full else "auto"
@@ -410,7 +413,7 @@ def test_slack_is_monotone_in_its_price_and_ends_at_the_hard_margin():
 
 
 @pytest.mark.parametrize("C", [np.inf, 0.5])
-@pytest.mark.parametrize("method", ["auto", "program"])
+@pytest.mark.parametrize("method", ["auto", PROGRAM])
 def test_classes_are_solved_one_against_the_rest(C, method):
     rng = np.random.default_rng(2)
     X, y = rng.normal(size=(9, 2)), np.array(["ant", "bee", "cat"])[rng.integers(0, 3, 9)]
@@ -475,6 +478,7 @@ def test_bad_arguments_are_named(change, message):
         solve_max_margin(**{"X": F1, "y": [1, -1], **change})
 
 
+@NEEDS_CVXPY
 def test_the_program_refuses_what_it_cannot_hold():
     rng = np.random.default_rng(0)
     with pytest.raises(InvalidInputError, match=r"sample_patterns|column-generation"):
