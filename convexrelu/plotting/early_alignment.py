@@ -221,7 +221,7 @@ def rank_one_figure(
     ax.set_xlim(0.3 * least, 1.0)
     ax.set_yticks(places, labels)
     ax.invert_yaxis()
-    ax.set_xlabel("largest of the instances")
+    ax.set_xlabel("largest of the instances (at the left end: 0)")
     legend_below(figure, ax)
     return figure
 

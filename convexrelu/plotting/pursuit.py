@@ -41,6 +41,8 @@ __all__ = [
 
 _COLORS = (POSITIVE, NEGATIVE, BOUND, REGION, INK, MUTED)
 
+_BESIDE = 0.012  # of the axis: training errors stand beside test errors
+
 
 @runtime_checkable
 class ComparedRun(Protocol):
@@ -158,7 +160,9 @@ def _architecture(ax: Axes, step: PursuitStep) -> None:
     ax.set_ylim(-1.05, 1.05)
     ax.axis("off")
     counts = " + ".join(map(str, step.n_neurons))
-    entitle(ax, f"iteration {step.iteration}: {counts} hidden neurons\nnew: dashed; weights: blue +, red -")
+    entitle(
+        ax, f"iteration {step.iteration}: {counts} hidden neurons\nnew: dashed; weights: blue +, orange -"
+    )
 
 
 def _is_new(step: PursuitStep, layer: int, neuron: int) -> bool:
@@ -267,7 +271,7 @@ def comparison_figure(comparisons: Sequence[Comparison], *, title: str = "") -> 
         entitle(top, f"{comparison.function}{cap}")
         _medians(bottom, comparison, "pursuit", "steps", POSITIVE, "-")
         bottom.set_ylabel("iterations of pursuit")
-        bottom.set_xlabel("training samples")
+        bottom.set_xlabel("training samples\n(lines: medians; bars: least to largest)")
         bottom.set_ylim(0, 1.1 * bottom.get_ylim()[1])
         bottom.yaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, axes[0][0], columns=min(2 * len(comparisons), 4))
@@ -282,12 +286,13 @@ def _medians(ax: Axes, comparison: Comparison, method: str, kind: str, color: st
     values = [[max(getattr(run, kind), 1e-16) for run in comparison.of(method, n)] for n in sizes]
     label = f"{method}, {kind.replace('_', ' ')}"
     medians = [float(np.median(each)) for each in values]
-    ax.plot(sizes, medians, style, color=color, label=label)
+    trained = kind == "training_error"  # beside the test errors, whose bars it would hide
+    places = np.array(sizes) + _BESIDE * trained * np.ptp(comparison.sizes)
+    ax.plot(places, medians, style, color=color, label=label)
     reach = [(middle - min(each), max(each) - middle) for middle, each in zip(medians, values, strict=True)]
-    ax.errorbar(sizes, medians, np.transpose(reach), fmt="none", color=color, elinewidth=0.8, capsize=3)
-    marker = "o" if style == "-" else "."
-    for n, each in zip(sizes, values, strict=True):
-        ax.plot([n] * len(each), each, marker, color=color, markersize=4, alpha=0.6)
+    ax.errorbar(places, medians, np.transpose(reach), fmt="none", color=color, elinewidth=0.8, capsize=3)
+    for place, each in zip(places, values, strict=True):
+        ax.plot([place] * len(each), each, "." if trained else "o", color=color, markersize=4, alpha=0.6)
 
 
 def greedy_figure(objectives: ArrayLike, lower_bound: float, *, title: str = "") -> Figure:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.image import AxesImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from convexrelu.errors import InvalidInputError
 from convexrelu.networks import FeedForward
@@ -103,7 +103,9 @@ def draw_weights(figure: FigureBase, rows: Sequence[WeightRow]) -> None:
         panels[0].set_ylabel(row.label, fontsize=9)
         if image is not None:
             # without panchor the bar would move the panels away from the top
-            bar = figure.colorbar(image, ax=list(panels), pad=0.02, aspect=12, panchor=False)
+            # each number with its power of ten: one above the bar would push it out of the others' column
+            numbers = FuncFormatter(lambda value, _: f"{value:g}")
+            bar = figure.colorbar(image, ax=list(panels), pad=0.02, aspect=12, panchor=False, format=numbers)
             bar.ax.tick_params(labelsize=7)
             bar.locator = MaxNLocator(nbins=3)
             bar.update_ticks()
