@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from convexrelu import papers
 from convexrelu.papers.neuron_pursuit import LEFT, RIGHT
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,8 @@ WHERE = ["", "ncf", "saddles", "training", "pursuit", "solvers", "networks", "es
 
 
 def figure_names():
-    sources = "".join(path.read_text() for path in (ROOT / "convexrelu" / "papers").glob("*.py"))
+    folder = Path(papers.__file__).parent  # of the installed package, wherever it is
+    sources = "".join(path.read_text() for path in folder.glob("*.py"))
     return set(re.findall(r'"((?:wp|kh2|k-deep|kh-beyond|np)-[a-z0-9-]+)"', sources)) | {
         f"np-figure-{half.figure}" for half in LEFT + RIGHT
     }
