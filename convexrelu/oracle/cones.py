@@ -65,10 +65,10 @@ _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _CROWDED_NODES = 1000  # where so many cones are open that to deal them out takes as long as that
 _TASK_CONES = 64  # handed to a task at most
-# Open cones beyond this make the search go for depth: that needs no more memory, and with four times as many to
-# deal out between the rounds that was found to take a quarter of the time. Then it is foretold how long it will
-# take: a sample of the open cones, one in so many within bounds, is searched to tolerances that shrink by the
-# step, each with no more than the share of what is left.
+# Open cones beyond this make the search go for depth: that needs no more memory, and to deal out four times as
+# many between the rounds was found to take a quarter of the time. Then it is foretold how long it will
+# take: a sample of the open cones, one in so many within bounds, is searched to tolerances that shrink by
+# the step, each with no more than the share of what is left.
 _MOST_OPEN_BYTES = 2**25
 _SAMPLED_ONE_IN, _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 50, 96, 256, 2.0, 0.1
 _SAFETY, _UNEVEN = 1.15, 8.0  # the sample's mean was found to err by a tenth; its parts by a few times
