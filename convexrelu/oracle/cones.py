@@ -65,8 +65,8 @@ _FIRST_NODES = 500  # worked off in the caller: most searches end there
 _TASK_NODES = 200  # a task's share of a round: some 10 ms
 _CROWDED_NODES = 1000  # where so many cones are open that to deal them out takes as long as that
 _TASK_CONES = 64  # handed to a task at most
-# Open cones beyond this make the search go for depth: that needs no more memory, and to deal out four times as
-# many between the rounds was found to take a quarter of the time. Then it is foretold how long it will
+# Open cones beyond this make the search go for depth: that needs no more memory, and to deal out four times
+# as many between the rounds was found to take a quarter of the time. Then it is foretold how long it will
 # take: a sample of the open cones, one in so many within bounds, is searched to tolerances that shrink by
 # the step, each with no more than the share of what is left.
 _MOST_OPEN_BYTES = 2**25
