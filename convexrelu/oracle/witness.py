@@ -22,7 +22,7 @@ from convexrelu._clock import Clock
 from convexrelu._typing import kernel
 from convexrelu.arrangements import hyperplanes_of
 from convexrelu.arrangements.vertices import invert_into
-from convexrelu.check import OFFSET, SIGNS, UNIT, correlation_bound
+from convexrelu.check import MOST_INFLATED, OFFSET, SIGNS, UNIT, correlation_bound
 from convexrelu.oracle.cones import MOST_EXACT, ON_PLANE, SWEEPS, play_rays, split_edge, sweep
 from convexrelu.oracle.neuron import DualNorm, dual_norm
 from convexrelu.oracle.relaxation import Relaxation, inside_box, roles
@@ -293,7 +293,12 @@ def _packed(
 def _pack(values: np.ndarray, width: int) -> str:
     """Integers of so many bytes as text: all lowest bytes first, which makes what is small compressible."""
     planes = (values.astype(np.int64)[None, :] >> (8 * np.arange(width)[:, None])) & 255
-    return base64.b64encode(zlib.compress(planes.astype(np.uint8).tobytes(), 9)).decode("ascii")
+    raw = planes.astype(np.uint8).tobytes()
+    packed = zlib.compress(raw, 9)
+    if len(raw) > MOST_INFLATED * len(packed):  # than which the checker unpacks no more: eight times at most
+        engine = zlib.compressobj(9, strategy=zlib.Z_HUFFMAN_ONLY)
+        packed = engine.compress(raw) + engine.flush()
+    return base64.b64encode(packed).decode("ascii")
 
 
 @kernel

@@ -611,7 +611,7 @@ def test_a_proof_is_made_within_its_time(tmp_path):
     """What is cut off is given up: the file then proves what needs no search."""
     rng = np.random.default_rng(0)
     points, labels = rng.normal(size=(80, 8)), np.where(rng.random(80) < 0.5, 1.0, -1.0)
-    norm, nobody = dual_norm(points, labels, max_nodes=1000), TwoLayerReLU(np.zeros((0, 8)), [])
+    norm, nobody = dual_norm(points, labels, max_nodes=6000), TwoLayerReLU(np.zeros((0, 8)), [])
     certificate = assess(points, labels, nobody, labels, norm=norm, C=1.0, better=nobody)
     made("cut off")[0].proven()  # compiling counts for the processor, and not for the limit
     limit, started = 0.5, time.process_time()
@@ -619,7 +619,8 @@ def test_a_proof_is_made_within_its_time(tmp_path):
     assert time.process_time() - started <= limit + 2.0  # compiled kernels end what they have begun
     pairs = certificate.proven(time_limit=1e-9)
     assert pairs.proof["plus"]["kind"] == pairs.proof["minus"]["kind"] == "pairs"
-    assert 0 < pairs.lower_bound <= proven.lower_bound < certificate.lower_bound
+    assert 0 < pairs.lower_bound <= proven.lower_bound
+    assert pairs.lower_bound < 0.9 * certificate.lower_bound  # which many cones proved
     pairs.save(tmp_path / "c.json")
     assert load_certificate(tmp_path / "c.json").check(points, labels)
 

@@ -6,9 +6,9 @@ import pytest
 import convexrelu as cr
 from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
-from convexrelu.check import SIGNS, _leaves, check_document, correlation_bound
+from convexrelu.check import SIGNS, _leaves, _unpack, check_document, correlation_bound
 from convexrelu.oracle import dual_norm
-from convexrelu.oracle.witness import _close, proof_of, proven_norm
+from convexrelu.oracle.witness import _close, _pack, proof_of, proven_norm
 
 
 def weights(n, d, seed):
@@ -107,3 +107,10 @@ def test_a_level_without_a_size_has_no_cover_by_cones():
     for level in (0.0, np.inf):
         kinds = {name: part and part["kind"] for name, part in proof_of(X, lam, level).items()}
         assert "cones" not in kinds.values()
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 300_000])
+def test_what_is_packed_is_unpacked_however_regular_it_is(size):
+    """Multipliers that are all alike shrink a thousand times, and the checker takes 64 times at most."""
+    for values in (np.zeros(size, dtype=int), np.arange(size) % 2, np.full(size, 2**30), np.arange(size)):
+        assert np.array_equal(_unpack({"t": _pack(values, 4)}, "t", 4), values)
