@@ -70,8 +70,8 @@ _TASK_CONES = 64  # handed to a task at most
 # take: a sample of the open cones, one in so many within bounds, is searched to tolerances that shrink by
 # the step, each with no more than the share of what is left.
 _MOST_OPEN_BYTES = 2**25
-_SAMPLED_ONE_IN, _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 50, 96, 256, 2.0, 0.1
-_SAFETY, _UNEVEN = 1.15, 8.0  # the sample's mean was found to err by a tenth; its parts by a few times
+_SAMPLED_ONE_IN, _LEAST_SAMPLED, _MOST_SAMPLED, _TOL_STEP, _SAMPLED_SHARE = 50, 96, 256, 2.0, 0.2
+_SAFETY, _UNEVEN = 1.05, 8.0  # the sample's mean was found to err by a tenth; its parts by a few times
 _SLICE_WORK = 2e6  # multiplications between two looks at the clock: about a millisecond
 _ROTATION_SEED = 5
 # The exact kernel's time grows with the square of the number of generators of Z_- that change their sign.

@@ -141,7 +141,7 @@ class SoftMargin:
             if self.gap > max(HANDED_OVER, wanted):
                 self.directions(max(HANDED_OVER, wanted))
             self._sparse()
-            if self.gap > wanted:
+            if self.gap > SPARSE_GAP * self.tol:
                 self._polish(wanted)
                 self._sparse()
             self._thin()
@@ -158,11 +158,9 @@ class SoftMargin:
                 whole = max(proven, key=lambda part: part.bound(self.problem))
                 return replace(whole, neurons=self.neurons, value=self.value)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
-            found = norm.direction @ self.problem.basis
-            near = found + np.vstack(
-                [np.zeros_like(found), 0.05 * self.rng.normal(size=(STARTS, len(found)))]
-            )
-            self._violating(self.best.mu, norm.sign, near / np.linalg.norm(near, axis=1, keepdims=True))
+            found = (norm.direction @ self.problem.basis)[None]
+            found /= np.linalg.norm(found)
+            self._violating(self.best.mu, norm.sign, np.vstack([found, beside(found, self.rng)]))
 
     def _polish(self, wanted: float) -> None:
         """Move the neurons until the gap is small, or nothing moves it."""

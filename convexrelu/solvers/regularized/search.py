@@ -132,9 +132,10 @@ class Search:
             if last or enough or norm.value <= self.dual.largest * (1 + VIOLATED):
                 return replace(found, mix=self.best)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
-            missed = norm.direction @ self.problem.basis
-            near = missed + 0.05 * self.rng.normal(size=(STARTS, len(missed)))
-            violators = self._climbed(self.dual.lam, norm.sign, np.vstack([missed, near]))[0]
+            missed = (norm.direction @ self.problem.basis)[None]
+            missed /= np.linalg.norm(missed)
+            starts = np.vstack([missed, beside(missed, self.rng)])
+            violators = self._climbed(self.dual.lam, norm.sign, starts)[0]
             self.dual.largest = max(self.dual.largest, norm.value)
             self.dual.bound = self.problem.decay.bound(self.dual.lam, self.dual.largest)
             asked = self.gap
