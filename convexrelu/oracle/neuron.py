@@ -95,7 +95,7 @@ class Correlation:
         Whether no clock cut the search off: asked again, without a limit, it says the same. Where it does and
         is not exact, the rest is rounding, or a search that nobody can afford.
     nodes : int
-        Cones bounded and cells visited.
+        Cones bounded; cells visited count as the cones that take as long.
 
     Examples
     --------
@@ -151,7 +151,7 @@ class DualNorm:
     sign : float
         +1 or -1.
     nodes : int
-        Cones bounded and cells visited, for both signs.
+        Cones bounded, for both signs; cells visited count as the cones that take as long.
     cover : Cover or None
         What repeats the search (:func:`covered_norm`); None where :func:`dual_norm` with its defaults does.
     """
@@ -446,7 +446,7 @@ class _Side:
 
     `value` is attained at `inside` (coordinates of the pair), `upper` is proven and contains `slack` for
     perturbed generators; `settled` means that there is nothing to search, `cut` that a search did not finish,
-    `nodes` how many cones or cells it took.
+    `nodes` how many cones it took, or what takes as long.
     """
 
     lam: Float[np.ndarray, " n"]
@@ -459,11 +459,19 @@ class _Side:
     cut: bool = False
     nodes: int = 0
 
+    @property
+    def per_generator(self) -> float:
+        """Seconds that a cell takes for each negative generator, estimated."""
+        return _CELL_PER_DENSE if len(self.pair.negative) >= _DENSE else _CELL_PER_GENERATOR
+
     @cached_property
     def listing(self) -> float:
         """Seconds that a list of the cells takes, estimated."""
-        dense = len(self.pair.negative) >= _DENSE
-        return listing_seconds(self.pair, _CELL_PER_DENSE if dense else _CELL_PER_GENERATOR)
+        return listing_seconds(self.pair, self.per_generator)
+
+    def worth(self, n_cells: int) -> int:
+        """How many cones take as long as so many cells: these are what an effort is counted in."""
+        return math.ceil(n_cells * _cell_seconds(self.pair, self.per_generator) / _CONE)
 
 
 def search_seconds(X: Float[np.ndarray, "n d"], lam: Float[np.ndarray, " n"]) -> float:
@@ -477,7 +485,11 @@ def listing_seconds(pair: Zonotopes, per_generator: float = _CELL_PER_GENERATOR)
     """Return about how long a list of the cells of the positive generators takes on one thread."""
     lines = hyperplanes_of(pair.positive)
     n_cells = float(min(pattern_bound(len(lines.normals), lines.rank), _COUNTLESS))
-    return n_cells * (_CELL + per_generator * len(pair.negative))
+    return n_cells * _cell_seconds(pair, per_generator)
+
+
+def _cell_seconds(pair: Zonotopes, per_generator: float) -> float:
+    return _CELL + per_generator * len(pair.negative)
 
 
 def _maximize(
@@ -624,7 +636,7 @@ def _search(side: _Side, value: float, effort: _Effort, floor: float) -> ConeSea
             stop_above=effort.stop_above,
         )
     # a listing that is cut off leaves the cones' bound, and whoever repeats it needs as many
-    return replace(listed, nodes=found.nodes + listed.nodes)
+    return replace(listed, nodes=found.nodes + side.worth(listed.nodes))
 
 
 def _structural_bound(pair: Zonotopes) -> float:

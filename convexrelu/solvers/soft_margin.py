@@ -399,7 +399,7 @@ class SoftMargin:
     ) -> tuple[Neurons, float]:
         """Return the violators that starts lead to, which the master then knows, and the largest value."""
         problem = self.problem
-        self.clock.did(ASCENT * len(starts) * problem.rows.size)
+        self.clock.did(ASCENT * len(starts) * np.count_nonzero(mu) * problem.rows.shape[1])
         ends, values = ascend(problem.rows, sign * problem.y * mu, starts)
         order = np.argsort(-values)
         order = order[values[order] > 1 + VIOLATED]

@@ -13,8 +13,8 @@ from convexrelu._clock import Clock
 
 __all__ = ["ASCENT", "CONE", "CORNER", "ENTRY", "FIT", "PIVOT", "STEP", "Work"]
 
-ASCENT = 1.5e-7
-"""An ascent of the local search, for an entry of the rows."""
+ASCENT = 7e-8
+"""An ascent of the local search, for an entry of the rows that carry a weight."""
 
 CONE, CORNER = 1e-6, 1e-2
 """A node of the oracle's search: of one output, for a multiplier that is not zero; and of several outputs."""

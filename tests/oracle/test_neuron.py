@@ -626,3 +626,14 @@ def test_a_value_found_late_does_not_loosen_the_other_signs_level(seed, monkeypa
     # without a good start values grow as cones are bounded
     monkeypatch.setattr("convexrelu.oracle.neuron.starting_directions", poor)
     assert covered_norm(X, lam, norm.cover).upper_bound == norm.cover.level
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_count_as_the_cones_that_take_as_long(seed):
+    """Listing a thousand cells is the work of a few cones; so many nodes are enough for the same answer."""
+    rng = np.random.default_rng(seed)
+    X, lam = rng.normal(size=(60, 3)), rng.normal(size=60)
+    norm = dual_norm(X, lam)
+    assert norm.exact
+    assert 0 < norm.nodes < 100
+    assert dual_norm(X, lam, max_nodes=norm.nodes).upper_bound == norm.upper_bound

@@ -242,7 +242,7 @@ class Search:
         """Return the distinct local maxima that starts lead to, and their values."""
         sizes = np.linalg.norm(starts, axis=1)
         starts = starts[sizes > 0] / sizes[sizes > 0, None]
-        self.clock.did(ASCENT * len(starts) * self.problem.units.size)
+        self.clock.did(ASCENT * len(starts) * np.count_nonzero(lam) * self.problem.units.shape[1])
         ends, values = ascend(self.problem.units, sign * lam * self.problem.norms, starts)
         order = np.argsort(-values)
         # ends on one maximum agree to rounding
