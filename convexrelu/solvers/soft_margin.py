@@ -5,8 +5,8 @@ them says nothing of the whole. Here every network is judged on all rows, and so
 
 "directions": the central linear master and the local search play until the gap is a few thousandths.
 "vertex": multipliers that fewer rows carry take their place, for the oracle; mostly that closes the gap, too.
-"patterns": where it does not, the reduced program moves the neurons themselves, which a linear master can only
-approach by ever more directions; rounds of the latter bring new activities.
+"patterns": where it does not, the reduced program moves the neurons themselves, which a linear master can
+only approach by ever more directions; rounds of the latter bring new activities.
 """
 
 from __future__ import annotations
