@@ -364,14 +364,19 @@ def _affordable(
         if np.isfinite(clock.limit):
             speed = tried / max(clock.elapsed - started, 1e-6)
         left = fair * min(max_nodes - tried, speed * clock.left)
-        if any(len(part.open) for part in found) or took > left:
+        cut = any(len(part.open) for part in found)
+        if affordable and not cut and took > left > affordable[-1][1]:
+            # between the last that is affordable and the first that is not, cones grow as a power
+            last, cones = affordable[-1]
+            return float(last * (looser / last) ** (np.log(left / cones) / np.log(took / cones))), tried
+        if cut or took > left:
             break
         affordable.append((looser, float(max(took, 1))))
     else:
         return asked_for, tried
     if len(affordable) < 2:
         return (affordable[-1][0] if affordable else looser), tried
-    # between the last that is affordable and the first that is not, cones grow as a power
+    # the sample was cut off: cones go on to grow as they did, or faster
     (before, fewer), (last, cones) = affordable[-2:]
     power = max(np.log(cones / fewer) / np.log(before / last), 1.0)
     return max(float(last * min(cones / max(left, 1.0), 1.0) ** (1 / power)), looser), tried
