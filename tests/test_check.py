@@ -966,7 +966,7 @@ def test_infeasible_data_is_proven_so(tmp_path, kind):
 def test_a_relaxation_is_written_down(tmp_path):
     """In 12 dimensions no cones are listed: the branches of the semidefinite program are the proof."""
     X, y = problem(30, 12, seed=2)
-    certificate = relaxed(X, y, time_limit=2.0)
+    certificate = relaxed(X, y, cr.solve_max_margin(X, y, time_limit=2.0).network, share=0.9)
     files = saved(tmp_path, X, y, certificate)
     assert main([*files]) == 0
     assert main([*files, "--exact"]) == 0

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from relaxed import relaxed
 
 from convexrelu import (
     Certificate,
@@ -23,33 +24,19 @@ from convexrelu.certificates.certificate import assess
 from convexrelu.certificates.document import encode
 from convexrelu.certificates.stored import _float
 from convexrelu.oracle import Cover, dual_norm
-from convexrelu.oracle.relaxation import Relaxation, relaxed_norm
-from convexrelu.solvers.history import SolverClock
-from convexrelu.solvers.problem import prepare
-from convexrelu.solvers.semidefinite.bound import semidefinite_bound
 
 X, Y = np.array([[1.65, -0.47], [-0.47, 1.35]]), np.array([1, -1])
 CLASSES = np.array([0, 1, 2, 0, 1, 2])
 POINTS = np.random.default_rng(0).normal(size=(6, 2))
 
 
-def relaxed(solution):
+def branched(solution):
     """A certificate that rests on a relaxation with a tree of branches."""
-    X, y, network = CROWD, CROWD_LABELS, solution.network
-    problem = prepare(X, y, np.inf)
-    found = semidefinite_bound(
-        problem,
-        np.ones(len(y)),
-        problem.neurons(network),
-        clock=SolverClock(limit=np.inf),
-        target=0.999 * network.objective() / problem.scale,
-    )
-    relaxation = Relaxation(leaves=tuple(sorted(found.relaxation.leaves, key=lambda leaf: -len(leaf.rows))))
-    assert len(relaxation.leaves[0].rows)
-    lam, nobody = problem.dual(found.mu), TwoLayerReLU(np.zeros((0, X.shape[1])), [])
-    norm = relaxed_norm(X, lam, relaxation)
-    assert norm.upper_bound < dual_norm(X, lam, search=False).upper_bound  # it is the relaxation that bounds
-    return assess(X, y, network, lam, norm=norm, C=np.inf, better=nobody, relaxation=relaxation)
+    certificate = relaxed(CROWD, CROWD_LABELS, solution.network, share=0.999)
+    assert len(certificate.relaxation.leaves[0].rows)
+    # it is the relaxation that bounds
+    assert certificate.dual_feasibility < dual_norm(CROWD, certificate.lam, search=False).upper_bound
+    return certificate
 
 
 def unsearched(solution):
@@ -91,7 +78,7 @@ KINDS = {
     "better": lambda: (certify(X, Y, POOR, better=solve_max_margin(X, Y).network), X, Y),
     "soft": lambda: (solve_max_margin(POINTS, CLASSES == 1, C=0.4).certificate, POINTS, CLASSES == 1),
     "classes": lambda: (solve_max_margin(POINTS, CLASSES).certificate, POINTS, CLASSES),
-    "relaxed": lambda: (relaxed(CROWD_OPTIMUM()), CROWD, CROWD_LABELS),
+    "relaxed": lambda: (branched(CROWD_OPTIMUM()), CROWD, CROWD_LABELS),
     "unsearched": lambda: (unsearched(CROWD_OPTIMUM()), CROWD, CROWD_LABELS),
     "tolerance": lambda: (covered(tol=0.3), MANY, MANY_LABELS),
     "cut off": lambda: (covered(max_nodes=100), MANY, MANY_LABELS),
