@@ -29,7 +29,11 @@ _TO_SPARE = 5.0  # seconds to start processes and import what they need, and for
 
 
 def run_tasks(
-    function: Callable[..., R], tasks: Sequence[tuple[object, ...]], *, seconds: float = math.inf
+    function: Callable[..., R],
+    tasks: Sequence[tuple[object, ...]],
+    *,
+    seconds: float = math.inf,
+    in_threads: bool = False,
 ) -> list[R]:
     """Return ``[function(*task) for task in tasks]``, worked off in parallel; order is kept.
 
@@ -38,7 +42,8 @@ def run_tasks(
     round. Where the caller has linear algebra on one thread, the tasks have, in other processes too.
 
     A process that dies, or does not answer within so many `seconds` (and some to spare), costs time and no
-    result: this one does the rest.
+    result: this one does the rest. With `in_threads` the tasks stay in this process whatever the caller's
+    backend: for those whose arguments or results are too large to be sent, or cannot be.
     """
     n_jobs = count_workers()
     if n_jobs == 1 or len(tasks) == 1:
@@ -47,6 +52,9 @@ def run_tasks(
     from joblib.parallel import get_active_backend
 
     calls = [delayed(_call)(function, task, _BLAS.limited) for task in tasks]
+    if in_threads:
+        kept: list[R] = Parallel(n_jobs=n_jobs, require="sharedmem")(calls)
+        return kept
     backend = get_active_backend(prefer="threads")[0]
     shared = getattr(backend, "supports_sharedmem", False)
     if shared or not backend.supports_return_generator:

@@ -58,6 +58,7 @@ SAMPLE_TOL, SAMPLE_GROWTH = 1e-2, 1.3  # their tolerance; ratio of the sizes tha
 # Of the time left, for the sample's directions, and for its search as estimated: of dense multipliers the
 # estimate was found to be too low, by two to six.
 SAMPLE_SHARE, SAMPLE_SEARCH = 0.3, 0.06
+TIDY_SHARE = 0.05  # of the time left, to move neurons where the gap is closed without it
 SPARSE_ROUNDS = 60  # till then a vertex bounds as well, or it would take longer than the oracle gains
 # Directions, beyond which those that are not in use are dropped, but for those of correlations that are less
 # than a multiple of the gap below one, or less than this.
@@ -144,6 +145,8 @@ class SoftMargin:
             if self.gap > SPARSE_GAP * self.tol:
                 self._polish(wanted)
                 self._sparse()
+            else:
+                self._tidied(wanted)
             self._thin()
             # the last time, when it is too late for another round or those before have led to nothing
             last = self.clock.expired() or futile == PATIENCE
@@ -161,6 +164,15 @@ class SoftMargin:
             found = (norm.direction @ self.problem.basis)[None]
             found /= np.linalg.norm(found)
             self._violating(self.best.mu, norm.sign, np.vstack([found, beside(found, self.rng)]))
+
+    def _tidied(self, wanted: float) -> None:
+        """Move the neurons for a short while, towards the fewer of the optimum; the multipliers stay."""
+        whole, best = self.clock, self.best
+        self.clock = whole.within(TIDY_SHARE * whole.left)
+        self._vertex()
+        self._patterns(wanted)
+        self._vertex()
+        self.clock, self.best = whole, best
 
     def _polish(self, wanted: float) -> None:
         """Move the neurons until the gap is small, or nothing moves it."""
@@ -265,8 +277,8 @@ class SoftMargin:
         there are directions lie strictly between zero and their caps. That is the fewer generators for the
         oracle. From all directions known few are missing.
         """
-        if not DENSE_RANK < self.problem.rows.shape[1] <= CONE_RANK:
-            return  # above, the oracle is not asked
+        if self.problem.rows.shape[1] <= DENSE_RANK:
+            return  # the oracle takes little longer for all rows
         master = Master(self.problem, penalty=np.inf)
         master.add(self.master.directions.joined(self.neurons.normalized()))
         clock = self.clock.within(SPARSE_SHARE * self.clock.left)

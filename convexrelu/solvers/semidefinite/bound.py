@@ -1,7 +1,7 @@
 """A dual variable with a proven bound in any dimension: a semidefinite program, then branch and bound.
 
-Where the exact oracle is out of reach, the dual variable that column generation leaves behind has a bound
-is out of reach. Here lam is chosen for a bound that is cheap to check: that of
+Where the exact oracle is out of reach, so is the norm of the dual variable that column generation leaves
+behind. Here lam is chosen for a bound that is cheap to check: that of
 :mod:`convexrelu.oracle.relaxation`, maximised over lam and all its numbers at once. Then the branches
 that hold the bound down are split, on the row whose activity is the least decided, and all are solved again;
 with every row decided the bound would be exact on the rows taken.
@@ -24,6 +24,10 @@ from convexrelu.solvers.semidefinite.interior_point import Answer, solve_jointly
 
 __all__ = ["SemidefiniteBound", "semidefinite_bound"]
 
+# The first round has as many rows as a slow core does in this share of the time, at so many operations a
+# second; then it is known how fast this one is. The method takes seven to thirty iterations.
+_FIRST_SHARE, _SLOW_CORE, _ITERATIONS = 0.05, 5e9, 25
+_LEAST_ROWS = 10
 _DIGITS = 10  # significant ones kept of T, t0 and mu: their rounding is far below the gaps bounded here
 
 
@@ -54,8 +58,8 @@ def semidefinite_bound(
 ) -> SemidefiniteBound:
     """Return the best bound found before the clock expires; sooner once it reaches `target`.
 
-    Rows enter if mu is positive there, or if the neurons leave them little room: those near the support of
-    the dual variable that is best for this bound. The bound is in the problem's scale.
+    Rows enter if mu is positive there, those of the largest multipliers first: as many as there is time for.
+    The bound is in the problem's scale.
     """
     # the matrices are small: on a busy machine, threads that wait for each other cost several times the work
     with one_blas_thread():
@@ -66,8 +70,10 @@ def _search(
     problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, *, clock: SolverClock, target: float
 ) -> SemidefiniteBound:
     best = SemidefiniteBound(mu=np.zeros(len(problem.y)), relaxation=Relaxation(), bound=0.0)
-    rows = _rows_taken(problem, mu, neurons, clock.left)
-    lam = mu[rows] + 1e-2 * max(float(mu[rows].mean()), 1e-300)  # the method starts inside
+    order = _wanted(problem, mu, neurons)
+    work = _work(problem.y[order], problem.rows.shape[1])  # of an iteration, on the first so many rows
+    rows = _affordable(order, work, _FIRST_SHARE * clock.left * _SLOW_CORE)
+    lam = _inside(mu[rows])
     trees = [Tree(sign=1.0), Tree(sign=-1.0)]
     while not clock.expired():
         started = clock.elapsed
@@ -85,13 +91,21 @@ def _search(
             bound=best.bound * problem.scale,
             n_neurons=len(trees),
         )
-        candidates = _to_split(blocks, answer)
-        if best.bound >= target or not (candidates or clock.expired()):
+        if best.bound >= target:
             return replace(best, finished=True)
+        took = max(clock.elapsed - started, 1e-9)
+        if len(blocks) == 2 and len(rows) < len(order):  # now that it is known how fast this machine is
+            speed = answer.iterations * work[len(rows) - 1] / took
+            more = _affordable(order, work, clock.left * speed)
+            if len(more) > len(rows):
+                rows, lam = more, _inside(mu[more])
+                continue
+        candidates = _to_split(blocks, answer)
+        if not (candidates or clock.expired()):
+            return replace(best, finished=len(rows) == len(order))
         # a branch may cost a quarter more in the next round; each holds a dense matrix of answers, in memory
         # and in the certificate, so that there is an end to them
-        affordable = len(trees) * clock.left / max(clock.elapsed - started, 1e-9) / 1.25
-        room = int(min(affordable, 2000)) - len(trees)
+        room = int(min(len(trees) * clock.left / took / 1.25, 2000)) - len(trees)
         if room < 1:
             break
         trees = _split(blocks, answer, candidates[:room])
@@ -103,6 +117,11 @@ def _search(
     return best
 
 
+def _inside(mu: Float[np.ndarray, " q"]) -> Float[np.ndarray, " q"]:
+    """Where the interior-point method starts: multipliers that are all positive."""
+    return mu + 1e-2 * max(float(mu.mean()), 1e-300)
+
+
 def _carrying(lam: Float[np.ndarray, " q"], trees: Sequence[Tree]) -> Bool[np.ndarray, " q"]:
     """Which rows matter to the dual variable, or are fixed."""
     used: np.ndarray = lam > 1e-4 * lam.max()
@@ -111,35 +130,37 @@ def _carrying(lam: Float[np.ndarray, " q"], trees: Sequence[Tree]) -> Bool[np.nd
     return used
 
 
-def _rows_taken(
-    problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons, seconds: float
-) -> Int[np.ndarray, " q"]:
-    """Return the support of mu and the rows nearest to their margins, as many as there is time for.
+def _wanted(problem: Problem, mu: Float[np.ndarray, " k"], neurons: Neurons) -> Int[np.ndarray, " q"]:
+    """Return the support of mu, the largest first; where it is small, rows nearest to their margins as well.
 
-    Besides the support half as many, and ten at least; of them all as many as the first round can do in a
-    quarter of the time, on a slow core.
+    More of those were found to cost more than they gain.
     """
     support = np.flatnonzero(mu > 1e-7 * mu.max(initial=0.0))
     support = support[np.argsort(-mu[support], kind="stable")]
     room = problem.outputs(neurons) / problem.demand if len(neurons) else np.ones(len(mu))
     room[support] = np.inf
     others = np.argsort(room, kind="stable")[: len(mu) - len(support)]
-    more = max(10, int(0.5 * len(support)))
-    order = np.concatenate([support, others[:more]])
-    work = _work(problem.y[order], problem.rows.shape[1])
-    return np.sort(order[: max(int((work <= 0.25 * seconds * 2.5e9).sum()), 2)])
+    return np.concatenate([support, others[: max(_LEAST_ROWS - len(support), 0)]])
+
+
+def _affordable(
+    order: Int[np.ndarray, " q"], work: Float[np.ndarray, " q"], most: float
+) -> Int[np.ndarray, " p"]:
+    """Return as many of the rows as there is work for, two at least."""
+    return np.sort(order[: max(int((_ITERATIONS * work <= most).sum()), 2)])
 
 
 def _work(y: Float[np.ndarray, " m"], rank: int) -> Float[np.ndarray, " m"]:
-    """Operations of 25 interior-point iterations on the first, the first two, .., all of these rows."""
+    """Operations of an interior-point iteration on the first, the first two, .., all of these rows."""
     count = np.arange(1.0, len(y) + 1)
     positive = np.cumsum(y > 0).astype(np.float64)
     total = np.zeros(len(y))
     for free in (positive, count - positive):
         answers, columns = count - free, free + 1
-        total += (np.minimum(answers, rank) * columns) ** 3 / 3
+        unknowns = np.minimum(answers, rank) * columns
+        total += np.where(answers > rank, 5 / 3, 1 / 3) * unknowns**3  # see :class:`.newton.Newton`
         total += 6 * answers * columns**2 * (columns + count)
-    return 25 * total
+    return total
 
 
 def _in_own_span(rows: Float[np.ndarray, "k r"]) -> Float[np.ndarray, "k s"]:

@@ -88,6 +88,11 @@ class Block:
         self.features[np.arange(self.p), 1 + np.arange(self.p)] = 0.5
         self.features[self.p :, 0] = weights[self.roles.active]
 
+    @property
+    def unknowns(self) -> int:
+        """The size of the branch's Newton system: entries of M, or of B with more answers than dimensions."""
+        return int(min(self.l, self.r)) * (self.p + 1)
+
     def start(self, lam: Float[np.ndarray, " k"]) -> Point:
         """Answers in the middle of their limits, and the multipliers that suit them."""
         caps = np.full(self.l, float(lam.mean()))

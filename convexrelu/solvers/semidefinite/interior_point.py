@@ -26,12 +26,14 @@ from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_solve, solve_triangular
 from scipy.linalg import cholesky as lower_root
 
+from convexrelu._parallel import run_tasks
 from convexrelu.solvers.semidefinite.branch import Block, Gradient, Point
 from convexrelu.solvers.semidefinite.newton import Newton, cholesky
 
 __all__ = ["Answer", "solve_jointly"]
 
 _CENTRING = 0.2  # the least before the dual side is feasible
+_WORTH_A_THREAD = 400  # unknowns of a branch's Newton system, which takes as long as to hand it over then
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +54,8 @@ class Answer:
         For each block, how undecided the activity of each free row is, times what it matters.
     finished : bool
         Whether the program was solved to the tolerance.
+    iterations : int
+        How many it took.
     """
 
     lam: Float[np.ndarray, " k"]
@@ -60,6 +64,7 @@ class Answer:
     weights: Float[np.ndarray, " b"]
     doubts: tuple[np.ndarray, ...]
     finished: bool
+    iterations: int
 
 
 def solve_jointly(
@@ -95,6 +100,7 @@ def solve_jointly(
         weights=last.weights,
         doubts=last.doubts,
         finished=finished,
+        iterations=last.iterations,
     )
 
 
@@ -151,7 +157,7 @@ class _State:
         shrink = 0.8 / self._scale(lam, points)  # away from the boundary
         self.lam = shrink * lam
         self.points = [Point(M=shrink * v.M, h=shrink * v.h, mu=0.9 * v.mu) for v in points]
-        self.dual_feasible = False
+        self.dual_feasible, self.iterations = False, 0
         primal = [
             (block.slacks(self.lam, v), block.lmi(self.lam, v))
             for block, v in zip(blocks, self.points, strict=True)
@@ -198,6 +204,7 @@ class _State:
             weights=weights / weights.sum(),
             doubts=tuple(doubts),
             finished=finished,
+            iterations=self.iterations,
         )
 
     def advance(self) -> bool:
@@ -227,10 +234,14 @@ class _State:
         return True
 
     def _factor(self) -> None:
-        self.newtons = [
-            Newton(block, pair.z / pair.s, pair.Z, pair.V)
+        tasks = [
+            (block, pair.z / pair.s, pair.Z, pair.V)
             for block, pair in zip(self.blocks, self.pairs, strict=True)
         ]
+        if max(block.unknowns for block in self.blocks) > _WORTH_A_THREAD:
+            self.newtons = run_tasks(Newton, tasks, in_threads=True)
+        else:
+            self.newtons = [Newton(*task) for task in tasks]
         ratios = self.own.z / self.own.s
         system = np.diag(ratios[: len(self.lam)])
         system[self.capped, self.capped] += ratios[len(self.lam) :]
@@ -288,6 +299,7 @@ class _State:
             pair.s, pair.S = block.slacks(self.lam, point), block.lmi(self.lam, point)
             pair.z, pair.Z = pair.z + dual * move.dz, pair.Z + dual * move.dual_matrix
         self.dual_feasible = self.dual_feasible or dual == 1.0
+        self.iterations += 1
         self._refresh()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dsygst
 
 from convexrelu.solvers.semidefinite.branch import Block, Gradient, Point
 
@@ -134,9 +135,10 @@ class Newton:
         """``(K + G H G^T)^{-1}`` for the tall G of the generators."""
         p1, generators = self.block.p + 1, self.block.generators
         inverse = np.linalg.inv(K)
+        inverse = 0.5 * (inverse + inverse.transpose(0, 2, 1))
         root = np.tril(cholesky(H)[0])
         inner = np.einsum("ja,jb,jik->aibk", generators, generators, inverse, optimize=True)
-        inner = root.T @ inner.reshape(H.shape) @ root
+        inner, _ = dsygst(inner.reshape(H.shape), root, itype=2, lower=1)  # root^T inner root, lower part
         inner[np.diag_indices(len(inner))] += 1.0
         factor = cholesky(inner)
 
