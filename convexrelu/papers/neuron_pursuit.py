@@ -170,7 +170,7 @@ RIGHT = (
         activation=LEAKY,
         max_iterations=16,
         n_starts=40,
-        error=2e-2,  # after 16 neurons it still falls
+        error=2e-2,  # it is not fitted by 16 neurons, nor on the set tried by 24
     ),
 )
 """The right halves take about an hour: see :func:`halves`."""
