@@ -151,16 +151,22 @@ class Certificate(StoredCertificate):
     def __str__(self) -> str:
         hard = np.isinf(self.C)  # what KKT points correspond to is about hard margins
         kind = "exact" if self.exact else "only bounded from above, so the lower bound may be loose"
+        upper = min(self.objective, self.better_objective)
         return "\n".join(
             [
                 f"Certificate: {self.verdict}",
-                f"  {self.lower_bound:.9g} <= P* <= {min(self.objective, self.better_objective):.9g}",
-                f"  objective {self.objective:.9g} {'at margin 1' if hard else 'with its slack'} "
-                f"(margin as given {self.margin:.6g})",
+                f"  {self.lower_bound:.9g} <= P*" + (f" <= {upper:.9g}" if np.isfinite(upper) else ""),
+                f"  {self._reached} (margin as given {self.margin:.6g})",
                 f"  h(lam) = {self.dual_feasibility:.9g}, {kind}",
                 *([f"  {self.correspondence}"] if hard else []),
             ]
         )
+
+    @property
+    def _reached(self) -> str:
+        if np.isinf(self.objective):
+            return "no multiple of it has margin 1"
+        return f"objective {self.objective:.9g} {'at margin 1' if np.isinf(self.C) else 'with its slack'}"
 
     def rejudged(self, network: TwoLayerReLU, better: TwoLayerReLU) -> Certificate:
         """Return the certificate of another network by the same dual variable, and what proves its bound.

@@ -9,7 +9,14 @@ import numpy as np
 import typer
 
 from convexrelu.cli.data import Columns, Given, read
-from convexrelu.cli.models import Model, load_model, save_infeasible, save_model
+from convexrelu.cli.models import (
+    Model,
+    fit_of_outputs,
+    fit_sentence,
+    load_model,
+    save_infeasible,
+    save_model,
+)
 from convexrelu.cli.output import (
     FAILS,
     Beta,
@@ -103,6 +110,13 @@ def certify(
     price = C if C is not None else _price_of(model)
     given = given_for(model, data, columns, real=decay is not None and not decay.labels)
     judged = _fitting(loaded, given, decay)
+    outputs = np.column_stack([network(given.X) for network in judged])
+    fit = fit_of_outputs(outputs, given, None if decay is None else decay.loss)
+    if model is None and columns.standardize is None and given.preprocessing.standardized:
+        say(
+            "the network is given standardized columns: for one trained on the columns as they are, "
+            "--no-standardize"
+        )
     with working("bounding the optimum"):
         certificate = _certificate(
             given, judged, model, decay, C=price, time_limit=time_limit, improve=None if improve else False
@@ -121,13 +135,15 @@ def certify(
             {
                 "globally_optimal": certificate.globally_optimal,
                 "verdict": certificate.verdict,
+                **fit,
                 **certificate.to_document(),
             }
         )
     else:
-        say(f"{given}\n\n{named(certificate, given.classes)}")
+        say(f"{given}\n\n{fit_sentence(fit, len(given.X))}\n{named(certificate, given.classes)}")
         verdict = "globally optimal" if certificate.globally_optimal else "not certified optimal"
-        say(f"{verdict}: relative gap {max(certificate.gap, 0.0):.3g}")
+        gap = max(certificate.gap, 0.0)
+        say(f"{verdict}: relative gap {gap:.3g}" if np.isfinite(gap) else verdict)
         if out is not None:
             say(f"certificate written to {out}; check it with:\n    {recheck}")
     if report is not None:

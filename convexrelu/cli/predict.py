@@ -105,7 +105,7 @@ def _table(places: list[str], outputs: np.ndarray, found: np.ndarray, model: Mod
     heads = [f"output {name}" for name in names] if K > 1 else ["output"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["row", *heads, "prediction"])
+    writer.writerow([places[0].split()[0], *heads, "prediction"])
     for place, row, value in zip(places, outputs.tolist(), found.tolist(), strict=True):
         writer.writerow([place.split()[-1], *row, value])
     return text.getvalue()

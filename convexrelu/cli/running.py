@@ -27,7 +27,6 @@ R = TypeVar("R")
 
 GRACE = 0.8  # seconds that the work has for its answer after Ctrl-C; a person is told within one
 _LOOK = 0.05  # seconds between looks at what the work is doing
-_PROVEN = ("oracle", "closed form", "relaxation")  # phases whose bound is one on P*, not an estimate
 
 
 class _Watch(logging.Handler):
@@ -39,10 +38,10 @@ class _Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.text = record.getMessage()
-        if isinstance(record.args, tuple) and len(record.args) == 5:  # a Round's
-            phase, objective, bound, *_ = record.args
+        if isinstance(record.args, tuple) and len(record.args) == 6:  # a Round's
+            _, objective, kind, bound, *_ = record.args
             self.objective = float(objective) if isinstance(objective, float) else self.objective
-            if phase in _PROVEN and isinstance(bound, float):
+            if kind == "bound" and isinstance(bound, float):
                 self.bound = max(self.bound, bound)
 
     def said(self, *, binary: bool) -> str:

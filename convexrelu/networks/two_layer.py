@@ -628,6 +628,6 @@ class TwoLayerReLU(Stored, GivenOut):
         plus, minus = int(np.sum(self.w2 > 0)), int(np.sum(self.w2 < 0))
         head = (
             f"two-layer ReLU network: {self.n_neurons} neurons ({plus} positive, {minus} negative), "
-            f"{self.n_features} features, objective {self.objective():.6g}"
+            f"{self.n_features} features, norm {self.objective():.6g}"
         )
         return f"{head}\n{describe(self.W1, self.w2)}" if self.n_neurons else head

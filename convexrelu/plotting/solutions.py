@@ -29,6 +29,7 @@ from convexrelu.plotting.style import (
     sign_color,
 )
 from convexrelu.solvers import MaxMarginSolution, MultiClassSolution, Solution
+from convexrelu.solvers.history import PROVEN
 
 __all__ = ["decision_figure", "gap_figure"]
 
@@ -38,7 +39,6 @@ _MOST_LINES = 30  # neurons that get one: more of them hide what they show
 _PANELS = 4  # beside each other
 _ARROW = 0.045  # of the frame's diagonal
 _RINGED = 1e-6  # of the largest multiplier: smaller ones are a solver's idea of zero
-_PROVEN = ("oracle", "closed form", "relaxation")  # phases whose bounds are
 
 
 def decision_figure(
@@ -172,7 +172,7 @@ def _bounds(ax: Axes, solution: MaxMarginSolution | Solution) -> None:
     seconds = np.array([part.seconds for part in rounds])
     objectives = np.minimum.accumulate([part.objective for part in rounds])
     bounds = np.array([part.bound for part in rounds])
-    proven = np.array([part.phase in _PROVEN for part in rounds])
+    proven = np.array([part.phase in PROVEN for part in rounds])
     end = float(seconds[-1])
     reached = np.r_[objectives, solution.objective]
     ax.step(np.r_[seconds, end], reached, where="post", color=INK, label="best objective so far")

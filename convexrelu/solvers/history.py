@@ -12,7 +12,10 @@ from typing import Any
 from convexrelu._clock import Clock, Interruption
 from convexrelu.solvers.work import Work
 
-__all__ = ["GLANCE_SHARE", "Round", "SolverClock", "show_rounds"]
+__all__ = ["GLANCE_SHARE", "PROVEN", "Round", "SolverClock", "show_rounds"]
+
+PROVEN = ("oracle", "closed form", "relaxation")
+"""Phases whose bound is one on P*, not an estimate."""
 
 GLANCE_SHARE = 0.1
 """Of a proof's time, in which a neuron that the multipliers miss ends the oracle's search.
@@ -38,8 +41,8 @@ class Round:
         Objective of the current mix, in the data's scale; an upper bound on P* once no artificial slack is
         left.
     bound : float
-        ``y^T lam`` over the largest correlation found: a lower bound on P* in the phases "oracle", "closed
-        form" and "relaxation", an estimate in the others.
+        ``y^T lam`` over the largest correlation found: a lower bound on P* in the phases `PROVEN`, an
+        estimate in the others.
     n_neurons : int
         Neurons or patterns in the master; branches of a relaxation.
     seconds : float
@@ -138,9 +141,10 @@ class SolverClock(Clock):
             Round(phase=phase, objective=objective, bound=bound, n_neurons=n_neurons, seconds=seconds)
         )
         _LOGGER.info(
-            "%-10s objective %.9g, bound %.9g, %d neurons, %.1f s",
+            "%-10s objective %.9g, %s %.9g, %d neurons, %.1f s",
             phase,
             objective,
+            "bound" if phase in PROVEN else "estimated bound",
             bound,
             n_neurons,
             seconds,

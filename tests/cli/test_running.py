@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from convexrelu._clock import Clock
 from convexrelu.cli import running
+from convexrelu.solvers.history import SolverClock
 
 
 def press_soon():
@@ -51,10 +51,9 @@ def test_work_that_does_not_end_is_left_with_the_bound_that_was_proven(monkeypat
     release = threading.Event()
 
     def work():
-        logger = logging.getLogger("convexrelu")
-        line = "%-10s objective %.9g, bound %.9g, %d neurons, %.1f s"
-        logger.info(line, "oracle", 5.0, 2.5, 3, 0.1)
-        logger.info(line, "directions", 4.0, 3.9, 3, 0.1)  # an estimate
+        clock = SolverClock(limit=30.0)
+        clock.note("oracle", objective=5.0, bound=2.5, n_neurons=3)
+        clock.note("directions", objective=4.0, bound=3.9, n_neurons=3)  # an estimate
         release.wait(30.0)
 
     monkeypatch.setattr(running, "_leave", leave)

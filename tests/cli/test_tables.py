@@ -51,7 +51,7 @@ def test_a_model_predicts_in_the_names_of_its_classes(run, model, tmp_path):
     done = run("predict", model, "data.csv", "--out", "out.csv")
     assert done.exit_code == 0, done.output
     rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
-    assert rows[0] == ["row", "output", "prediction"]
+    assert rows[0] == ["line", "output", "prediction"]
     assert [row[0] for row in rows[1:]] == [str(line) for line in range(2, 32)]
     assert [row[2] for row in rows[1:]] == ["good" if float(row[1]) > 0 else "bad" for row in rows[1:]]
     right = np.mean([row[2] == kind for row, kind in zip(rows[1:], KIND, strict=True)])
@@ -198,6 +198,24 @@ def test_networks_of_others_are_certified(run, tmp_path):
     wrong = run("certify", "data.csv", "w.npz", "--drop", "nr", "--no-bias")
     assert wrong.exit_code == 2
     assert "for a network with biases, --bias" in wrong.stderr
+
+
+def test_a_network_of_others_is_not_silently_given_other_columns(run, tmp_path):
+    write(tmp_path / "data.csv", KIND)
+    W1, b1 = np.array([[0.01, 0.0], [-0.01, 0.0]]), np.array([0.0, 0.5])
+    np.savez("w.npz", W1=W1, b1=b1, w2=np.array([1.0, -2.0]), b2=np.zeros(1))
+    common = ("certify", "data.csv", "w.npz", "--drop", "nr", "--no-improve")
+    silent = "for one trained on the columns as they are, --no-standardize"
+    by_default = " ".join(run(*common).stdout.split())
+    assert silent in by_default
+    network = cr.TwoLayerReLU.from_weights(W1, b1, np.array([1.0, -2.0]), 0.0)
+    data = cr.datasets.from_file("data.csv", drop="nr")
+    for option, Z in (("--no-standardize", data.X), ("--standardize", (data.X - data.X.mean(0)) / data.X.std(0))):
+        said = " ".join(run(*common, option).stdout.split())
+        right = int(np.sum((network(cr.datasets.with_bias(Z)) > 0) == (data.y > 0)))
+        assert silent not in said
+        assert f"({right} of {len(Z)})" in said
+        assert "inf" not in said
 
 
 def test_a_search_that_is_cut_off_says_what_to_do(run):
