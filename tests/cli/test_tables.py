@@ -210,7 +210,8 @@ def test_a_network_of_others_is_not_silently_given_other_columns(run, tmp_path):
     assert silent in by_default
     network = cr.TwoLayerReLU.from_weights(W1, b1, np.array([1.0, -2.0]), 0.0)
     data = cr.datasets.from_file("data.csv", drop="nr")
-    for option, Z in (("--no-standardize", data.X), ("--standardize", (data.X - data.X.mean(0)) / data.X.std(0))):
+    standard = (data.X - data.X.mean(axis=0)) / data.X.std(axis=0)
+    for option, Z in (("--no-standardize", data.X), ("--standardize", standard)):
         said = " ".join(run(*common, option).stdout.split())
         right = int(np.sum((network(cr.datasets.with_bias(Z)) > 0) == (data.y > 0)))
         assert silent not in said
