@@ -78,11 +78,15 @@ def patterns(
         if count:
             found = count_patterns(dataset.X)
         else:
-            arrangement = (
-                enumerate_patterns(dataset.X)
-                if sample is None
-                else sample_patterns(dataset.X, sample, method=method, rng=seed)
-            )
+            try:
+                arrangement = (
+                    enumerate_patterns(dataset.X)
+                    if sample is None
+                    else sample_patterns(dataset.X, sample, method=method, rng=seed)
+                )
+            except InvalidInputError as error:
+                here = " On the command line: --count, or --sample 1000." if sample is None else ""
+                raise InvalidInputError(f"{error}{here}") from error
             found = len(arrangement)
     if out is not None and arrangement is not None:
         _write(out, arrangement)

@@ -132,6 +132,10 @@ def test_certify_refuses_what_does_not_fit(run):
     one_line(run("certify", "wang-pilanci-f1", "nowhere.json"), 2, "nowhere.json")
 
 
+def test_a_list_that_would_be_too_long_is_refused_with_what_to_do(run):
+    one_line(run("patterns", "breast-cancer"), 2, "cells to list", "--count, or --sample 1000")
+
+
 def test_patterns(run):
     done = run("patterns", "wang-pilanci-f1", "--out", "p.npz")
     assert done.exit_code == 0
