@@ -91,7 +91,8 @@ def solve(
     """Find the two-layer ReLU network of largest margin, with proven bounds.
 
     With --loss and --beta the network of least loss with weight decay: logistic, softmax, hinge and
-    squared_hinge for classes; squared, absolute, huber, quantile, epsilon_insensitive and poisson for numbers.
+    squared_hinge for classes; squared, absolute, huber, quantile, epsilon_insensitive and poisson for
+    numbers.
 
     Exit code 0: certified optimal. 1: stopped before, with the bounds that hold; or infeasible data, with the
     proof written. 2: bad data, or infeasible data without --out.
