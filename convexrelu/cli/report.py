@@ -137,10 +137,11 @@ def _data(given: Given) -> Iterator[str]:
 
 def _optimum(certificate: AnyCertificate, given: Given, status: str) -> Iterator[str]:
     parts = _parts(certificate, given)
+    fits = np.isfinite(certificate.objective)
     facts = [
         ("lower bound", f"{certificate.lower_bound:.9g}"),
-        ("objective of the network", f"{certificate.objective:.9g}"),
-        ("relative gap", f"{max(certificate.gap, 0.0):.2e}"),
+        ("objective of the network", f"{certificate.objective:.9g}" if fits else "none: it does not fit"),
+        ("relative gap", f"{max(certificate.gap, 0.0):.2e}" if fits else "none"),
         ("what is minimised", _minimised(certificate, given)),
     ]
     if status:

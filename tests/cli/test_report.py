@@ -124,6 +124,16 @@ def test_certify_reports_how_far_a_network_is(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []
 
 
+def test_a_network_that_does_not_fit_has_no_number(run, tmp_path):
+    cr.TwoLayerReLU(-np.eye(2), [1.0, -1.0]).save("wrong.json")
+    done = run("certify", "wang-pilanci-f1", "wrong.json", "--report", "wrong.html")
+    assert done.exit_code == 1, done.output
+    page = (tmp_path / "wrong.html").read_text(encoding="utf-8")
+    assert "none: it does not fit" in page
+    assert ">inf<" not in page
+    assert "inf" not in done.stdout.split()
+
+
 def test_reports_open_in_a_browser(run, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api")
     assert run("verify", "--runs", 1, "--no-plots", "--report", "r.html").exit_code == 0
