@@ -139,7 +139,8 @@ def test_a_network_that_does_not_fit_has_no_number(run, tmp_path):
     assert "inf" not in done.stdout.split()
 
 
-WRAPPER = """<!doctype html><title>waiting</title><iframe width="390" height="844" srcdoc="{page}"></iframe><pre></pre>
+WRAPPER = """<!doctype html><title>waiting</title><pre></pre>
+<iframe width="390" height="844" srcdoc="{page}"></iframe>
 <script>
 const frame = document.querySelector("iframe");
 frame.addEventListener("load", () => {{
