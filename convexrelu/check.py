@@ -53,7 +53,8 @@ FORMAT, VERSION = "convexrelu certificate", 2
 SHARE, UNIT, FIXED = 2**48, 2**30, 2**60  # denominators: of shares of an edge, of multipliers t, of rho
 # of signed integers in arrays of five bytes; numbers in a batch of cones; times the text's length, at most:
 # the memory of packed arrays is bounded by the file's
-OFFSET, CELLS, MOST_INFLATED = 2**39, 2**18, 64
+OFFSET, CELLS, MOST_INFLATED = 2**39, 2**20, 64
+LARGE = 2.0**26  # an entry of the inverse of products of rays, beyond which half of its digits are wrong
 MISSING = {"", "na", "nan", "n/a", "#n/a", "null", "none", "nil", "?", "-", "."}  # as in datasets/tables.py
 EPS, SIGNS, VERDICTS = 2.0**-52, {"plus": 1.0, "minus": -1.0}, ("holds", "does not hold", "error")
 BROKEN = ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
@@ -105,8 +106,10 @@ def _unpack(values: Any, name: str, width: int) -> Array:
     packed, engine = base64.b64decode(values[name], validate=True), zlib.decompressobj()
     raw = engine.decompress(packed, MOST_INFLATED * len(packed) + 4096)
     _need(engine.eof, f"the packed array {name!r} is cut off, or too large for its text", 2)
-    planes = np.frombuffer(raw, dtype=np.uint8).reshape(width, -1).astype(np.int64)
-    return np.asarray((planes << 8 * np.arange(width)[:, None]).sum(axis=0))
+    planes = np.frombuffer(raw, dtype=np.uint8).reshape(width, -1)
+    whole = np.zeros((planes.shape[1], 8), dtype=np.uint8)
+    whole[:, :width] = planes.T
+    return whole.view("<i8")[:, 0].astype(np.int64)
 
 
 def correlation_bound(X: Array, lam: Array, name: str, proof: Any, *, exact: bool = False) -> Any:
@@ -162,10 +165,10 @@ def _framed_cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -
 
 
 def _cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -> Fraction:
-    """The largest bound of the leaves of a tree of cones, each worked out from its parent's rays.
+    """The largest bound of the leaves of a tree of cones, whose rays come from their parent's.
 
-    A ray v, of any length, is known by its image ``(G v, v)``, which is linear. Nodes are numbered breadth
-    first: the orthants, then the two parts of each cone that is split, in the order of these.
+    Rays have any length. Nodes are numbered breadth first: the orthants, then the two parts of each cone that
+    is split, in the order of these.
     """
     (k, r), edges = G.shape, np.array(list(combinations(range(G.shape[1]), 2)), dtype=int).reshape(-1, 2)
     split, cut, met = (_unpack(tree, name, width) for name, width in (("split", 1), ("cut", 4), ("met", 2)))
@@ -175,73 +178,88 @@ def _cones(G: Array, one: int, positive: Array, tree: Any, exact: bool) -> Fract
     child = 2**r + 2 * place
     whole = len(split) == 2**r + 2 * inner.sum() and (child[inner] > np.flatnonzero(inner)).all()
     _need(whole and count.sum() == len(which) and (t <= UNIT).all(), "a tree of cones is malformed")
-    order, p = np.argsort(~positive, kind="stable"), int(positive.sum())  # positive ones first
-    G, cut, which = G[order], np.argsort(order)[cut], np.argsort(order)[which]
+    slot = np.where(positive, 0, np.cumsum(~positive))[which]  # t of positive weights go to no use
     G, one = (G, one) if exact else (_floats(G, one), 1)
-    worst, depth, batch = 0, 0, max(1, CELLS // (r * (k + r)))
+    convex, concave = G[positive].T, G[~positive]
+    worst, depth, batch = 0, 0, max(1, CELLS // (k + r * r))
     for start in range(0, 2**r, batch):
         roots = np.arange(start, min(start + batch, 2**r))
         signs = 1 - 2 * ((roots[:, None] >> np.arange(r)) % 2)
-        work = [(roots, signs[:, :, None] * np.hstack([G.T, np.eye(r, dtype=int).astype(G.dtype)]), 0)]
+        rays = signs[:, :, None] * np.eye(r, dtype=int).astype(G.dtype)
+        work = [(roots, rays, np.maximum(rays @ convex, 0).sum(axis=2), 0)]
         while work:
-            index, images, level = work.pop()
+            index, V, chords, level = work.pop()  # chords: of the positive weights, at each ray
             ends, depth = ~inner[index], max(depth, level)
             if ends.any():
                 leaf = place[index[ends]]
                 of = np.repeat(np.arange(len(leaf)), count[leaf])
                 entry = np.arange(len(of)) + np.repeat(stop[leaf] - np.cumsum(count[leaf]), count[leaf])
-                given = of, which[entry], t[entry]
-                worst = max(worst, _leaves(images[ends], one, (p, k), met[leaf], given, exact))
-            index, images = index[~ends], images[~ends]
+                given = of, slot[entry], t[entry]
+                worst = max(worst, _leaves(V[ends], chords[ends], concave, one, met[leaf], given, exact))
+            index, V, chords = index[~ends], V[~ends], chords[~ends]
             rows, (a, b) = np.arange(len(index)), edges[split[index] - 1].T
-            new = _between(images[rows, a], images[rows, b], cut[place[index]], k, exact)
-            parts = np.concatenate([images, images])
-            parts[rows, b], parts[len(rows) + rows, a] = new, new
+            new = _between(V[rows, a], V[rows, b], G[cut[place[index]]], exact)
+            both, ray = np.arange(2 * len(rows)), np.concatenate([b, a])
+            V, chords = np.concatenate([V, V]), np.concatenate([chords, chords])
+            V[both, ray] = np.concatenate([new, new])
+            chords[both, ray] = np.tile(np.maximum(new @ convex, 0).sum(axis=1), 2)
             index = np.concatenate([child[index], child[index] + 1])
             for i in range(0, len(index), batch):
-                work.append((index[i : i + batch], parts[i : i + batch], level + 1))
+                work.append((index[i : i + batch], V[i : i + batch], chords[i : i + batch], level + 1))
     if exact:
         return Fraction(int(worst), FIXED)
     _need(worst < math.inf, "a tree of cones bounds nothing")
-    size = float(np.linalg.norm(G, axis=1).sum() + worst)  # heights and sums are rounded relative to this
+    # rays, heights and sums are rounded relative to this
+    size = float(np.linalg.norm(G, axis=1).sum() + worst)
     return Fraction(worst + EPS * (k + 16 * r + 2 * depth + 64) * 2 * math.sqrt(r) * size)
 
 
-def _between(A: Array, B: Array, cut: Array, k: int, exact: bool) -> Array:
-    """The image of a point between two rays, about where a generator vanishes: any serves, for both parts."""
+def _between(A: Array, B: Array, normals: Array, exact: bool) -> Array:
+    """A ray between two others, about where it is orthogonal to a normal: any serves, for both parts."""
     if exact:  # to one length, up to a factor of two, as floats are already
-        more = _bits(np.abs(B[:, k:]).sum(axis=1)) - _bits(np.abs(A[:, k:]).sum(axis=1))
+        more = _bits(np.abs(B).sum(axis=1)) - _bits(np.abs(A).sum(axis=1))
         A, B = A << np.maximum(more, 0)[:, None], B << np.maximum(-more, 0)[:, None]
-    x, y = A[np.arange(len(A)), cut], B[np.arange(len(B)), cut]
+    x, y = (A * normals).sum(axis=1), (B * normals).sum(axis=1)
     width = np.where(x == y, 1, x - y)
     share = SHARE * x // width if exact else np.nan_to_num(np.rint(SHARE * x / width))
     share = np.minimum(np.maximum(share, 1), SHARE - 1)[:, None]
     new: Array = (SHARE - share) * A + share * B
-    return new if exact else np.ldexp(new, -np.frexp(np.abs(new[:, k:]).sum(axis=1))[1][:, None])
+    return new if exact else np.ldexp(new, -np.frexp(np.abs(new).sum(axis=1))[1][:, None])
 
 
-def _leaves(images: Array, one: int, counts: Any, met: Array, given: Any, exact: bool) -> Any:
-    """The largest bound of some cones, times FIXED if exact; of k generators the first p are positive."""
-    p, k = counts
-    heights, V = images[..., p:k], images[..., k:]
-    size = np.abs(V).sum(axis=2)  # of an orthant's rays: sum_k alpha_k |v_k|_1 = |u|_1 <= sqrt(r) ||u||
+def _leaves(V: Array, chords: Array, concave: Array, one: int, met: Array, given: Any, exact: bool) -> Any:
+    """The largest bound of some cones, times FIXED if exact."""
     quotients, r = _floats if exact else np.divide, V.shape[2]
-    T = np.zeros((len(images), k), dtype=images.dtype)
-    T[:, p:] = np.where(quotients(heights, size[..., None] * one).sum(axis=1) >= 0, UNIT, 0)
+    size = np.abs(V).sum(axis=2)  # of an orthant's rays: sum_k alpha_k |v_k|_1 = |u|_1 <= sqrt(r) ||u||
+    units, normals = quotients(V, size[..., None]), quotients(concave, one)
+    T = np.zeros((len(V), 1 + len(concave)), dtype=V.dtype)
+    T[:, 1:] = np.where(units.sum(axis=1) @ normals.T >= 0, UNIT, 0)
     T[given[:2]] = given[2]  # the file says only what differs from this
-    losses = (heights @ T[:, p:, None])[..., 0]
-    goal = UNIT * np.maximum(images[..., :p], 0).sum(axis=2) - losses
-    on = (met[:, None] >> np.arange(r)) & 1  # the least rho that meets its goal at these rays, to rounding
-    inverses = np.linalg.pinv(quotients(V, size[..., None]) * on[..., None], rcond=64 * EPS)
-    rho = (inverses @ quotients(goal, size * (one * UNIT))[..., None])[..., 0]
+    goal = UNIT * chords - (V @ (T[:, 1:] @ concave)[..., None])[..., 0]
+    on = ((met[:, None] >> np.arange(r)) & 1).astype(bool)
+    rho = _least(units, quotients(goal, size * (one * UNIT)), on)
     if not exact:
-        excess = ((goal - UNIT * (V * rho[:, None]).sum(axis=2)) / (UNIT * size)).max(axis=1)
+        excess = ((goal - UNIT * (V @ rho[..., None])[..., 0]) / (UNIT * size)).max(axis=1)
         bounds = np.linalg.norm(rho, axis=1) + math.sqrt(r) * np.maximum(excess, 0)
         return np.where(np.isfinite(bounds), bounds, math.inf).max()
     rho = _whole(np.rint(np.ldexp(np.nan_to_num(rho, posinf=0, neginf=0), 60)))
     excess = FIXED * goal - UNIT * one * (V * rho[:, None]).sum(axis=2)
     steps = np.maximum(-(-excess // (UNIT * one * size)), 0).max(axis=1)
     return (_isqrt((rho**2).sum(axis=1)) + 2 + (steps * (math.isqrt(r << 80) + 1) >> 40)).max()
+
+
+def _least(V: Array, goal: Array, on: Array) -> Array:
+    """The least rho that meet their goals at some of the rays, but for rounding, which is measured later."""
+    V, goal = V * on[..., None], (goal * on)[..., None]
+    transposed = V.transpose(0, 2, 1)
+    products = V @ transposed
+    products[:, range(V.shape[1]), range(V.shape[1])] += np.where(on, 4 * EPS, 1)
+    inverses = np.linalg.inv(products)
+    thin = np.abs(inverses).max(axis=(1, 2)) > LARGE
+    inverses = transposed @ inverses
+    inverses[thin] = np.linalg.pinv(V[thin], rcond=64 * EPS)
+    rho = inverses @ goal
+    return np.asarray((rho + inverses @ (goal - V @ rho))[..., 0])
 
 
 def _lines(X: Array, lam: Array, support: list[int], groups: list[list[int]]) -> Fraction:

@@ -31,6 +31,7 @@ from convexrelu.check import (
     RefusedError,
     _between,
     _largest_eigenvalue,
+    _least,
     _lower_bound,
     _read_data,
     _unpack,
@@ -454,15 +455,31 @@ def test_rays_of_any_length_count_by_their_length():
 
 def test_edges_are_split_between_their_ends():
     """Wherever a generator vanishes, or does not: the new ray is a positive combination of both."""
-    A, B = (np.array([[x, 1, 0]]).astype(object) for x in (1, 2))
-    B[0, 1:] = 0, 1
+    A, B = (np.array([ray]).astype(object) for ray in ((1, 0), (0, 1)))
     for x, y in ((1, 2), (2, 1), (1, 1), (1, -1), (-1, 5), (0, 1), (1, 0)):
-        A[0, 0], B[0, 0] = x, y
-        for exact, (one, two) in ((True, (A, B)), (False, (A.astype(float), B.astype(float)))):
-            new = _between(one, two, np.array([0]), 1, exact)[0, 1:]
+        normal = np.array([[x, y]]).astype(object)
+        for exact, kind in ((True, object), (False, float)):
+            new = _between(*(part.astype(kind) for part in (A, B, normal)), exact)[0]
             assert (new > 0).all(), (x, y, exact)
             if x * y < 0:
                 assert float(new[1] / new[0]) == pytest.approx(-x / y, rel=1e-12)
+
+
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-7, 1e-12, 0.0])
+def test_the_least_vectors_are_those_of_the_pseudoinverse(spread):
+    """Goals at any of the rays, in general position, on thin cones, or repeated: met as well, or better."""
+    rng = np.random.default_rng(0)
+    for r in (1, 2, 4, 6):
+        V = rng.normal(size=(50, 1, r)) + spread * rng.normal(size=(50, r, r))
+        V /= np.abs(V).sum(axis=2, keepdims=True)
+        goal = (V @ rng.normal(size=(50, r, 1)))[..., 0]
+        on = rng.random((50, r)) < 0.7
+        rho = _least(V, goal, on)
+        known = (np.linalg.pinv(V * on[..., None], rcond=1e-14) @ (goal * on)[..., None])[..., 0]
+        missed, before = (np.abs(((V @ v[..., None])[..., 0] - goal) * on).max() for v in (rho, known))
+        assert missed <= max(before, 1e-14)
+        assert (np.linalg.norm(rho, axis=1) <= np.linalg.norm(known, axis=1) * (1 + 1e-2)).all()
+        assert np.isfinite(_least(0 * V, goal, on)).all()  # no rays: anything serves
 
 
 def test_nodes_that_no_orthant_contains_are_refused():

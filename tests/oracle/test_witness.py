@@ -76,9 +76,9 @@ def closed(V, G, positive, level):
         np.empty((k + r, r)), np.empty(k + r), np.empty(k + r), scratch,
     )  # fmt: skip
     which = np.flatnonzero(said[: k - few] >= 0)
-    given = np.zeros(len(which), int), few + which, said[which].astype(float)
-    images = np.hstack([V @ G.T, V])[None]
-    return mask, lambda mask: _leaves(images, 1, (few, k), np.array([mask]), given, False)
+    given = np.zeros(len(which), int), 1 + which, said[which].astype(float)
+    chords = np.maximum(V @ G[:few].T, 0).sum(axis=1)
+    return mask, lambda mask: _leaves(V[None], chords[None], G[few:], 1, np.array([mask]), given, False)
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-13])
