@@ -27,6 +27,15 @@ def test_the_first_ctrl_c_is_noted_and_the_second_raises():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_the_handler_of_a_program_around_python_is_left_alone(monkeypatch):
+    """Embedded Python knows no handler that was not its own: None, which could not be given back."""
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda _: None)
+        with Interruption().listening():
+            assert signal.signal(signal.SIGINT, before) is before  # what was there: none of ours
+
+
 def test_all_clocks_there_are_hear_it_and_later_ones_do_not():
     inner, outer, clock = Interruption(), Interruption(), Clock(limit=100.0)
     with outer.listening():
