@@ -270,14 +270,23 @@ class _Sphere:
             self.value, self.direction = attained, norm.direction
 
     def _top(self, corners: Float[np.ndarray, "r r"]) -> float:
-        """The largest value on the sphere of the linear function through the bounds at the corners.
+        """A bound on the sphere's part in the cone, by the linear function through the bounds at the corners.
 
-        It is no less than any of these.
+        It is at most its slope's length; and at most the largest of the bounds times the most that the
+        weights of corners on the sphere add up to, as their products with the mean corner are at least the
+        least of these. The first is sharp where the function is smooth; where it has a kink, the slope does
+        not tend to one of either side as the cone shrinks, and the second does.
         """
         bounds = np.array([self._known[corner.tobytes()] for corner in corners])
-        slope = np.linalg.solve(corners, bounds)
+        middle = corners.sum(axis=0)
+        least = float((corners @ middle).min() / np.linalg.norm(middle))
+        near = float(bounds.max()) / least * (1 + 16 * len(corners) * _EPS / least) if least > 0 else np.inf
+        try:
+            slope = np.linalg.solve(corners, bounds)
+        except np.linalg.LinAlgError:  # corners that are one but for rounding
+            return near
         rounding = 16 * len(corners) * _EPS * float(np.linalg.cond(corners))
-        return float(np.linalg.norm(slope)) * (1 + rounding)
+        return min(near, float(np.linalg.norm(slope)) * (1 + rounding))
 
 
 def _longest_edge(corners: Float[np.ndarray, "r r"]) -> tuple[int, int]:

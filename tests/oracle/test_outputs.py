@@ -110,3 +110,15 @@ def test_scalar_searches_have_the_seconds_that_are_left(monkeypatch):
     output_norm(X, Lam)
     assert len(given) >= 2
     assert not any(given)
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_kinks_over_the_outputs_are_no_obstacle(seed):
+    # where the strongest neuron changes, the slope through a cone of any size may be longer than any value
+    rng = np.random.default_rng(seed)
+    X, Lam = rng.normal(size=(8, 3)), rng.normal(size=(8, 3))
+    norm = output_norm(X, Lam, tol=1e-6, max_nodes=300)
+    assert norm.upper_bound <= (1 + 1e-6) * norm.value
+    angles = rng.normal(size=(2000, 3))
+    angles /= np.linalg.norm(angles, axis=1, keepdims=True)
+    assert np.linalg.norm(np.maximum(X @ angles.T, 0.0).T @ Lam, axis=1).max() <= norm.upper_bound

@@ -27,6 +27,8 @@ MAX_ROUNDS, STALLS = 100, 4
 EXACT = 1e-6  # the least tolerance that the oracle is asked for
 _STEPS, _SETTLED = 3000, 1e-12  # accelerated steps of a master; relative decrease at which they end
 _DESCENT = 500  # iterations of the descent on all weights
+_NEAR = (0.95, 0.99, 0.9999)  # products of cosines from which on neurons are near one another, tried in turn
+_SPARE = 0.1  # of the gap that is open, which fewer neurons may cost in the end
 _SMALL = 1e-9  # share of the largest neuron below which one is dropped
 # Seconds, as measured: a step of a master and one of the descent, and besides by rows, neurons and columns; a
 # start of the local search by rows and columns.
@@ -86,15 +88,20 @@ class OutputSearch:
             self._fit(unit_rows(start.W1), (start.W2 * sizes).T)
         else:
             self._fit(self.U, self.V)
-        asked = np.inf
+        asked, best, found = np.inf, -np.inf, None
         while True:
             self._rounds()
             last = self.clock.expired() or not self.gap < 0.9 * asked
             proven = self._asked(last=last)
             norm = proven.norm
-            enough = self.decay.bound(self.lam, norm.upper_bound) >= self.value * (1 - self.tol)
+            bound = self.decay.bound(self.lam, norm.upper_bound)
+            if found is None or bound > best:
+                best, found = bound, (self.lam, proven)
+            self.proof_clock.note("oracle", objective=self.value, bound=best, n_neurons=len(self.U))
+            enough = bound >= self.value * (1 - self.tol)
             if last or enough or norm.value <= self.largest * (1 + VIOLATED):
-                return self._network(), self.lam, proven
+                self._simplify(best)
+                return self._network(), *found
             self.largest = max(self.largest, norm.value)
             self.bound = self.decay.bound(self.lam, self.largest)
             asked = self.gap
@@ -122,6 +129,7 @@ class OutputSearch:
         U = np.vstack([self.U, directions])
         self._fit(U, np.vstack([self.V, np.zeros((len(directions), self.V.shape[1]))]))
         self._descend()
+        self._merge()
 
     def _outputs(
         self, U: Float[np.ndarray, "m d"], V: Float[np.ndarray, "m k"], B: Float[np.ndarray, "a k"]
@@ -215,6 +223,36 @@ class OutputSearch:
         live = sizes > 0
         self._take(W1[live] / sizes[live, None], W2[live] * sizes[live, None], z[ends[1] :].reshape(-1, K))
 
+    def _merge(self, allowed: float | None = None) -> None:
+        """Take one neuron for those near one another, if the objective, once fitted, exceeds none `allowed`.
+
+        By default that is what it is: near-equal neurons, which descent leaves where pricing put them, go.
+        """
+        allowed = self.value if allowed is None else allowed
+        for cosine in _NEAR:
+            U, V = _clustered(self.U, self.V, cosine)
+            if len(U) == len(self.U):
+                return
+            kept = self.U, self.V, self.B, self.value
+            self.value = np.inf
+            self._fit(U, V)
+            self._descend()
+            if self.value <= allowed:
+                return
+            self.U, self.V, self.B, self.value = kept
+
+    def _simplify(self, bound: float) -> None:
+        """Leave out neurons that cost little beside the gap that is open, but not the tolerance."""
+        gap = self.value - bound
+        wanted = bound / (1 - self.tol) if self.tol < 1 else np.inf
+        spare = _SPARE * gap if gap > self.tol * self.value else min(_SPARE * gap, wanted - self.value)
+        allowed = self.value + spare
+        while not self.clock.expired():
+            before = len(self.U)
+            self._merge(allowed)
+            if len(self.U) == before:
+                return
+
     def _priced(self, starts: int) -> Float[np.ndarray, "q d"]:
         """Return the directions that violate at the multipliers of the network."""
         decay = self.decay
@@ -235,11 +273,9 @@ class OutputSearch:
         """Return the dual norm of the best multipliers, proven as closely as the gap leaves room for."""
         level = level_of(self.decay, self.lam, self.value * (1 - self.tol))
         tol = room(level, max(self.largest, self.decay.beta), self.gap, least=EXACT)
-        stop = np.inf if last else level
-        proven = proven_norm(self.decay, self.lam, tol=tol, clock=self.proof_clock, stop_above=stop)
-        bound = self.decay.bound(self.lam, proven.norm.upper_bound)
-        self.proof_clock.note("oracle", objective=self.value, bound=bound, n_neurons=len(self.U))
-        return proven
+        # what is known to violate is no reason to stop: only a neuron that the local search has missed is
+        stop = np.inf if last else max(level, self.largest * (1 + VIOLATED))
+        return proven_norm(self.decay, self.lam, tol=tol, clock=self.proof_clock, stop_above=stop)
 
     def _network(self) -> ReLUNetwork:
         first = int(bool(self.decay.output_bias))
@@ -247,3 +283,21 @@ class OutputSearch:
         skip = self.B[first:].T if self.decay.skip else None
         network = ReLUNetwork(self.U, self.V.T, output_bias=bias, skip=skip)
         return network.scaled_neurons(1.0)
+
+
+def _clustered(
+    U: Float[np.ndarray, "m d"], V: Float[np.ndarray, "m k"], cosine: float
+) -> tuple[Float[np.ndarray, "q d"], Float[np.ndarray, "q k"]]:
+    """One neuron for each group near its largest in direction and in outputs: the best of rank one."""
+    sizes = np.linalg.norm(V, axis=1)
+    near = (U @ U.T) * (unit_rows(V) @ unit_rows(V).T) > cosine
+    free, heads, tails = np.ones(len(U), dtype=bool), [], []
+    for j in np.argsort(-sizes):
+        if free[j]:
+            members = np.flatnonzero(free & (near[j] | (np.arange(len(U)) == j)))
+            free[members] = False
+            left, size, right = np.linalg.svd(U[members].T @ V[members], full_matrices=False)
+            sign = 1.0 if left[:, 0] @ U[j] >= 0 else -1.0
+            heads.append(sign * left[:, 0])
+            tails.append(sign * size[0] * right[0])
+    return np.reshape(heads, (-1, U.shape[1])), np.reshape(tails, (-1, V.shape[1]))

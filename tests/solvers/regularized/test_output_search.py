@@ -75,3 +75,16 @@ def test_above_beta_max_there_is_no_neuron():
     assert solution.gap <= 1e-6
     with pytest.raises(InvalidInputError, match="one output"):
         cr.solve(X, Y, loss="multi_squared", beta=1.0, gates=np.eye(2))
+
+
+def test_a_tolerance_out_of_reach_leaves_a_tight_bound_and_few_neurons():
+    rng = np.random.default_rng(1)
+    X = np.c_[rng.normal(size=(12, 2)), np.ones(12)]
+    solution = cr.solve(X, np.arange(12) % 3, loss="softmax", beta=0.1, tol=1e-8)
+    assert solution.gap <= 1e-4
+    # near-equal ones are one: without that there are hundreds
+    assert solution.network.n_neurons <= 12
+    assert np.all(np.diff([entry.objective for entry in solution.history]) <= 0)
+    proven = [entry.bound for entry in solution.history if entry.phase == "oracle"]
+    assert np.all(np.diff(proven) >= 0)
+    assert solution.lower_bound == pytest.approx(proven[-1], rel=1e-9)
