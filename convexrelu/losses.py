@@ -40,7 +40,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import entr, logsumexp, softmax, xlogy
+from scipy.special import entr, logsumexp, softmax, xlog1py, xlogy
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import (
@@ -217,7 +217,10 @@ class _Logistic(_MarginLoss):
 
     def conjugate(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
         a = -np.multiply(y, v)
-        return np.asarray(-entr(a) - entr(1.0 - a))
+        # 1 - a has lost what a small a was: its logarithm must not
+        with np.errstate(invalid="ignore"):
+            rest = np.where(a > 1, np.inf, xlog1py(1.0 - a, -a))
+        return np.asarray(-entr(a) + rest)
 
     def domain(self, y: ArrayLike = 1.0) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, ...]]:
         return _one_sided(y, 1.0)

@@ -251,3 +251,12 @@ def test_the_flow_weighs_samples_by_the_slope(name):
     state = np.array([1.0, 1.0, 0.0, 0.0])
     log_pace = fill_weights(OUTPUTS[None, :], LABELS, np.ones((1, 5)), loss.code, state, weights)
     np.testing.assert_allclose(weights * math.exp(-log_pace), loss.slope(OUTPUTS, LABELS), rtol=1e-12)
+
+
+def test_the_entropy_of_a_small_multiplier_keeps_its_digits():
+    # a log a + (1 - a) log(1 - a) = a log a - a + a^2 / 2 + ...
+    a = np.array([1e-8, 1e-12, 1e-20])
+    expected = a * np.log(a) - a + a**2 / 2
+    np.testing.assert_allclose(get_loss("logistic").conjugate(-a, np.ones(3)), expected, rtol=4e-16)
+    ends = get_loss("logistic").conjugate(np.array([-1.1, 0.1, -1.0, 0.0]), np.ones(4))
+    np.testing.assert_array_equal(ends, [np.inf, np.inf, 0.0, 0.0])
