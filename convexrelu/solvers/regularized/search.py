@@ -260,8 +260,10 @@ class Search:
         tol = room(level, max(dual.largest, decay.beta), self.gap, least=EXACT)
         ask = partial(proven_norm, decay, dual.lam, tol=tol, clock=self.proof_clock)
         timed = np.isfinite(self.proof_clock.left)
-        proven = ask() if last else ask(stop_above=level, share=GLANCE_SHARE if timed else 1.0)
-        if timed and not (last or proven.norm.exact or proven.norm.value > level):
+        # what is known to violate is no reason to stop: only a neuron that the local search has missed is
+        stop = max(level, dual.largest * (1 + VIOLATED))
+        proven = ask() if last else ask(stop_above=stop, share=GLANCE_SHARE if timed else 1.0)
+        if timed and not (last or proven.norm.exact or proven.norm.value > stop):
             proven = ask()
         self._note("oracle", bound=decay.bound(dual.lam, proven.norm.upper_bound))
         return proven

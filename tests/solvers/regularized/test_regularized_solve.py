@@ -187,3 +187,20 @@ def test_a_start_may_hold_neurons_that_no_row_sees(output_bias):
     start = cr.ReLUNetwork(rows, weights) if output_bias else cr.TwoLayerReLU(rows, weights)
     options = {"loss": "squared", "beta": 0.05, "output_bias": output_bias, "tol": 1e-6}
     assert cr.solve(X, y, start=start, **options).status == "optimal"
+
+
+def test_a_search_that_stalls_is_left_with_what_its_multipliers_prove():
+    rng = np.random.default_rng(1)
+    X, y = np.c_[rng.normal(size=(40, 3)), np.ones(40)], rng.normal(size=40)
+    solution = cr.solve(X, y, loss="absolute", beta=0.3, tol=1e-12, work_limit=6.0)
+    # not the crude bound of an oracle that a known violator has stopped
+    assert solution.gap <= 1e-6
+
+
+def test_rows_of_a_large_scale_keep_weak_duality():
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        X = 1e8 * rng.normal(size=(5, 2))
+        y = np.array([-1.0, 1.0, -1.0, 1.0, -1.0])
+        solution = cr.solve(X, y, loss="logistic", beta=1.0, output_bias="penalised", tol=1e-4)
+        assert solution.lower_bound <= solution.objective
