@@ -40,7 +40,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import entr, logsumexp, softmax, xlog1py, xlogy
+from scipy.special import entr, logsumexp, softmax, xlog1py
 
 from convexrelu._typing import ArrayLike
 from convexrelu._validation import (
@@ -143,6 +143,14 @@ class Loss(ABC):
     @abstractmethod
     def conjugate(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
         """Return ``sup_f v f - l(f, y)``; inf outside the domain."""
+
+    def cancelling(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
+        """Return the size of what may cancel in the conjugate: that of its product with the target."""
+        return np.abs(np.multiply(v, y))
+
+    def compared(self, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
+        """Return the size of what outputs are compared with, where rounding it is like rounding them."""
+        return np.zeros(np.shape(y))
 
     def domain(self, y: ArrayLike = 1.0) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, ...]]:
         """Return the ends of the interval of v where the conjugate is finite: the closure of all dl/df."""
@@ -463,10 +471,10 @@ class _Poisson(Loss):
         return counts
 
     def value(self, f: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
-        with np.errstate(over="ignore"):
-            return np.asarray(
-                np.exp(_floats(f)) - np.multiply(y, f) + xlogy(_floats(y), _floats(y)) - _floats(y)
-            )
+        y, f = _floats(y), _floats(f)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            apart = f - np.log(y)  # nothing of the size of y log y, which cancels near the least loss
+            return np.asarray(np.where(y > 0, y * (np.expm1(apart) - apart), np.exp(f)))
 
     def slope(self, f: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
         with np.errstate(over="ignore"):
@@ -477,8 +485,17 @@ class _Poisson(Loss):
             return np.asarray(np.exp(_floats(f)) + np.zeros(np.shape(y)))
 
     def conjugate(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
-        w = np.add(v, y)
-        return np.asarray(-entr(w) - w - xlogy(_floats(y), _floats(y)) + _floats(y))
+        y, v = _floats(y), _floats(v)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.maximum(v / y, -1.0)
+            near = v * np.log(y) + y * (xlog1py(1.0 + t, t) - t)
+        return np.asarray(np.where(v + y < 0, np.inf, np.where(y > 0, near, -entr(v) - v)))
+
+    def cancelling(self, v: ArrayLike, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
+        return np.asarray(np.abs(v) * (1.0 + self.compared(y)))
+
+    def compared(self, y: ArrayLike = 1.0) -> Float[np.ndarray, ...]:
+        return np.asarray(1.0 + np.abs(np.log(np.where(_floats(y) > 0, y, 1.0))))
 
     def domain(self, y: ArrayLike = 1.0) -> tuple[Float[np.ndarray, ...], Float[np.ndarray, ...]]:
         return -np.asarray(y, dtype=np.float64), np.full(np.shape(y), np.inf)

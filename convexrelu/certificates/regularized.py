@@ -234,7 +234,7 @@ class RegularizedCertificate(StoredCertificate):
             proof=proof,
         )
         lower, upper = claimed(bare.to_document(), problem.X, problem.y)
-        return replace(bare, lower_bound=lower, objective=upper, gap=relative_gap(upper, lower))
+        return replace(bare, lower_bound=lower, objective=upper, gap=_gap(upper, lower))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> RegularizedCertificate:
@@ -295,7 +295,7 @@ class RegularizedCertificate(StoredCertificate):
             norm = self._norm(problem)
         if self.proof is not None:
             found = verified(self.to_document(), problem.X, problem.y, arithmetic)
-            gap = relative_gap(self.objective, self.lower_bound)
+            gap = _gap(self.objective, self.lower_bound)
             again = replace(self, gap=gap, dual_feasibility=norm.upper_bound, exact=norm.exact)
         else:
             found = Enclosure(lower=self.lower_bound, upper=self.objective, exact=False)
@@ -485,6 +485,11 @@ def check_network(problem: WeightDecay, network: Decayed) -> None:
             raise InvalidInputError("network must have gates among those of the problem")
 
 
+def _gap(objective: float, lower_bound: float) -> float:
+    """The relative gap; none where an objective that is rounded upwards is zero, as a loss may be."""
+    return 0.0 if objective == lower_bound == 0 else relative_gap(objective, lower_bound)
+
+
 def norm_of(
     problem: WeightDecay,
     lam: Float[np.ndarray, "n ..."],
@@ -564,7 +569,7 @@ def assess_regularized(
         data=_fingerprint(problem),
         objective=objective,
         lower_bound=lower,
-        gap=relative_gap(objective, lower),
+        gap=_gap(objective, lower),
         dual_feasibility=scaled.upper_bound,
         exact=scaled.exact and scaled.cover is None,
         cover=scaled.cover,
@@ -619,5 +624,5 @@ def _affordable(problem: WeightDecay, network: Decayed, lam: Float[np.ndarray, "
     objective = problem.objective(problem.rescaled(network))
     rough = norm_of(problem, lam, search=False).value
     best = problem.bound(lam, rough)
-    gap = max(relative_gap(objective, best), 0.0)
+    gap = max(_gap(objective, best), 0.0)
     return float(min(max(0.05 * gap, 1e-9), 0.5)) if math.isfinite(gap) else 1e-9

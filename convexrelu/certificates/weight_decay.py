@@ -91,6 +91,10 @@ class WeightDecay:
         """The weighted loss of these outputs."""
         return float(self.weights @ self.loss.value(f, self.y))
 
+    def negligible(self, nothing: Float[np.ndarray, "n ..."]) -> float:
+        """What is rounding beside the loss of these outputs, all zero."""
+        return float((self.X.shape[1] + 32) * _EPS * self.total_loss(nothing))
+
     def multipliers(self, f: Float[np.ndarray, "n ..."]) -> Float[np.ndarray, "n ..."]:
         """The multipliers ``-s l'(f)`` of these outputs."""
         return self._weighted(self.loss.slope(f, self.y))
@@ -111,6 +115,7 @@ class WeightDecay:
             decay += 0.5 * self.beta * float(np.sum(np.square(bias_of(network))))
         # by how much the outputs are off, and the loss at most beyond that
         off = (network.n_neurons + self.X.shape[1] + 4) * _EPS * self._magnitude(network, size)
+        off = off + 4 * _EPS * self.loss.compared(self.y)
         total = self.total_loss(f)
         slopes = [np.abs(self.multipliers(f + step)) for step in (-off, 0.0, off)]
         moved = float(np.sum(np.max(slopes, axis=0) * off))
@@ -221,14 +226,13 @@ class WeightDecay:
         if self.output_bias == "penalised":
             total = np.abs(lam.sum(axis=0)) + (0.0 if off is None else off.sum(axis=0))
             penalty = float(np.sum(np.square(total))) / (2.0 * self.beta)
-        # what cancels in a conjugate is of the size of its product with the target
-        size = float(np.abs(terms).sum() + np.abs(lam * self.y).sum())
+        size = float(np.abs(terms).sum() + self._weighted(self.loss.cancelling(v, self.y)).sum())
         return 0.0 - float(terms.sum()) - penalty - (len(terms) + 8) * _EPS * (size + penalty)
 
     def scale(self, lam: Float[np.ndarray, "n ..."], norm: float) -> float:
         """The t >= 0 for which ``t lam`` proves the most, for a lam in the domain and h(lam) <= `norm`."""
         low, high = self.interval()
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ends = np.where(lam > 0, high / lam, np.where(lam < 0, low / lam, np.inf))
         most = min(float(np.min(ends)), self.beta / norm if norm > 0 else np.inf) * (1.0 - 8 * _EPS)
         if not lam.any() or most <= 0:

@@ -78,7 +78,7 @@ def _newton(
 ) -> _Fit:
     """Return the minimum of Newton's model."""
     lam, w = loss.multipliers(now.outputs), loss.curvature(now.outputs)
-    w = np.maximum(w, _LEAST_CURVATURE * (float(w.max()) or 1.0))
+    w = np.maximum(w, _LEAST_CURVATURE * (float(w.max()) or loss.bend))
     FtW = F.T * w
     gram, gradient = FtW @ F, beta - F.T @ lam
     cross = np.zeros((A.shape[1], len(gram)))

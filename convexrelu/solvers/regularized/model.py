@@ -53,8 +53,11 @@ class Coordinates:
         Their lengths.
     basis : (d, r) float array
         Of the row space.
+    size : float
+        The length of the longest row.
     affine : (n, q) float array
-        Columns of the affine part of the outputs.
+        Columns of the affine part of the outputs: a constant, and coordinates in units of the size, so that
+        none is lost beside another.
     penalties : (q,) float array
         Prices of half the squares of its coefficients.
     """
@@ -64,6 +67,7 @@ class Coordinates:
     units: Float[np.ndarray, "n r"]
     norms: Float[np.ndarray, " n"]
     basis: Float[np.ndarray, "d r"]
+    size: float
     affine: Float[np.ndarray, "n q"]
     penalties: Float[np.ndarray, " q"]
 
@@ -74,7 +78,8 @@ class Coordinates:
         Z = np.ascontiguousarray(decay.X @ basis)
         norms = np.linalg.norm(Z, axis=1)
         columns = [np.ones((len(Z), 1))] if decay.output_bias else []
-        columns += [Z] if decay.skip else []  # coefficients along the row space are all that matters
+        size = float(norms.max(initial=0.0)) or 1.0
+        columns += [Z / size] if decay.skip else []  # coefficients along the row space are all that matters
         affine = np.hstack(columns) if columns else np.zeros((len(Z), 0))
         penalties = np.zeros(affine.shape[1])
         if decay.output_bias == "penalised":
@@ -85,6 +90,7 @@ class Coordinates:
             units=np.ascontiguousarray(Z / np.where(norms > 0, norms, 1.0)[:, None]),
             norms=norms,
             basis=basis,
+            size=size,
             affine=affine,
             penalties=penalties,
         )
@@ -118,7 +124,7 @@ class Coordinates:
             return network
         first = int(bool(self.decay.output_bias))
         bias = float(mix.free[0]) if first else 0.0
-        skip = self.basis @ mix.free[first:] if self.decay.skip else None
+        skip = self.basis @ (mix.free[first:] / self.size) if self.decay.skip else None
         return ReLUNetwork(network.W1, network.w2, output_bias=bias, skip=skip)
 
     def mix(self, network: Decayed) -> Mix:
@@ -127,7 +133,7 @@ class Coordinates:
             affine, W1, w2 = np.zeros(self.affine.shape[1]), network.W1, network.w2
         elif isinstance(network, ReLUNetwork):
             bias = [float(network.output_bias)] if self.decay.output_bias else []
-            affine = np.r_[bias, network.skip @ self.basis if self.decay.skip else []]
+            affine = np.r_[bias, network.skip @ self.basis * self.size if self.decay.skip else []]
             W1, w2 = network.W1, network.w2
         else:
             return self.empty
@@ -167,6 +173,11 @@ class SmoothedLoss:
     def exact(self) -> bool:
         """Whether it is the loss itself."""
         return self.mu == 0
+
+    @property
+    def bend(self) -> float:
+        """The second derivative of a row where it has one, for where none has."""
+        return 1.0 / self.mu if self.mu > 0 else float(self.decay.weights.max())
 
     def moved(self, centre: Float[np.ndarray, " n"], mu: float | None = None) -> SmoothedLoss:
         """The same with another centre, and possibly another price."""

@@ -157,11 +157,12 @@ class OutputSearch:
     def _fit(self, U: Float[np.ndarray, "m d"], V: Float[np.ndarray, "m k"]) -> None:
         """The best output weights of unit directions, by accelerated proximal steps with restarts."""
         F = np.hstack([np.maximum(self.decay.X @ U.T, 0.0), self.affine])
-        if not F.shape[1]:
+        steepest = float(self.penalties.max(initial=0.0))
+        if F.size:
+            steepest += self.steepest * float(np.linalg.norm(F, 2)) ** 2
+        if steepest == 0:  # no column, or none that any row sees
             return
-        step = 1.0 / (
-            self.steepest * float(np.linalg.norm(F, 2)) ** 2 + float(self.penalties.max(initial=0.0))
-        )
+        step = 1.0 / steepest
         m, W = len(U), np.vstack([V, self.B])
         ahead, momentum, last = W.copy(), 1.0, np.inf
         for k in range(_STEPS):

@@ -42,7 +42,6 @@ KINKED, SHARPER, SHARPEST = 0.5, 0.25, 1e-5  # share of a gap that is smoothing'
 RECENTRED = 5  # fits of one round where the loss has kinks, each with the centre of the one before
 MAX_ROUNDS = 400
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
-NEGLIGIBLE = 1e-15  # of what the zero network costs: the affine part fits without any neuron
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,13 +106,18 @@ class Search:
         nothing = np.zeros(len(problem.Z))
         self.dual = _Multipliers(lam=nothing, largest=0.0, bound=problem.decay.dual_value(nothing))
         self.starts = max(FEWEST, STARTS * min(MANY_ROWS, len(nothing)) // max(len(nothing), 1))
-        self.negligible = NEGLIGIBLE * self.value
+        self.negligible = problem.decay.negligible(nothing)
         self.near, self.moving, self.sharpest = NEAR, False, SHARPEST * self.loss.mu
 
     @property
     def gap(self) -> float:
         """The relative gap, if the local search has missed nothing."""
         return (self.value - self.dual.bound) / self.value if self.value > 0 else 0.0
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the affine part fits the data without any neuron."""
+        return not len(self.best.neurons) and self.value <= self.negligible
 
     def solve(self, start: Mix) -> Found:
         """Return the network and its proof; the neurons of `start` take part from the beginning."""
@@ -152,7 +156,7 @@ class Search:
                 violators = violators.joined(wide)
             self._note("patterns" if self.moving else "directions")
             closed = self.gap <= wanted and self.moving
-            if closed or self.value <= self.negligible or self.clock.expired():
+            if closed or self.fitted or self.clock.expired():
                 return
             self.moving = self.moving or violation < ROUGH or self.gap < CLOSE * self.tol
             self._step(violators)

@@ -45,8 +45,9 @@ class Solution(Proven):
     lam : (n,) or (n, K) float array
         Dual feasible multipliers.
     status : Status
-        "optimal" (certified within the tolerance), "time_limit", "interrupted", or "bounded": nothing more
-        could be proven, the gap says how much is open.
+        "optimal" (certified within the tolerance; or there are no neurons, and the objective is rounding
+        beside that of outputs zero: the affine part fits the data), "time_limit", "interrupted", or
+        "bounded": nothing more could be proven, the gap says how much is open.
     history : tuple of Round
         One entry for each round of the solver.
     certificate : RegularizedCertificate
@@ -180,13 +181,14 @@ def solve(
     with show_rounds(progress), one_blas_thread(), interruption.listening():
         if problem.gates is not None:
             network, lam, norm = GatedSearch(problem, tol=tolerance, clock=clock).solve(start)
-            return finished(_certified(problem, network, lam, ProvenNorm(norm=norm), clock), tolerance, clock)
+            certificate = _certified(problem, network, lam, ProvenNorm(norm=norm), clock)
+            return finished(problem, certificate, tolerance, clock)
         if problem.loss.vector:
             part = clock.until(_SEARCH_SHARE * clock.limit)
             outputs = OutputSearch(problem, tol=tolerance, clock=part, proof_clock=clock, rng=generator)
             several, lam, proven = outputs.solve(start)
             certificate = _certified(problem, several, lam, proven, clock)
-            return finished(certificate, tolerance, clock, cut=part.expired())
+            return finished(problem, certificate, tolerance, clock, cut=part.expired())
         return _solve_one_output(problem, tolerance, start, clock, generator)
 
 
@@ -200,7 +202,7 @@ def _solve_one_output(
     found = search.solve(coordinates.empty if start is None else coordinates.mix(start))
     network = coordinates.network(found.mix)
     certificate = _certified(problem, network, found.lam, found.proven, clock)
-    return finished(certificate, tol, clock, cut=part.expired() or not found.proven.norm.repeatable)
+    return finished(problem, certificate, tol, clock, cut=part.expired() or not found.proven.norm.repeatable)
 
 
 def _certified(
@@ -222,13 +224,19 @@ def _certified(
 
 
 def finished(
-    certificate: RegularizedCertificate, tol: float, clock: SolverClock, *, cut: bool = False
+    problem: WeightDecay,
+    certificate: RegularizedCertificate,
+    tol: float,
+    clock: SolverClock,
+    *,
+    cut: bool = False,
 ) -> Solution:
     """Return the solution that a certificate amounts to; `cut`: the clock ended a part of the work."""
+    fitted = certificate.objective <= problem.negligible(np.zeros_like(certificate.lam))
     status = Status.TIME_LIMIT if cut or clock.expired() else Status.BOUNDED
     if clock.interrupted:
         status = Status.INTERRUPTED
-    elif certificate.gap <= tol:
+    elif certificate.gap <= tol or (fitted and not certificate.network.n_neurons):
         status = Status.OPTIMAL
     return Solution(
         network=certificate.network,

@@ -204,3 +204,54 @@ def test_rows_of_a_large_scale_keep_weak_duality():
         y = np.array([-1.0, 1.0, -1.0, 1.0, -1.0])
         solution = cr.solve(X, y, loss="logistic", beta=1.0, output_bias="penalised", tol=1e-4)
         assert solution.lower_bound <= solution.objective
+
+
+@pytest.mark.parametrize("loss", ["absolute", "quantile"])
+@pytest.mark.parametrize("scale", [1e-8, 1e-6, 1e6, 1e8])
+def test_targets_of_any_size(loss, scale):
+    """The objective of c y is c times that of y: on its linear pieces a loss has no curvature."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    X[3:] = -X[:3]
+    rule = cr.losses.Quantile(tau=0.7) if loss == "quantile" else loss
+    plain = cr.solve(X, y, loss=rule, beta=0.3, tol=1e-5)
+    scaled = cr.solve(X, scale * y, loss=rule, beta=0.3, tol=1e-5)
+    assert plain.status == scaled.status == "optimal"
+    assert scaled.objective == pytest.approx(scale * plain.objective, rel=2e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared", "absolute", "exponential"])
+def test_what_an_affine_part_fits_is_optimal(loss):
+    """P* is zero, or next to it: no bound is relative to that, and what is left is rounding."""
+    X = np.random.default_rng(1).normal(size=(5, 2))
+    y = np.ones(5) if loss == "exponential" else np.full(5, 1.5)
+    solution = cr.solve(X, y, loss=loss, beta=1.0, output_bias=True)
+    assert solution.status == "optimal"
+    assert not solution.network.n_neurons
+    assert 0 <= solution.lower_bound <= solution.objective < 1e-13
+    few = cr.solve(X, np.zeros(5), loss="epsilon_insensitive", beta=1.0)
+    assert few.status == "optimal"
+    assert few.gap == few.objective == 0
+
+
+def test_a_linear_part_of_short_rows_is_not_lost_beside_the_constant():
+    X = 1e-8 * np.random.default_rng(2).normal(size=(6, 2))
+    y = 3e8 * X[:, 0] + 2.0
+    solution = cr.solve(X, y, loss="squared", beta=1.0, output_bias=True, skip=True)
+    assert solution.objective < 1e-12 * np.sum(y**2)
+
+
+def test_poisson_bounds_keep_their_digits_near_the_least_loss():
+    """Terms of the size of y log y cancel there: the lower bound must not exceed the objective."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(1, 2)), np.array([2.0 + seed])
+        solution = cr.solve(X, y, loss="poisson", beta=1e-6, output_bias="penalised", tol=1e-4)
+        assert solution.lower_bound <= solution.objective
+        assert solution.gap <= 1e-4
+
+
+def test_rows_of_zeros_and_several_outputs():
+    y = np.random.default_rng(3).normal(size=(3, 2))
+    solution = cr.solve(np.zeros((3, 2)), y, loss="multi_squared", beta=1.0, skip=True)
+    assert solution.objective == pytest.approx(0.5 * np.sum(y**2))
