@@ -145,7 +145,7 @@ class SoftMargin:
             if self.gap > SPARSE_GAP * self.tol:
                 self._polish(wanted)
                 self._sparse()
-            else:
+            elif self.tol < HANDED_OVER:  # else it would be most of the work
                 self._tidied(wanted)
             self._thin()
             # the last time, when it is too late for another round or those before have led to nothing
@@ -277,8 +277,8 @@ class SoftMargin:
         there are directions lie strictly between zero and their caps. That is the fewer generators for the
         oracle. From all directions known few are missing.
         """
-        if self.problem.rows.shape[1] <= DENSE_RANK:
-            return  # the oracle takes little longer for all rows
+        if self.problem.rows.shape[1] <= DENSE_RANK and self.tol < HANDED_OVER:
+            return  # the last digits: the oracle takes little longer for all rows
         master = Master(self.problem, penalty=np.inf)
         master.add(self.master.directions.joined(self.neurons.normalized()))
         clock = self.clock.within(SPARSE_SHARE * self.clock.left)
