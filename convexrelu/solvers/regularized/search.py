@@ -41,6 +41,7 @@ STALLS = 4  # rounds without progress that end the search
 KINKED, SHARPER, SHARPEST = 0.5, 0.25, 1e-5  # share of a gap that is smoothing's; its factor then, its least
 RECENTRED = 5  # fits of one round where the loss has kinks, each with the centre of the one before
 MAX_ROUNDS = 400
+LEFT_OVER = 0.1  # of the time, with which it is worth while to go on after a proof that was to be the last
 EXACT = 1e-9  # the least tolerance that the oracle is asked for
 
 
@@ -100,6 +101,8 @@ class Search:
     ) -> None:
         self.problem, self.tol, self.rng = problem, tol, rng
         self.clock, self.proof_clock = clock, proof_clock
+        # of the time, which is the search's; where there is no limit, nothing is shared
+        self.share = clock.limit / proof_clock.limit if np.isfinite(proof_clock.limit) else 1.0
         self.loss = SmoothedLoss.of(problem.decay)
         self.mix = self.best = problem.empty
         self.value = problem.objective(self.best)
@@ -133,7 +136,8 @@ class Search:
                 best, found = bound, Found(mix=self.best, lam=self.dual.lam, proven=proven)
             # a value within the level may leave its bound beyond it: then the violator is worth its round
             enough = bound >= self.value * (1 - self.tol)
-            if last or enough or norm.value <= self.dual.largest * (1 + VIOLATED):
+            missed = norm.value > self.dual.largest * (1 + VIOLATED)
+            if enough or not (self._extended(missed=missed) if last else missed):
                 return replace(found, mix=self.best)
             _LOGGER.info("a neuron that the local search missed: correlation %.9g", norm.value)
             missed = (norm.direction @ self.problem.basis)[None]
@@ -144,6 +148,15 @@ class Search:
             self.dual.bound = self.problem.decay.bound(self.dual.lam, self.dual.largest)
             asked = self.gap
             self._step(violators)
+
+    def _extended(self, *, missed: bool) -> bool:
+        """Whether the last proof has left time for another and something to do; the search gets its share."""
+        left = self.proof_clock.left
+        if np.isinf(left) or left < LEFT_OVER * self.proof_clock.limit:
+            return False
+        ended = self.clock.expired()
+        self.clock = self.proof_clock.until(self.proof_clock.elapsed + self.share * left)
+        return missed or ended
 
     def _rounds(self, wanted: float) -> None:
         """Price, fit and move until the gap is small, or nothing moves any more."""
