@@ -39,16 +39,6 @@ def grown(number: int, neurons: int) -> record.Row:
         tol=settings["tol"],
         rng=seeds[2],
     )
-    steps = [
-        {
-            "iteration": step.iteration,
-            "neurons": list(step.n_neurons),
-            "training_error": step.relative_error,
-            "test_error": fresh.relative_error(step.network(fresh.X)),
-            "cpu_seconds": step.seconds,
-        }
-        for step in result.history
-    ]
     before = document["runs"][str(row)]
     kept = {name: before[name] for name in ("steps", "training_error", "test_error")}
     return {
@@ -57,7 +47,7 @@ def grown(number: int, neurons: int) -> record.Row:
         "limit": neurons,
         "status": result.status,
         "before": kept,
-        "steps": steps,
+        "steps": record.pursuit_steps(result, fresh),
     }
 
 
@@ -73,14 +63,8 @@ def main() -> None:
         run = grown(number, options.neurons)
         kept = sorted([run, *(old for old in kept if old["number"] != number)], key=lambda one: one["number"])
         record.write(RESULTS, document | {"runs": kept})
-        for step in run["steps"]:
-            if step["iteration"] in SHOWN or step is run["steps"][-1]:
-                errors = [f"{step[name]:.1e}" for name in ("training_error", "test_error")]
-                neurons = " + ".join(map(str, step["neurons"]))
-                lines.append(
-                    [str(number), str(step["iteration"]), neurons, *errors, f"{step['cpu_seconds']:.0f}"]
-                )
-    columns = ["set", "iteration", "hidden neurons", "training error", "test error", "CPU s"]
+        lines += record.pursuit_lines(str(number), run["steps"], SHOWN, ".1e")
+    columns = ["set", *record.PURSUIT_COLUMNS]
     record.print_table(record.in_words(document) + ", one thread", columns, lines)
 
 

@@ -100,6 +100,38 @@ def write(path: Path, document: Row) -> None:
     draft.replace(path)
 
 
+def pursuit_steps(result: Any, fresh: Any) -> list[Row]:
+    """Return what a pursuit reached after each iteration, with test errors on `fresh` samples."""
+    return [
+        {
+            "iteration": step.iteration,
+            "neurons": list(step.n_neurons),
+            "training_error": step.relative_error,
+            "test_error": fresh.relative_error(step.network(fresh.X)),
+            "cpu_seconds": step.seconds,
+        }
+        for step in result.history
+    ]
+
+
+PURSUIT_COLUMNS = ["iteration", "hidden neurons", "training error", "test error", "CPU s"]
+
+
+def pursuit_lines(name: str, steps: Sequence[Row], shown: Sequence[int], digits: str) -> list[list[str]]:
+    """Return the lines of a table for some of the iterations, and for the last."""
+    return [
+        [
+            name,
+            str(step["iteration"]),
+            " + ".join(map(str, step["neurons"])),
+            *(format(step[error], digits) for error in ("training_error", "test_error")),
+            f"{step['cpu_seconds']:.0f}",
+        ]
+        for step in steps
+        if step["iteration"] in shown or step is steps[-1]
+    ]
+
+
 def print_table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     """Print a table in Markdown, to be pasted."""
     print(f"\n{title}\n")

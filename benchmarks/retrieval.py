@@ -26,17 +26,7 @@ def grown(n: int, limit: float) -> record.Row:
     """Return what a pursuit on n samples reached after each of its iterations."""
     train, fresh = pointer_value_retrieval(n, rng=0), pointer_value_retrieval(n, rng=100)
     result = pointer(train, 0, limit)
-    steps = [
-        {
-            "iteration": step.iteration,
-            "neurons": list(step.n_neurons),
-            "training_error": step.relative_error,
-            "test_error": fresh.relative_error(step.network(fresh.X)),
-            "cpu_seconds": step.seconds,
-        }
-        for step in result.history
-    ]
-    return {"n": n, "status": result.status, "limit": limit, "steps": steps}
+    return {"n": n, "status": result.status, "limit": limit, "steps": record.pursuit_steps(result, fresh)}
 
 
 def main() -> None:
@@ -51,12 +41,8 @@ def main() -> None:
         run = grown(n, options.limit)
         kept = sorted([run, *(old for old in kept if old["n"] != n)], key=lambda one: one["n"])
         record.write(RESULTS, document | {"runs": kept})
-        for step in run["steps"]:
-            if step["iteration"] in SHOWN or step is run["steps"][-1]:
-                errors = [f"{step[name]:.3f}" for name in ("training_error", "test_error")]
-                neurons = " + ".join(map(str, step["neurons"]))
-                lines.append([str(n), str(step["iteration"]), neurons, *errors, f"{step['cpu_seconds']:.0f}"])
-    columns = ["samples", "iteration", "hidden neurons", "training error", "test error", "CPU s"]
+        lines += record.pursuit_lines(str(n), run["steps"], SHOWN, ".3f")
+    columns = ["samples", *record.PURSUIT_COLUMNS]
     record.print_table(record.in_words(document) + ", one thread", columns, lines)
 
 
