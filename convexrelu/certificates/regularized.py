@@ -299,7 +299,7 @@ class RegularizedCertificate(StoredCertificate):
             again = replace(self, gap=gap, dual_feasibility=norm.upper_bound, exact=norm.exact)
         else:
             found = Enclosure(lower=self.lower_bound, upper=self.objective, exact=False)
-            again = assess_regularized(problem, self.network, self.lam, norm, self.relaxation)
+            again = assess_regularized(problem, self.network, self.lam, norm, self.relaxation, as_given=True)
         for name in ("objective", "lower_bound", "gap", "dual_feasibility", "exact"):
             given, value = getattr(self, name), getattr(again, name)
             if not document.agrees(given, value, RECHECK_TOL, scale=1.0 if name == "gap" else 0.0):
@@ -540,20 +540,24 @@ def assess_regularized(
     lam: Float[np.ndarray, "n ..."],
     norm: DualNorm,
     relaxation: Relaxation | None = None,
+    *,
+    as_given: bool = False,
 ) -> RegularizedCertificate:
     """Return the certificate of multipliers in the domain: the one place where its numbers are computed.
 
     `norm` is what is proven of them, by the relaxation if there is one; they are handed out scaled to prove
-    the most.
+    the most, unless they are to be judged `as_given`.
     """
     norm = _as_checked(norm)
     objective = problem.objective(problem.rescaled(network))
-    t, own = problem.scale(lam, norm.upper_bound), problem.dual_value(lam)
-    # multipliers at their best scale, to the rounding of their value, stay as they are to the last bit
-    if norm.upper_bound <= problem.beta and problem.dual_value(t * lam) <= own + _SAME * objective:
-        t = 1.0
-    scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
-    while scaled.upper_bound > problem.beta:  # by the rounding of the products
+    t, scaled = 1.0, norm
+    if not as_given:
+        t, own = problem.scale(lam, norm.upper_bound), problem.dual_value(lam)
+        # multipliers at their best scale, to the rounding of their value, stay as they are to the last bit
+        if norm.upper_bound <= problem.beta and problem.dual_value(t * lam) <= own + _SAME * objective:
+            t = 1.0
+        scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
+    while scaled.upper_bound > problem.beta and not as_given:  # by the rounding of the products
         t *= min(problem.beta / scaled.upper_bound, 1.0 - 8 * _EPS)
         scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
     lower = problem.proven_value(t * lam, scaled.upper_bound)

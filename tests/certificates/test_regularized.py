@@ -447,3 +447,18 @@ def test_better_by_rounding_is_not_better():
         assert (
             replace(certificate, better=certificate.network, better_objective=better).not_optimal is verdict
         )
+
+
+def test_multipliers_that_cancel_are_checked_as_they_are(tmp_path):
+    """Antipodal rows and a free linear part: correlations are 1e-9 of what adds up to them.
+
+    To scale them anew, as where the certificate is made, would change every digit that the rounding left.
+    """
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(6, 2)), 1e5 * rng.normal(size=6)
+        X[3:] = -X[:3]
+        solution = cr.solve(X, y, loss="squared", beta=1e-5, output_bias=True, skip=True, tol=1e-4)
+        assert solution.certificate.check(X, y)
+        solution.certificate.save(tmp_path / "proof.json")
+        assert cr.RegularizedCertificate.load(tmp_path / "proof.json").check(X, y)
