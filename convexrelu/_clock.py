@@ -53,10 +53,19 @@ class Interruption:
     @contextmanager
     def ending(self) -> Iterator[None]:
         """Let the first Ctrl-C end the block on the spot: for work of one piece, of which nothing is kept."""
+        heard: list[int] = []
+
+        def end(number: int, frame: FrameType | None, _before: Any) -> None:
+            heard.append(number)
+            signal.default_int_handler(number, frame)
+
         try:
-            with _handling(lambda number, frame, _before: signal.default_int_handler(number, frame)):
+            with _handling(end):
                 yield
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemError) as error:
+            # what comes while a compiled loop is being loaded, the interpreter reports as a fault of its own
+            if isinstance(error, SystemError) and not heard:
+                raise
             for living in list(_LIVING):
                 living.pressed = True
 

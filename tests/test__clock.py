@@ -115,3 +115,20 @@ def test_clocks_stand_still_between_the_first_begin_and_the_last_end(monkeypatch
     assert later.elapsed == pytest.approx(1.0)
     assert clock.__getstate__()["limit"] == pytest.approx(6.0)
     assert Standstill().seconds == 0.0
+
+
+def test_ctrl_c_while_a_loop_is_loaded_ends_the_block_like_any_other():
+    """The interpreter turns it into a SystemError there; one that nobody asked for is passed on."""
+    interruption = Interruption()
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with interruption.ending():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise SystemError("returned a result with an exception set") from error
+        assert interruption.pressed
+        with pytest.raises(SystemError), Interruption().ending():
+            raise SystemError("of another kind")
+    finally:
+        signal.signal(signal.SIGINT, handler)
