@@ -52,13 +52,11 @@ def run_tasks(
     from joblib.parallel import get_active_backend
 
     calls = [delayed(_call)(function, task, _BLAS.limited) for task in tasks]
-    if in_threads:
-        kept: list[R] = Parallel(n_jobs=n_jobs, require="sharedmem")(calls)
-        return kept
     backend = get_active_backend(prefer="threads")[0]
     shared = getattr(backend, "supports_sharedmem", False)
-    if shared or not backend.supports_return_generator:
-        results: list[R] = Parallel(n_jobs=n_jobs, prefer="threads")(calls)
+    if in_threads or shared or not backend.supports_return_generator:
+        require = "sharedmem" if in_threads else None
+        results: list[R] = Parallel(n_jobs=n_jobs, prefer="threads", require=require)(calls)
         return results
     limit = None if math.isinf(seconds) else seconds + _TO_SPARE
     done: list[R] = []

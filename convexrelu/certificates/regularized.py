@@ -557,9 +557,9 @@ def assess_regularized(
         if norm.upper_bound <= problem.beta and problem.dual_value(t * lam) <= own + _SAME * objective:
             t = 1.0
         scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
-    while scaled.upper_bound > problem.beta and not as_given:  # by the rounding of the products
-        t *= min(problem.beta / scaled.upper_bound, 1.0 - 8 * _EPS)
-        scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
+        while scaled.upper_bound > problem.beta:  # by the rounding of the products
+            t *= min(problem.beta / scaled.upper_bound, 1.0 - 8 * _EPS)
+            scaled = _as_checked(_rescaled(problem, lam, norm, t, relaxation))
     lower = problem.proven_value(t * lam, scaled.upper_bound)
     return RegularizedCertificate(
         network=network,

@@ -73,7 +73,7 @@ def _search(
     order = _wanted(problem, mu, neurons)
     work = _work(problem.y[order], problem.rows.shape[1])  # of an iteration, on the first so many rows
     rows = _affordable(order, work, _FIRST_SHARE * clock.left * _SLOW_CORE)
-    lam = _inside(mu[rows])
+    lam, taken = _inside(mu[rows]), len(rows)
     trees = [Tree(sign=1.0), Tree(sign=-1.0)]
     while not clock.expired():
         started = clock.elapsed
@@ -94,15 +94,15 @@ def _search(
         if best.bound >= target:
             return replace(best, finished=True)
         took = max(clock.elapsed - started, 1e-9)
-        if len(blocks) == 2 and len(rows) < len(order):  # now that it is known how fast this machine is
-            speed = answer.iterations * work[len(rows) - 1] / took
+        if len(blocks) == 2 and taken < len(order):  # now that it is known how fast this machine is
+            speed = answer.iterations * work[taken - 1] / took
             more = _affordable(order, work, clock.left * speed)
-            if len(more) > len(rows):
-                rows, lam = more, _inside(mu[more])
+            if len(more) > taken:
+                rows, lam, taken = more, _inside(mu[more]), len(more)
                 continue
         candidates = _to_split(blocks, answer)
         if not (candidates or clock.expired()):
-            return replace(best, finished=len(rows) == len(order))
+            return replace(best, finished=taken == len(order))
         # a branch may cost a quarter more in the next round; each holds a dense matrix of answers, in memory
         # and in the certificate, so that there is an end to them
         room = int(min(len(trees) * clock.left / took / 1.25, 2000)) - len(trees)
